@@ -1,0 +1,3 @@
+"""crm-bridge: CRM webhooks in, campaign lead updates out."""
+
+__version__ = "0.1.0"

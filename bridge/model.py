@@ -1,0 +1,551 @@
+"""The values that pass between the stages.
+
+Stages are strangers to each other; what one hands to the next is declared here and nowhere
+else. Everything is immutable. Times are integers: milliseconds since 1970-01-01 UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import Any, Literal, TypeAlias
+
+Json: TypeAlias = Any
+"""A decoded document: None, bool, int, float, str, list or dict with string keys."""
+
+FIELDS = (
+    "first_name",
+    "last_name",
+    "email",
+    "do_not_call",
+    "custom_fields",
+    "mark_as_unanswered",
+)
+"""What the bulk endpoint accepts beside ``phone_number``, which names the lead."""
+
+
+# --------------------------------------------------------------------------- states and lanes
+
+
+class State(StrEnum):
+    """What has become of one lead update, or of an event that led to none."""
+
+    WAITING = "waiting"
+    IN_FLIGHT = "in_flight"
+    STANDING = "standing"
+    UPDATED = "updated"
+    NOT_FOUND = "not_found"
+    REJECTED = "rejected"
+    SUPERSEDED = "superseded"
+    DUPLICATE = "duplicate"
+    SKIPPED = "skipped"
+    UNCONFIRMED = "unconfirmed"
+    DEAD = "dead"
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self not in (State.WAITING, State.IN_FLIGHT, State.STANDING)
+
+
+class Lane(IntEnum):
+    """Who goes first. A smaller number is served before a larger one."""
+
+    OPT_OUT = 0
+    FIRST = 1
+    RETRY = 2
+    REPLAY = 3
+    STANDING = 4
+    IDLE = 9
+
+
+class Channel(StrEnum):
+    """Which way of reaching a person a consent signal speaks about."""
+
+    VOICE = "voice"
+    SMS = "sms"
+    EMAIL = "email"
+    ALL = "all"
+    NONE = "none"
+
+
+# --------------------------------------------------------------------------- secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """One secret with every value that is live now (two while it is being rotated).
+
+    Its text never shows: ``repr`` and ``str`` give a mask.
+    """
+
+    name: str
+    values: tuple[str, ...] = field(repr=False)
+
+    def __str__(self) -> str:
+        return f"<secret {self.name}>"
+
+    @property
+    def first(self) -> str:
+        """The value to send or to sign with."""
+        return self.values[0]
+
+
+# --------------------------------------------------------------------------- authentication
+
+
+@dataclass(frozen=True, slots=True)
+class HubSpotScheme:
+    """HubSpot's request signature; the three versions are documented on its validation page.
+
+    ``yields_to_v3``: the source also declares v3, so a request that carries a v3 signature is
+    judged by v3 alone and cannot be downgraded to this version.
+    """
+
+    version: Literal["v1", "v2", "v3"]
+    secret: Secret
+    tolerance_s: int = 300
+    yields_to_v3: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HmacScheme:
+    """An HMAC by declared parameters.
+
+    ``signed`` is the sequence of parts that are joined and signed: ``body``, ``body_base64``,
+    ``timestamp``, ``url``, ``method``, ``header:<name>``, ``form`` (names and values of a form,
+    sorted) or ``text:<literal>``.
+    """
+
+    secret: Secret
+    header: str
+    algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
+    key: Literal["text", "hex", "base64", "whsec"] = "text"
+    encoding: Literal["hex", "base64"] = "hex"
+    prefix: str = ""
+    style: Literal["alone", "parts", "items", "wrapped"] = "alone"
+    part: str = "v1"
+    signed: tuple[str, ...] = ("body",)
+    timestamp_header: str | None = None
+    timestamp_part: str | None = None
+    timestamp_format: Literal["unix_s", "unix_ms", "iso", "http_date"] = "unix_s"
+    tolerance_s: int | None = 300
+
+
+@dataclass(frozen=True, slots=True)
+class PublicKeyScheme:
+    """A signature over the raw body that a published key verifies.
+
+    ``absent`` lists header values that stand for "no signature" (HighLevel sends ``N/A``).
+    ``yields_to``: another header; where the request carries it, this older scheme steps back.
+    """
+
+    algorithm: Literal["ed25519", "rsa_sha256"]
+    keys: tuple[str, ...]
+    header: str
+    absent: tuple[str, ...] = ("N/A",)
+    yields_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandardWebhooksScheme:
+    """Standard Webhooks: ``v1`` (``whsec_`` secret) or ``v1a`` (``whpk_`` public key)."""
+
+    secret: Secret
+    header_prefix: Literal["webhook", "svix"] = "webhook"
+    tolerance_s: int = 300
+
+
+@dataclass(frozen=True, slots=True)
+class BearerScheme:
+    """``Authorization: Bearer <token>``."""
+
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class BasicScheme:
+    """HTTP Basic; the password may hold colons and any UTF-8."""
+
+    user: str
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderScheme:
+    """A header with a fixed secret value."""
+
+    name: str
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class QueryScheme:
+    """A query parameter with a fixed secret value."""
+
+    name: str
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class PathScheme:
+    """A secret in the URL: ``/hooks/<source>/<token>``."""
+
+    token: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class AllOfScheme:
+    """Every one of these must pass."""
+
+    schemes: tuple[Scheme, ...]
+
+
+Scheme: TypeAlias = (
+    HubSpotScheme
+    | HmacScheme
+    | PublicKeyScheme
+    | StandardWebhooksScheme
+    | BearerScheme
+    | BasicScheme
+    | HeaderScheme
+    | QueryScheme
+    | PathScheme
+    | AllOfScheme
+)
+
+
+# --------------------------------------------------------------------------- receive
+
+
+class Decoder(StrEnum):
+    """How the bytes of a body are read."""
+
+    JSON = "json"
+    FORM = "form"
+    NESTED_FORM = "nested_form"
+    XML = "xml"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a sender is told after the commit. ``body`` None: the receipt as JSON."""
+
+    status: int = 200
+    body: str | None = None
+    content_type: str = "application/json"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A CRM as configured by one mapping file: all that the receive stage knows of it.
+
+    ``verify``: any one passing is enough. ``missing`` names the settings that have no value;
+    while there are any, the source is not configured and its hook answers 503.
+    """
+
+    name: str
+    title: str
+    verify: tuple[Scheme, ...]
+    decode: Decoder = Decoder.JSON
+    answer: Answer = Answer()
+    missing: tuple[str, ...] = ()
+
+    @property
+    def configured(self) -> bool:
+        """Whether every secret that the file needs has a value."""
+        return not self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An HTTP request as it arrived, not verified yet.
+
+    ``headers`` has lower-case names, each with all its values in order. ``path`` is the path as
+    the sender wrote it, percent-escapes kept. ``url`` is the configured public URL with path and
+    query, or, where none is configured, what the request itself says.
+    """
+
+    source: str
+    token: str | None
+    method: str
+    url: str
+    path: str
+    query: str
+    headers: Mapping[str, tuple[str, ...]]
+    body: bytes
+    address: str
+    received_at: int
+
+    def header(self, name: str) -> str | None:
+        """The value of a header; None if absent. See ``conflicting`` for repeated ones."""
+        values = self.headers.get(name.lower())
+        return values[0] if values else None
+
+    def conflicting(self, name: str) -> bool:
+        """Whether the header came more than once with different values."""
+        return len(set(self.headers.get(name.lower(), ()))) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Proof that a request passed a scheme; only the verifier makes one."""
+
+    scheme: str
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Why a request did not pass. The reason is for the operator and holds no secret."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A verified request as stored: one HTTP request, none or many events.
+
+    ``headers`` and ``query`` are what expressions see: credentials and signatures left out.
+    """
+
+    id: int
+    receipt: str
+    source: str
+    received_at: int
+    method: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+    scheme: str
+
+
+# --------------------------------------------------------------------------- events
+
+
+@dataclass(frozen=True, slots=True)
+class ContactRef:
+    """A contact as its CRM names it, within one account of that CRM."""
+
+    account: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened, one of up to a hundred in a delivery.
+
+    ``key`` (32 hexadecimal digits) is the same for every copy of the event. ``time_ms`` is the
+    source's own time, or the time of receipt, then marked ``weak_time``. ``view`` is what
+    expressions see. ``problem`` says why the event cannot be read; it then ends as dead.
+    ``contacts`` are the contacts that it speaks of, ``phones`` those it carries itself (E.164).
+    """
+
+    ordinal: int
+    key: str
+    time_ms: int
+    weak_time: bool
+    view: Mapping[str, Json]
+    problem: str | None = None
+    notes: tuple[str, ...] = ()
+    contacts: tuple[ContactRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A declared batch read: how a source's contacts are fetched from its CRM.
+
+    ``url`` comes from configuration only. ``body`` is a JSON template in which the string
+    ``@ids`` is replaced by the list of inputs, each made from ``input`` with ``@id`` replaced.
+    ``results``, ``result_id`` and ``result_value`` are JMESPath expressions: the list of rows, and
+    in a row its id and what the rules see. ``deleted_query``: added to the URL in a second try
+    for ids that gave no row. ``tokens`` are by account; ``token`` serves all others.
+    """
+
+    name: str
+    url: str
+    token: Secret | None
+    tokens: Mapping[str, Secret]
+    body: Json
+    input: Json
+    results: str
+    result_id: str
+    result_value: str
+    size: int = 100
+    deleted_query: Mapping[str, str] = field(default_factory=dict)
+    rate_per_s: float = 9.0
+    cache_s: float = 5.0
+    timeout_s: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The records that one event needs from one look-up."""
+
+    lookup: str
+    account: str
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look-up brought for the ids of one event, in the order of the ids.
+
+    ``records`` are the values of the ids that were found; ``missing`` those that the CRM does not
+    know (deleted, merged away without a trace, never there).
+    """
+
+    records: tuple[Json, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the bridge itself remembers of an event's contacts, from earlier complete events.
+
+    ``phones`` in E.164, newest first. ``opted_out``: any of the contacts was opted out of calls.
+    """
+
+    phones: tuple[str, ...] = ()
+    opted_out: bool = False
+
+
+# --------------------------------------------------------------------------- lead updates
+
+
+@dataclass(frozen=True, slots=True)
+class LeadUpdate:
+    """What is to be sent for one lead to one campaign because of one event.
+
+    ``phone`` is E.164. ``fields`` holds only what is to change, keys from ``FIELDS``;
+    ``do_not_call: false`` is among them only if the rule says ``allow_opt_in``.
+    """
+
+    campaign: str
+    phone: str
+    fields: Mapping[str, Json]
+    rules: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def opts_out(self) -> bool:
+        """Whether this asks that the lead never be called again."""
+        return self.fields.get("do_not_call") is True
+
+
+@dataclass(frozen=True, slots=True)
+class RuleTrace:
+    """What one rule did with one event: fired, or why not."""
+
+    rule: str
+    fired: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """What a mapping made of one event.
+
+    Either ``updates``, or a final ``state`` (skipped or dead) with its ``reason``.
+    ``phones``: every number the event or its look-ups gave for its contacts, to be remembered.
+    ``opts_out``: the event is an opt-out of calls, so its contacts are remembered as opted out;
+    False when it opts them in by a rule that may; None when it says nothing about it.
+    """
+
+    updates: tuple[LeadUpdate, ...] = ()
+    state: State | None = None
+    reason: str = ""
+    phones: tuple[str, ...] = ()
+    opts_out: bool | None = None
+    trace: tuple[RuleTrace, ...] = ()
+
+
+# --------------------------------------------------------------------------- campaigns
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """A campaign as ``campaigns.yaml`` names it.
+
+    ``id`` is opaque and goes percent-encoded into the URL. ``reply_order``: ``in_order`` trusts a
+    reply only if its rows stand in the order of the request; ``any_order`` lets index and phone
+    number together name the lead.
+    """
+
+    name: str
+    id: str
+    url: str
+    token: Secret | None
+    tenant: str = ""
+    groups: tuple[str, ...] = ()
+    batch_size: int = 100
+    batch_bytes: int = 512_000
+    concurrency: int = 2
+    rate_per_s: float = 10.0
+    timeout_s: float = 10.0
+    linger_ms: int = 50
+    phone_format: Literal["e164", "digits"] = "e164"
+    custom_fields: Literal["changed", "all_known"] = "changed"
+    reply_order: Literal["in_order", "any_order"] = "in_order"
+    missing: tuple[str, ...] = ()
+
+    @property
+    def configured(self) -> bool:
+        """Whether its id and token have values."""
+        return not self.missing
+
+
+# --------------------------------------------------------------------------- forward
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One element of a batch: a lead and the object that goes out for it."""
+
+    lead_id: int
+    phone: str
+    payload: Mapping[str, Json]
+
+
+class Verdict(StrEnum):
+    """What the campaign API made of one lead."""
+
+    CONFIRMED = "confirmed"
+    NOT_FOUND = "not_found"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    NOT_SENT = "not_sent"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The endpoint's word on one lead; ``message`` is the API's text, cut short, or ours."""
+
+    verdict: Verdict
+    message: str = ""
+
+
+class Trouble(StrEnum):
+    """Why a whole call failed."""
+
+    TRANSPORT = "transport"
+    BUSY = "busy"
+    SERVER = "server"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of one call of the bulk endpoint: one result per element of the batch.
+
+    ``trouble`` is set when the call as a whole failed, with ``detail`` for the operator and
+    ``retry_after_s`` as the API asked. ``status`` is None where no reply came.
+    """
+
+    results: tuple[Result, ...]
+    status: int | None = None
+    trouble: Trouble | None = None
+    detail: str = ""
+    retry_after_s: float | None = None
+    elapsed_ms: int = 0
+    calls: int = 1

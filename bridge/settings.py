@@ -1,0 +1,281 @@
+"""Every setting, declared once: name, type, default, help.
+
+``crm-bridge settings`` prints this table; ``docs/settings.md`` is made from it. Values come from
+the environment, then from ``.env``; ``NAME_FILE`` names a file that holds the value of ``NAME``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dotenv import dotenv_values
+
+from bridge.errors import SettingError
+from bridge.model import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. ``kind`` is its type; numbers have a smallest and a largest value."""
+
+    name: str
+    kind: type
+    default: Any
+    help: str
+    secret: bool = False
+    least: float = 0
+    most: float = math.inf
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "BRIDGE_API_URL", str, "https://api.voiceaiwrapper.app", "base URL of the campaign API"
+    ),
+    Setting(
+        "BRIDGE_API_TOKEN",
+        str,
+        None,
+        "bearer token of the campaign API; a campaign or tenant may name its own",
+        secret=True,
+    ),
+    Setting(
+        "DATABASE_URL",
+        str,
+        "sqlite:///bridge.db",
+        "SQLite file or PostgreSQL (postgres://… and postgresql://… both work)",
+        secret=True,
+    ),
+    Setting("BRIDGE_MAPPINGS", str, "mappings", "folder of mapping files"),
+    Setting(
+        "BRIDGE_PUBLIC_URL",
+        str,
+        None,
+        "the bridge's address as the CRM calls it, such as https://bridge.example.com; "
+        "signatures that cover the URL use it, never the request's own",
+    ),
+    Setting("BRIDGE_CONSOLE_TOKEN", str, None, "opens console and API", secret=True),
+    Setting("HOST", str, "127.0.0.1", "address that the web process listens on"),
+    Setting("PORT", int, 8000, "port that the web process listens on", least=0, most=65535),
+    Setting(
+        "WEB_CONCURRENCY",
+        int,
+        1,
+        "web processes; keep 1 on SQLite, where two fight for the write lock",
+        least=1,
+        most=64,
+    ),
+    Setting("BRIDGE_DEFAULT_REGION", str, "US", "country of phone numbers written without +"),
+    Setting("BRIDGE_MAX_BODY", int, 2_000_000, "largest webhook body, in bytes", least=1),
+    Setting("BRIDGE_MAX_DEPTH", int, 64, "deepest nesting of a decoded body", least=2, most=200),
+    Setting("BRIDGE_MAX_EVENTS", int, 1000, "most events that one delivery may hold", least=1),
+    Setting(
+        "BRIDGE_COMMIT_TIMEOUT",
+        float,
+        0.8,
+        "seconds a webhook waits for the database before it is answered 503",
+        least=0.05,
+        most=30,
+    ),
+    Setting("BRIDGE_REFUSALS_KEPT", int, 10_000, "refused requests kept for a second look"),
+    Setting("BRIDGE_REFUSALS_PER_ADDRESS", int, 1000, "of those, at most from one address"),
+    Setting("BRIDGE_REFUSALS_BYTES", int, 64_000_000, "of those, at most this many bytes in all"),
+    Setting(
+        "BRIDGE_FORWARDED_HOPS",
+        int,
+        0,
+        "proxies in front of the bridge whose X-Forwarded-For is to be believed",
+        most=10,
+    ),
+    Setting("BRIDGE_LEASE", float, 30.0, "seconds a worker may hold a lead", least=1, most=3600),
+    Setting(
+        "BRIDGE_POLL",
+        float,
+        1.0,
+        "seconds between looks for work that nobody signalled",
+        least=0.01,
+        most=60,
+    ),
+    Setting(
+        "BRIDGE_UNKNOWN_TRIES",
+        int,
+        5,
+        "tries of an update without a trustworthy answer before it ends as unconfirmed",
+        least=1,
+        most=100,
+    ),
+    Setting(
+        "BRIDGE_GIVE_UP",
+        float,
+        259_200.0,
+        "seconds after which an update other than an opt-out is given up as dead",
+        least=1,
+    ),
+    Setting(
+        "BRIDGE_BACKOFF", float, 1.0, "seconds of the first pause after a failed call", least=0.001
+    ),
+    Setting("BRIDGE_BACKOFF_MAX", float, 300.0, "seconds of the longest such pause", least=0.001),
+    Setting(
+        "BRIDGE_PAUSE_PROBE",
+        float,
+        300.0,
+        "seconds between single probes of a campaign paused by 401, 403 or 404; 0: never",
+    ),
+    Setting(
+        "BRIDGE_STANDING",
+        str,
+        "60 300 900 3600 21600 86400",
+        "seconds between tries of an opt-out that is not confirmed; the last one repeats",
+    ),
+    Setting(
+        "BRIDGE_STANDING_DAYS",
+        float,
+        1826.0,
+        "days after which an unconfirmed opt-out is given up (five years by US rules)",
+        least=0,
+    ),
+    Setting(
+        "BRIDGE_LOOKUP_GIVE_UP",
+        float,
+        259_200.0,
+        "seconds after which an event whose look-up keeps failing ends as dead",
+        least=1,
+    ),
+    Setting(
+        "BRIDGE_BATCH",
+        int,
+        500,
+        "deliveries or events that a worker takes at a time",
+        least=1,
+        most=10_000,
+    ),
+    Setting("BRIDGE_LOG", str, "auto", "log lines: json, text, or auto (text on a terminal)"),
+    Setting("BRIDGE_LOG_LEVEL", str, "info", "debug, info, warning or error"),
+)
+
+BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
+
+
+class Environment(Mapping[str, str]):
+    """The environment with ``.env`` beneath it and ``NAME_FILE`` resolved.
+
+    A name is present if it, or the file that ``NAME_FILE`` names, holds something other than
+    blanks. Errors: ``SettingError`` when that file cannot be read.
+    """
+
+    def __init__(self, values: Mapping[str, str], dotenv: Mapping[str, str] | None = None) -> None:
+        self._values = {**(dotenv or {}), **values}
+
+    @classmethod
+    def current(cls, dotenv: Path = Path(".env")) -> Environment:
+        """The process's own environment, with the ``.env`` of the working folder beneath it."""
+        below = {k: v for k, v in dotenv_values(dotenv).items() if v is not None}
+        return cls(dict(os.environ), below)
+
+    def __getitem__(self, name: str) -> str:
+        value = self._values.get(name, "").strip()
+        if value:
+            return value
+        path = self._values.get(f"{name}_FILE", "").strip()
+        if not path:
+            raise KeyError(name)
+        try:
+            value = Path(path).read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingError(
+                f"{name}_FILE names {path}, which cannot be read ({type(error).__name__}). "
+                f"Name a readable text file, or set {name} itself."
+            ) from None
+        if not value:
+            raise KeyError(name)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def secret(self, name: str) -> Secret | None:
+        """The secret of that name, with the value of ``NAME_PREVIOUS`` still accepted beside it."""
+        values = [self[n] for n in (name, f"{name}_PREVIOUS") if n in self]
+        return Secret(name, tuple(values)) if values else None
+
+
+class Settings:
+    """The values of all settings, read once and checked. ``settings["PORT"]`` is an int.
+
+    Errors: ``SettingError`` that names the first malformed setting.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self._values = {s.name: _parse(s, environment) for s in SETTINGS}
+
+    @classmethod
+    def current(cls) -> Settings:
+        """The settings of this process."""
+        return cls(Environment.current())
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values[name]
+
+    def shown(self, name: str) -> str:
+        """The value as it may be printed: secrets masked."""
+        value = self._values[name]
+        if value is None:
+            return "–"
+        if not BY_NAME[name].secret:
+            return str(value)
+        if name == "DATABASE_URL":
+            return mask_url(value)
+        return "(set)"
+
+    @property
+    def standing_schedule(self) -> tuple[float, ...]:
+        """Seconds between tries of a standing opt-out; the last one repeats."""
+        try:
+            steps = tuple(float(word) for word in self["BRIDGE_STANDING"].split())
+        except ValueError:
+            steps = ()
+        if not steps or any(not math.isfinite(s) or s <= 0 for s in steps):
+            raise SettingError(
+                "BRIDGE_STANDING must be numbers of seconds above 0 with blanks between them, "
+                "such as “60 300 3600 86400”."
+            )
+        return steps
+
+
+def _parse(setting: Setting, environment: Environment) -> Any:
+    if setting.name not in environment:
+        return setting.default
+    text = environment[setting.name]
+    if setting.kind is str:
+        return text
+    try:
+        value = setting.kind(text)
+    except ValueError:
+        value = None
+    if value is None or not setting.least <= value <= setting.most:
+        what = "a whole number" if setting.kind is int else "a number"
+        top = "" if setting.most == math.inf else f" and at most {setting.most:g}"
+        shown = "its value" if setting.secret else repr(text)
+        raise SettingError(
+            f"{setting.name}: {shown} is not usable. "
+            f"Write {what} of at least {setting.least:g}{top} ({setting.help})."
+        )
+    return value
+
+
+def mask_url(url: str) -> str:
+    """A database URL without its password."""
+    head, separator, tail = url.partition("://")
+    if not separator or "@" not in tail:
+        return url
+    login, _, rest = tail.rpartition("@")
+    user = login.partition(":")[0]
+    return f"{head}://{user}:***@{rest}"
