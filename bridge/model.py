@@ -115,14 +115,16 @@ class HmacScheme:
 
     ``signed`` is the sequence of parts that are joined and signed: ``body``, ``body_base64``,
     ``timestamp``, ``url``, ``method``, ``header:<name>``, ``form`` (names and values of a form,
-    sorted) or ``text:<literal>``.
+    sorted) or ``text:<literal>``. ``encoding`` ``raw`` (the bytes as they are) exists only inside
+    ``wrapped``. ``body_hash`` names the query parameter that holds the SHA-256 of the body in
+    hexadecimal digits, for senders that sign only the URL.
     """
 
     secret: Secret
     header: str
     algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
     key: Literal["text", "hex", "base64", "whsec"] = "text"
-    encoding: Literal["hex", "base64"] = "hex"
+    encoding: Literal["hex", "base64", "raw"] = "hex"
     prefix: str = ""
     style: Literal["alone", "parts", "items", "wrapped"] = "alone"
     part: str = "v1"
@@ -131,6 +133,7 @@ class HmacScheme:
     timestamp_part: str | None = None
     timestamp_format: Literal["unix_s", "unix_ms", "iso", "http_date"] = "unix_s"
     tolerance_s: int | None = 300
+    body_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
