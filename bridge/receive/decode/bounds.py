@@ -1,0 +1,53 @@
+"""How deep and how wide a document may be, and how much of it a message may show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge.errors import DecodeError
+from bridge.model import Json
+
+LONGEST_QUOTE = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The limits of one document; see ``decode``."""
+
+    depth: int
+    keys: int
+
+    def require_depth(self, depth: int, where: str = "the body") -> None:
+        """Errors: ``DecodeError`` if the depth is beyond the limit."""
+        if depth > self.depth:
+            raise DecodeError(f"{where}: nested deeper than {self.depth} levels")
+
+    def require_keys(self, count: int, where: str = "the body") -> None:
+        """Errors: ``DecodeError`` if there are more keys than the limit."""
+        if count > self.keys:
+            raise DecodeError(f"{where}: more than {self.keys} keys")
+
+    def require_document(self, document: Json) -> None:
+        """Check a whole document without recursion.
+
+        Errors: ``DecodeError`` if it is too deep, or one of its objects has too many members.
+        """
+        level = [document]
+        depth = 0
+        while level := [node for node in level if isinstance(node, dict | list)]:
+            depth += 1
+            self.require_depth(depth)
+            below: list[Json] = []
+            for node in level:
+                if isinstance(node, dict):
+                    self.require_keys(len(node), "an object of the body")
+                    below.extend(node.values())
+                else:
+                    below.extend(node)
+            level = below
+
+
+def quoted(text: str) -> str:
+    """A piece of a body as a message may show it: cut short, control characters escaped."""
+    cut = text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + "…"
+    return ascii(cut) if not cut.isprintable() else repr(cut)

@@ -1,0 +1,26 @@
+"""Whether a request comes from who it says: schemes in, ``Verified`` or ``Refused`` out.
+
+Everything here works on the raw bytes, before decoding, and fails closed. Secrets and signatures
+are compared in constant time and appear in no reason. ``any_of`` tries the schemes of a source;
+one module per family knows how each is proved; ``asymmetric`` is the one home of
+``cryptography``; ``sanity`` says at start what is wrong with a scheme's parameters; ``withheld``
+names the headers and query parameters that mappings must not see.
+"""
+
+from bridge.receive.verify.any_of import verify
+from bridge.receive.verify.sanity import check_scheme
+from bridge.receive.verify.withheld import (
+    Credentials,
+    credential_names,
+    plain_credentials,
+    signature_headers,
+)
+
+__all__ = [
+    "Credentials",
+    "check_scheme",
+    "credential_names",
+    "plain_credentials",
+    "signature_headers",
+    "verify",
+]

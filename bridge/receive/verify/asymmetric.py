@@ -1,0 +1,95 @@
+"""Ed25519 and RSA signatures: the one home of ``cryptography``.
+
+Keys come as PEM text; an Ed25519 public key also as its 32 bytes in hexadecimal digits or
+base64. Errors of the library become ``ValueError`` that says what is wrong, never with the key.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from bridge.receive.verify.keys import from_base64
+
+Algorithm: TypeAlias = Literal["ed25519", "rsa_sha256"]
+
+LEAST_RSA_BITS = 2048
+
+_ED25519_BYTES = 32
+_HEX_KEY = re.compile(r"[0-9A-Fa-f]{64}", re.ASCII)
+
+
+# Reading an RSA key takes longer than verifying with it, and a source has a handful at most.
+@lru_cache(maxsize=64)
+def public_key(algorithm: Algorithm, text: str) -> Ed25519PublicKey | RSAPublicKey:
+    """Read a public key.
+
+    Errors: ``ValueError`` if it is malformed, of another kind, or an RSA key that is too short.
+    """
+    # One-line settings carry PEM text with its line ends written as backslash and n.
+    pem = text.replace("\\n", "\n").strip()
+    if algorithm == "ed25519" and "-----BEGIN" not in pem:
+        return _raw_ed25519(pem)
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("is not a public key in PEM form") from None
+    if algorithm == "ed25519" and isinstance(key, Ed25519PublicKey):
+        return key
+    if algorithm == "rsa_sha256" and isinstance(key, RSAPublicKey):
+        if key.key_size < LEAST_RSA_BITS:
+            raise ValueError(f"has {key.key_size} bits; at least {LEAST_RSA_BITS} are needed")
+        return key
+    raise ValueError(f"is not a key for {algorithm}")
+
+
+def _raw_ed25519(text: str) -> Ed25519PublicKey:
+    try:
+        raw = bytes.fromhex(text) if _HEX_KEY.fullmatch(text) else from_base64(text)
+    except ValueError:
+        raw = b""
+    if len(raw) != _ED25519_BYTES:
+        raise ValueError("is neither PEM nor 32 bytes in hexadecimal digits or base64")
+    return Ed25519PublicKey.from_public_bytes(raw)
+
+
+def signature_holds(algorithm: Algorithm, key: str, signature: bytes, message: bytes) -> bool:
+    """Whether the signature was made over the message by the owner of the key.
+
+    RSA is PKCS#1 v1.5 with SHA-256.
+
+    Errors: ``ValueError`` if the key cannot be read.
+    """
+    loaded = public_key(algorithm, key)
+    try:
+        if isinstance(loaded, Ed25519PublicKey):
+            loaded.verify(signature, message)
+        else:
+            loaded.verify(signature, message, PKCS1v15(), SHA256())
+    except InvalidSignature:
+        return False
+    return True
+
+
+def sign_message(algorithm: Algorithm, private_pem: bytes, message: bytes) -> bytes:
+    """Sign with a private key in PEM form, without a pass phrase.
+
+    Errors: ``ValueError`` if the key cannot be read or is of another kind.
+    """
+    try:
+        key = load_pem_private_key(private_pem, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ValueError("is not a private key in PEM form without a pass phrase") from None
+    if algorithm == "ed25519" and isinstance(key, Ed25519PrivateKey):
+        return key.sign(message)
+    if algorithm == "rsa_sha256" and isinstance(key, RSAPrivateKey):
+        return key.sign(message, PKCS1v15(), SHA256())
+    raise ValueError(f"is not a key for {algorithm}")
