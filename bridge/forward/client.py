@@ -1,0 +1,172 @@
+"""The campaign API's client: one call of the bulk endpoint, and what its answer means.
+
+``PATCH {base}/api/v2/voice-campaigns/{campaign_id}/leads/update/bulk``, documented at
+https://docs.voiceaiwrapper.app/api-reference/leads-v2/bulk-update-in-voice-campaign. Campaign ids
+are opaque and percent-encoded. Redirects are not followed, since the token must not travel.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from urllib.parse import quote
+
+import httpx
+
+from bridge.clock import now_ms
+from bridge.forward.reply import read_reply
+from bridge.forward.retry_after import retry_after_s
+from bridge.jsontext import dump_bytes
+from bridge.model import Answered, Campaign, Result, Sent, Trouble, Verdict
+
+REPLY_BYTES = 8_000_000
+"""The longest reply that is read."""
+
+NOT_STARTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+"""Faults after which the API cannot have seen the request."""
+
+
+class CampaignClient:
+    """Calls the bulk endpoint. One instance serves one thread."""
+
+    def __init__(self) -> None:
+        self._http = httpx.Client(
+            follow_redirects=False,
+            trust_env=False,
+            limits=httpx.Limits(max_connections=4, keepalive_expiry=30),
+            headers={"User-Agent": "crm-bridge", "Accept": "application/json"},
+        )
+        self._token_in_use: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._http.close()
+
+    def update_leads(self, campaign: Campaign, batch: Sequence[Sent]) -> Answered:
+        """Send one batch (not empty), in one call, and say what became of each lead in it."""
+        if campaign.token is None:  # pragma: no cover - such a campaign has no senders
+            return _failed(batch, Trouble.REFUSED, "the campaign has no token")
+        body = dump_bytes([dict(sent.payload) for sent in batch])
+        tokens = campaign.token.values
+        first = self._token_in_use.get(campaign.name, 0)
+        answer = _failed(batch, Trouble.REFUSED, "no token")
+        for turn in range(len(tokens)):
+            index = (first + turn) % len(tokens)
+            answer = self._call(campaign, batch, body, tokens[index])
+            if answer.status != 401:
+                self._token_in_use[campaign.name] = index
+                break
+        return answer
+
+    def _call(self, campaign: Campaign, batch: Sequence[Sent], body: bytes, token: str) -> Answered:
+        url = (
+            f"{campaign.url.rstrip('/')}/api/v2/voice-campaigns/"
+            f"{quote(campaign.id, safe='')}/leads/update/bulk"
+        )
+        started = time.monotonic()
+        try:
+            with self._http.stream(
+                "PATCH",
+                url,
+                content=body,
+                headers={
+                    "Authorization": f"Bearer {token}",
+                    "Content-Type": "application/json",
+                },
+                timeout=campaign.timeout_s,
+            ) as response:
+                reply = _read(response, started + campaign.timeout_s)
+        except NOT_STARTED as error:
+            return _failed(
+                batch,
+                Trouble.TRANSPORT,
+                f"no connection to the API ({type(error).__name__})",
+                elapsed_ms=_since(started),
+            )
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+            return _failed(
+                batch,
+                Trouble.TRANSPORT,
+                f"the call broke off ({type(error).__name__})",
+                verdict=Verdict.UNKNOWN,
+                elapsed_ms=_since(started),
+            )
+        return _judge(campaign, batch, response, reply, _since(started))
+
+
+def _read(response: httpx.Response, deadline: float) -> bytes:
+    chunks: list[bytes] = []
+    size = 0
+    for chunk in response.iter_bytes():
+        size += len(chunk)
+        if size > REPLY_BYTES:
+            raise httpx.ReadError("the reply is too long")
+        if time.monotonic() > deadline:
+            raise httpx.ReadTimeout("the reply took too long")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)
+
+
+def _judge(
+    campaign: Campaign,
+    batch: Sequence[Sent],
+    response: httpx.Response,
+    reply: bytes,
+    elapsed_ms: int,
+) -> Answered:
+    """What a complete answer means for the leads of the batch."""
+    status = response.status_code
+    if 200 <= status < 300:
+        phones = [str(sent.payload["phone_number"]) for sent in batch]
+        results = read_reply(phones, reply, order=campaign.reply_order)
+        return Answered(results, status, elapsed_ms=elapsed_ms)
+    detail = f"HTTP {status}{_excerpt(reply)}"
+    wait = retry_after_s(response.headers.get("Retry-After"), now_ms())
+    if status in (400, 413, 422):
+        result = Result(Verdict.REJECTED, detail)
+        return Answered(tuple(result for _ in batch), status, detail=detail, elapsed_ms=elapsed_ms)
+    if status in (425, 429):
+        trouble, verdict = Trouble.BUSY, Verdict.NOT_SENT
+    elif status in (408, 409, 423) or status >= 500:
+        trouble, verdict = Trouble.SERVER, Verdict.UNKNOWN
+    else:
+        trouble, verdict = Trouble.REFUSED, Verdict.NOT_SENT
+    return _failed(
+        batch,
+        trouble,
+        detail,
+        verdict=verdict,
+        status=status,
+        retry_after_s=wait,
+        elapsed_ms=elapsed_ms,
+    )
+
+
+def _failed(
+    batch: Sequence[Sent],
+    trouble: Trouble,
+    detail: str,
+    *,
+    verdict: Verdict = Verdict.NOT_SENT,
+    status: int | None = None,
+    retry_after_s: float | None = None,
+    elapsed_ms: int = 0,
+) -> Answered:
+    return Answered(
+        tuple(Result(verdict, detail) for _ in batch),
+        status,
+        trouble,
+        detail,
+        retry_after_s,
+        elapsed_ms,
+    )
+
+
+def _excerpt(reply: bytes) -> str:
+    text = " ".join(reply[:400].decode("utf-8", "replace").split())
+    printable = "".join(c if c.isprintable() else "?" for c in text)
+    return f": {printable[:200]}" if printable else ""

@@ -1,0 +1,115 @@
+"""Log lines made of fields: JSON in production, readable on a terminal.
+
+Phone numbers and e-mail addresses appear masked only. Callers mask what they know to be one;
+beneath that, every text that came from outside (``message``, ``reason``, ``detail`` …) is masked
+by shape, and every live secret is blotted out wherever it stands.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+from collections.abc import Iterable, MutableMapping
+from typing import Any, TextIO
+
+import structlog
+
+from bridge.jsontext import dumps
+
+OUTSIDE = frozenset({"message", "reason", "detail", "trouble", "problem", "error", "exception"})
+"""Fields whose text may have come from outside."""
+
+_EMAIL = re.compile(r"[^\s@\"'<>{}\[\],;:=]{1,64}@[^\s@\"'<>{}\[\],;:]{1,255}")
+_DIGITS = re.compile(r"\+?\d(?:[\s().\-/]{0,3}\d){6,}")
+SHORTEST_SECRET = 6
+
+
+def mask_phone(phone: str) -> str:
+    """``+14155550123`` → ``+1*******23``."""
+    if len(phone) < 6:
+        return "*" * len(phone)
+    return f"{phone[:2]}{'*' * (len(phone) - 4)}{phone[-2:]}"
+
+
+def mask_text(text: str) -> str:
+    """A text in which everything that looks like a phone number or e-mail address is masked."""
+    text = _EMAIL.sub(lambda m: f"{m[0][0]}***@***", text)
+    return _DIGITS.sub(lambda m: mask_phone(m[0]), text)
+
+
+class Blotter:
+    """Blots out live secrets, longest first, wherever they stand in a line."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        found = sorted({s for s in secrets if len(s) >= SHORTEST_SECRET}, key=len, reverse=True)
+        self._pattern = re.compile("|".join(map(re.escape, found))) if found else None
+
+    def __call__(self, text: str) -> str:
+        return self._pattern.sub("<secret>", text) if self._pattern else text
+
+
+def _mask_outside(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Any:
+    for key in OUTSIDE & line.keys():
+        if isinstance(line[key], str):
+            line[key] = mask_text(line[key])
+    return line
+
+
+def configure(
+    *,
+    style: str = "auto",
+    level: str = "info",
+    secrets: Iterable[str] = (),
+    out: TextIO | None = None,
+) -> None:
+    """Set the process's log up; ``style`` is json, text or auto (text on a terminal)."""
+    stream = out or sys.stderr
+    blot = Blotter(secrets)
+    as_json = style == "json" or (style == "auto" and not stream.isatty())
+
+    def render(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> str:
+        return blot(dumps(dict(line)))
+
+    console = structlog.dev.ConsoleRenderer(colors=stream.isatty())
+
+    def render_text(logger: Any, name: str, line: MutableMapping[str, Any]) -> str:
+        return blot(str(console(logger, name, line)))
+
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _mask_outside,
+    ]
+    number = getattr(logging, level.upper(), logging.INFO)
+    structlog.configure(
+        processors=[*shared, render if as_json else render_text],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.WriteLoggerFactory(file=stream),
+        cache_logger_on_first_use=False,
+    )
+    handler = _Handler()
+    handler.setLevel(number)
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(max(number, logging.INFO))
+    for noisy in ("httpx", "httpcore", "alembic", "sqlalchemy"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+class _Handler(logging.Handler):
+    """Lines of other libraries, through the same formatter."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
+        if record.exc_info:
+            fields["exc_info"] = record.exc_info
+        log.log(record.levelno, "library", **fields)
+
+
+def get(name: str) -> Any:
+    """A logger whose lines carry the name of their stage."""
+    return structlog.get_logger(stage=name)

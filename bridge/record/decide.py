@@ -1,0 +1,248 @@
+"""From the endpoint's word on a lead to the next state of each of its updates. Pure.
+
+The rules, in the order in which they bind:
+
+* Confirmed means that the reply names the lead with ``success: true``; nothing else is *updated*.
+* An opt-out never ends for want of success: it stands, and is sent again on a schedule, until it
+  is confirmed, cancelled by a newer opt-in, or its period is over.
+* ``mark_as_unanswered`` is never sent again after an answer that cannot be trusted.
+* A refused object that holds an opt-out and more is taken apart: first the opt-out alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bridge.model import Lane, Result, State, Trouble, Verdict
+from bridge.record import ledger as ledgers
+from bridge.record.ledger import Ledger, Plan
+from bridge.store.leads import Claimable
+from bridge.store.outcomes import Decision, OpenUpdate
+
+MESSAGE_LENGTH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The settings that decide. Times in milliseconds.
+
+    ``standing_steps``: pauses between tries of a standing opt-out, the last one repeats.
+    ``backoff`` gives the pause before try number n (from 1) of one lead.
+    """
+
+    unknown_tries: int
+    give_up_after: int
+    standing_steps: tuple[int, ...]
+    standing_period: int
+    backoff_first: int
+    backoff_most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Next:
+    """What follows for one lead: decisions on its updates, and where it stands."""
+
+    decisions: tuple[Decision, ...]
+    lane: Lane
+    due_at: int | None
+    tries: int
+    standing_tries: int
+    bare: bool
+    ledger: Ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One lead's part in a call that has ended. ``trouble``: the call as a whole failed."""
+
+    lead: Claimable
+    plan: Plan
+    updates: Sequence[OpenUpdate]
+    result: Result
+    trouble: Trouble | None
+    batch_id: int
+    now: int
+
+    @property
+    def carried(self) -> list[OpenUpdate]:
+        """The updates whose fate this call decides."""
+        return [update for update in self.updates if update.id in self.plan.carried]
+
+    def asserts(self, update: OpenUpdate) -> bool:
+        """Whether the call carried this update's opt-out."""
+        return update.opts_out and self.plan.payload.get(ledgers.DO_NOT_CALL) is True
+
+
+def decide(call: Call, policy: Policy) -> Next:
+    """What one result means for the carried updates of one lead."""
+    match call.result.verdict:
+        case Verdict.CONFIRMED:
+            tally = _Tally(call, policy, tries=0, standing_tries=0)
+            for update in call.carried:
+                tally.confirmed(update)
+        case Verdict.NOT_FOUND:
+            tally = _Tally(call, policy, tries=0)
+            for update in call.carried:
+                tally.refused(update, State.NOT_FOUND)
+        case Verdict.REJECTED:
+            tally = _rejected(call, policy)
+        case Verdict.UNKNOWN if call.trouble is None:
+            tally = _unknown(call, policy)
+        case _:
+            tally = _not_done(call, policy)
+    return tally.close()
+
+
+class _Tally:
+    """Collects the decisions on one lead, and the earliest thing that has to follow."""
+
+    def __init__(
+        self,
+        call: Call,
+        policy: Policy,
+        *,
+        tries: int | None = None,
+        standing_tries: int | None = None,
+    ) -> None:
+        lead = call.lead
+        self.call = call
+        self.policy = policy
+        self.tries = lead.tries if tries is None else tries
+        self.standing_tries = lead.standing_tries if standing_tries is None else standing_tries
+        self.stood = False
+        self.alone = lead.bare
+        self.ledger = call.plan.ledger
+        self.decisions: list[Decision] = []
+        self.lane = Lane.IDLE
+        self.due_at: int | None = None
+
+    def settle(
+        self, update: OpenUpdate, state: State, message: str, *, doubtful: bool | None = None
+    ) -> None:
+        """Give an update its next state."""
+        self.decisions.append(
+            Decision(
+                update.id,
+                state,
+                message[:MESSAGE_LENGTH],
+                update.doubtful if doubtful is None else doubtful,
+                update.tries + 1,
+                self.call.batch_id,
+            )
+        )
+
+    def follow(self, lane: Lane, due_at: int) -> None:
+        """Have the lead stand in a lane; the more urgent one wins."""
+        self.lane = min(self.lane, lane)
+        self.due_at = due_at if self.due_at is None else min(self.due_at, due_at)
+
+    def confirmed(self, update: OpenUpdate) -> None:
+        """The reply names the lead with success."""
+        message = self.call.result.message
+        left_out = self.call.plan.left_out.get(update.id)
+        if left_out is not None:
+            message = f"{message} ({left_out})"
+        unsure = ledgers.MARK in update.fields and update.doubtful
+        self.settle(update, State.UNCONFIRMED if unsure else State.UPDATED, message)
+
+    def refused(self, update: OpenUpdate, end: State) -> None:
+        """The reply names the lead without success: an opt-out stands, all else ends."""
+        if self.call.asserts(update):
+            self.stand(update, end)
+        else:
+            self.settle(update, end, self.call.result.message)
+
+    def stand(self, update: OpenUpdate, end: State) -> None:
+        """An opt-out that is not confirmed stays asserted, until its period is over."""
+        now, message = self.call.now, self.call.result.message
+        if now - update.accepted_at >= self.policy.standing_period:
+            self.settle(
+                update, end, f"the period of a standing opt-out is over; last answer: {message}"
+            )
+            return
+        self.settle(update, State.STANDING, message, doubtful=update.doubtful)
+        steps = self.policy.standing_steps
+        self.follow(Lane.STANDING, now + steps[min(self.standing_tries, len(steps) - 1)])
+        self.stood = True
+
+    def again(self, update: OpenUpdate, lane: Lane, due_at: int, *, sent: bool) -> None:
+        """Send the update again later. ``sent``: this try may have reached the API."""
+        state = State.STANDING if update.state is State.STANDING else State.WAITING
+        doubtful = update.doubtful or sent
+        self.settle(update, state, self.call.result.message, doubtful=doubtful)
+        self.follow(lane, due_at)
+
+    def close(self) -> Next:
+        """The sum."""
+        held_back = self.call.plan.held_back > 0
+        if held_back:
+            self.follow(Lane.RETRY, self.call.now)
+        open_again = any(d.state is State.WAITING for d in self.decisions)
+        return Next(
+            tuple(self.decisions),
+            self.lane,
+            self.due_at,
+            self.tries,
+            self.standing_tries + (1 if self.stood else 0),
+            self.alone and (open_again or held_back),
+            self.ledger,
+        )
+
+
+def _rejected(call: Call, policy: Policy) -> _Tally:
+    tally = _Tally(call, policy, tries=0)
+    carried, plan = call.carried, call.plan
+    several = len(carried) > 1 and not call.lead.bare
+    mixed = any(call.asserts(u) for u in carried) and len(plan.payload) > 1
+    if several or mixed:
+        tally.alone = True
+        for update in carried:
+            lane = Lane.OPT_OUT if call.asserts(update) else Lane.RETRY
+            tally.again(update, lane, call.now, sent=False)
+        return tally
+    for update in carried:
+        tally.refused(update, State.REJECTED)
+    tally.ledger = ledgers.refuse(plan.ledger, [u for u in carried if not call.asserts(u)])
+    return tally
+
+
+def _unknown(call: Call, policy: Policy) -> _Tally:
+    """The call went well, but its reply does not say in a trustworthy way what became of this."""
+    tally = _Tally(call, policy, tries=call.lead.tries + 1)
+    spent = tally.tries >= policy.unknown_tries
+    pause = min(policy.backoff_most, policy.backoff_first * 2 ** min(call.lead.tries, 20))
+    for update in call.carried:
+        if call.asserts(update):
+            if spent:
+                tally.stand(update, State.UNCONFIRMED)
+            else:
+                tally.again(update, Lane.OPT_OUT, call.now + pause, sent=True)
+        elif spent or set(update.fields) == {ledgers.MARK}:
+            tally.settle(update, State.UNCONFIRMED, call.result.message, doubtful=True)
+        else:
+            tally.again(update, Lane.RETRY, call.now + pause, sent=True)
+    if spent:
+        tally.tries = 0
+    return tally
+
+
+def _not_done(call: Call, policy: Policy) -> _Tally:
+    """The call as a whole failed: the campaign is held back, its leads keep their turn."""
+    tally = _Tally(call, policy)
+    sent = call.result.verdict is Verdict.UNKNOWN
+    for update in call.carried:
+        if call.asserts(update):
+            tally.again(update, Lane.OPT_OUT, call.now, sent=sent)
+            continue
+        doubtful = update.doubtful or sent
+        old = call.now - update.accepted_at >= policy.give_up_after
+        if old and call.trouble is not Trouble.REFUSED:
+            end = State.UNCONFIRMED if doubtful else State.DEAD
+            message = f"given up; last answer: {call.result.message}"
+            tally.settle(update, end, message, doubtful=doubtful)
+        elif sent and set(update.fields) == {ledgers.MARK}:
+            tally.settle(update, State.UNCONFIRMED, call.result.message, doubtful=True)
+        else:
+            tally.again(update, Lane.RETRY, call.now, sent=sent)
+    return tally

@@ -1,0 +1,230 @@
+"""The ledger of one lead in one campaign: per field, the newest value and whose it is.
+
+Event time decides, not arrival. Two events of one field with equal times are ordered by their
+keys, which are made from the events themselves, so that every order of arrival gives the same
+result; at equal times ``do_not_call: true`` beats ``false``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from bridge.model import State
+
+DO_NOT_CALL = "do_not_call"
+MARK = "mark_as_unanswered"
+CUSTOM = "custom_fields"
+_CUSTOM_PREFIX = "custom_fields."
+
+Rank = tuple[int, bool, str]
+
+
+class Update(Protocol):
+    """What the ledger needs to know of an open lead update."""
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def fields(self) -> Mapping[str, Any]: ...
+    @property
+    def event_time(self) -> int: ...
+    @property
+    def key(self) -> str: ...
+    @property
+    def doubtful(self) -> bool: ...
+    @property
+    def state(self) -> State: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The newest value of one field, the event it came from, and whether the API refused it."""
+
+    value: Any
+    time: int
+    key: str
+    refused: bool = False
+
+    def rank(self, name: str) -> Rank:
+        """What is compared: time, then a standing opt-out, then the key."""
+        return (self.time, name == DO_NOT_CALL and self.value is True, self.key)
+
+
+Ledger = dict[str, Entry]
+
+
+def read(stored: Mapping[str, Any]) -> Ledger:
+    """The ledger from its stored form: field → [value, time, key, refused]."""
+    return {name: Entry(*row) for name, row in stored.items()}
+
+
+def write(ledger: Ledger) -> dict[str, Any]:
+    """The stored form of a ledger."""
+    return {
+        name: [entry.value, entry.time, entry.key, entry.refused] for name, entry in ledger.items()
+    }
+
+
+def opted_out(ledger: Ledger) -> bool:
+    """Whether the latch is set: the newest word on this lead is ``do_not_call: true``."""
+    entry = ledger.get(DO_NOT_CALL)
+    return entry is not None and entry.value is True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be done for one lead now.
+
+    ``payload``: fields to send, empty if there is nothing. ``carried``: updates whose result the
+    call decides. ``settled``: updates that end without being sent: id → (state, message).
+    ``left_out``: carried update → its fields that are not in the payload, and why.
+    ``held_back``: how many updates wait for a later call.
+    """
+
+    payload: dict[str, Any]
+    carried: tuple[int, ...]
+    settled: dict[int, tuple[State, str]]
+    left_out: dict[int, str]
+    held_back: int
+    ledger: Ledger = field(repr=False)
+
+
+def plan(
+    stored: Mapping[str, Any], updates: Sequence[Update], *, all_known: bool, alone: bool
+) -> Plan:
+    """Merge the open updates of one lead with its ledger.
+
+    ``all_known``: a payload with custom fields carries every custom field that the ledger knows.
+    ``alone``: the API refused the updates together, so send the opt-out by itself, and after it
+    one update at a time.
+    """
+    ledger = _merged(read(stored), updates)
+    latch = opted_out(ledger)
+    settled: dict[int, tuple[State, str]] = {}
+    left_out: dict[int, str] = {}
+    owned: list[tuple[Update, list[str]]] = []
+    for update in updates:
+        names = [name for name, _ in _flat(update.fields)]
+        own = [name for name in names if _owns(ledger, name, update)]
+        blocked = _blocked_mark(ledger, update, latch) if MARK in own else None
+        if blocked is not None:
+            own.remove(MARK)
+        if not own:
+            settled[update.id] = _settle(update, blocked)
+            continue
+        owned.append((update, own))
+        older = [name for name in names if name not in own and name != MARK]
+        notes = [f"{MARK} left out: {blocked[1]}"] if blocked is not None else []
+        notes += [f"{name} left out: a newer event has set it" for name in older]
+        if notes:
+            left_out[update.id] = "; ".join(notes)
+    carried = _one_at_a_time(owned, latch, left_out) if alone else owned
+    payload = {name: ledger[name].value for _, own in carried for name in own}
+    return Plan(
+        _nested(payload, ledger, all_known=all_known),
+        tuple(update.id for update, _ in carried),
+        settled,
+        left_out,
+        len(owned) - len(carried),
+        ledger,
+    )
+
+
+def _merged(ledger: Ledger, updates: Sequence[Update]) -> Ledger:
+    for update in updates:
+        for name, value in _flat(update.fields):
+            new = Entry(value, update.event_time, update.key)
+            old = ledger.get(name)
+            if old is None or new.rank(name) > old.rank(name):
+                ledger[name] = new
+    return ledger
+
+
+def _one_at_a_time(
+    owned: list[tuple[Update, list[str]]], latch: bool, left_out: dict[int, str]
+) -> list[tuple[Update, list[str]]]:
+    """The part of the updates that goes first when they were refused together."""
+    opt_outs = [(u, [DO_NOT_CALL]) for u, own in owned if latch and DO_NOT_CALL in own]
+    fresh = [(u, own) for u, own in opt_outs if u.state is not State.STANDING]
+    rest = [(u, own) for u, own in owned if not (latch and DO_NOT_CALL in own)]
+    chosen = opt_outs if fresh or not rest else rest[:1]
+    for update, own in owned:
+        if any(update is u for u, _ in chosen) and chosen is opt_outs and len(own) > 1:
+            others = ", ".join(sorted(set(own) - {DO_NOT_CALL}))
+            left_out[update.id] = f"{others} left out: the API refused it beside the opt-out"
+    return chosen
+
+
+def _flat(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in fields.items():
+        if name == CUSTOM:
+            for key, custom in value.items():
+                yield _CUSTOM_PREFIX + key, custom
+        else:
+            yield name, value
+
+
+def _nested(payload: dict[str, Any], ledger: Ledger, *, all_known: bool) -> dict[str, Any]:
+    flat = {k: v for k, v in payload.items() if not k.startswith(_CUSTOM_PREFIX)}
+    custom = {
+        k.removeprefix(_CUSTOM_PREFIX): v
+        for k, v in payload.items()
+        if k.startswith(_CUSTOM_PREFIX)
+    }
+    if custom and all_known:
+        known = {
+            k.removeprefix(_CUSTOM_PREFIX): entry.value
+            for k, entry in ledger.items()
+            if k.startswith(_CUSTOM_PREFIX) and not entry.refused
+        }
+        custom = {**known, **custom}
+    if custom:
+        flat[CUSTOM] = custom
+    return flat
+
+
+def _owns(ledger: Ledger, name: str, update: Update) -> bool:
+    entry = ledger[name]
+    return entry.time == update.event_time and entry.key == update.key
+
+
+def _blocked_mark(ledger: Ledger, update: Update, latch: bool) -> tuple[State, str] | None:
+    """Why ``mark_as_unanswered`` may not travel for this update now; None if it may."""
+    if latch:
+        return State.SKIPPED, "the lead is opted out, so it is not put back into the call queue"
+    consent = ledger.get(DO_NOT_CALL)
+    if consent is not None and consent.time > update.event_time:
+        return State.SUPERSEDED, "a newer change of consent ends this wish to be called"
+    if update.doubtful:
+        return (
+            State.UNCONFIRMED,
+            "mark_as_unanswered was sent once without a trustworthy answer and is not sent again",
+        )
+    return None
+
+
+def _settle(update: Update, blocked: tuple[State, str] | None) -> tuple[State, str]:
+    if blocked is not None:
+        return blocked
+    if update.doubtful and MARK in update.fields:
+        return (
+            State.UNCONFIRMED,
+            "mark_as_unanswered was sent once without a trustworthy answer; newer events took over",
+        )
+    return State.SUPERSEDED, "a newer event has set the same fields"
+
+
+def refuse(ledger: Ledger, updates: Sequence[Update]) -> Ledger:
+    """Note that the API refused the values of these updates, so that they never ride along."""
+    names = {
+        name
+        for update in updates
+        for name, _ in _flat(update.fields)
+        if name in ledger and _owns(ledger, name, update) and name != DO_NOT_CALL
+    }
+    return {
+        name: Entry(e.value, e.time, e.key, refused=True) if name in names else e
+        for name, e in ledger.items()
+    }

@@ -1,0 +1,108 @@
+"""What the bridge remembers of a CRM's contacts: their phone numbers, and whether opted out.
+
+A CRM's deletion names only the contact; by then the phone can no longer be read there. The
+association is kept so that a deletion still finds its lead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from sqlalchemy import Connection, select, tuple_
+
+from bridge import jsontext
+from bridge.model import ContactRef, Known
+from bridge.store.database import upsert
+from bridge.store.schema import contact
+
+MOST_PHONES = 20
+"""Numbers remembered per contact; the oldest give way."""
+
+
+def recall(
+    connection: Connection, source: str, refs: Iterable[ContactRef]
+) -> dict[ContactRef, Known]:
+    """What is remembered of these contacts of one source."""
+    wanted = sorted({(ref.account, ref.id) for ref in refs})
+    found: dict[ContactRef, Known] = {}
+    for start in range(0, len(wanted), 500):
+        rows = connection.execute(
+            select(
+                contact.c.account, contact.c.contact_id, contact.c.phones, contact.c.opted_out
+            ).where(
+                contact.c.source == source,
+                tuple_(contact.c.account, contact.c.contact_id).in_(wanted[start : start + 500]),
+            )
+        )
+        for row in rows:
+            ref = ContactRef(row.account, row.contact_id)
+            found[ref] = Known(tuple(jsontext.loads(row.phones)), row.opted_out)
+    return found
+
+
+def remember(
+    connection: Connection,
+    source: str,
+    seen: Mapping[ContactRef, tuple[tuple[str, ...], bool | None, int]],
+    now: int,
+) -> None:
+    """Add to what is remembered: per contact its phones, consent (None: unsaid) and event time.
+
+    Consent follows event time, not arrival; at equal times an opt-out stands.
+    """
+    if not seen:
+        return
+    old = {
+        ContactRef(row.account, row.contact_id): row
+        for row in connection.execute(
+            select(contact)
+            .where(
+                contact.c.source == source,
+                tuple_(contact.c.account, contact.c.contact_id).in_(
+                    sorted((ref.account, ref.id) for ref in seen)
+                ),
+            )
+            .with_for_update()
+        )
+    }
+    rows = []
+    for ref, (phones, consent, when) in sorted(seen.items(), key=lambda i: (i[0].account, i[0].id)):
+        before = old.get(ref)
+        known = jsontext.loads(before.phones) if before is not None else []
+        opted_out = before.opted_out if before is not None else False
+        consent_time = before.consent_time if before is not None else 0
+        if consent is not None and (
+            when > consent_time or (when == consent_time and consent) or before is None
+        ):
+            opted_out, consent_time = consent, when
+        merged = [*phones, *(phone for phone in known if phone not in phones)][:MOST_PHONES]
+        if (
+            before is not None
+            and merged == known
+            and opted_out == before.opted_out
+            and (consent_time == before.consent_time)
+        ):
+            continue
+        rows.append(
+            {
+                "source": source,
+                "account": ref.account,
+                "contact_id": ref.id,
+                "phones": jsontext.dumps(merged),
+                "opted_out": opted_out,
+                "consent_time": consent_time,
+                "seen_at": now,
+            }
+        )
+    if rows:
+        statement = upsert(connection, contact)
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=[contact.c.source, contact.c.account, contact.c.contact_id],
+                set_={
+                    name: statement.excluded[name]
+                    for name in ("phones", "opted_out", "consent_time", "seen_at")
+                },
+            ),
+            rows,
+        )

@@ -1,0 +1,173 @@
+"""The connection to the database: SQLite or PostgreSQL behind one face.
+
+``read`` and ``write`` give a connection inside a transaction; the caller says where it begins and
+ends, and every function of this package takes that connection. Errors of the database leave as
+``StoreError``; those that may pass by themselves as ``StoreBusy``.
+
+On SQLite a write begins with ``BEGIN IMMEDIATE``, so that a transaction that has begun cannot
+fail for a lock; durability is WAL with ``synchronous=FULL``, every commit is on disk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from bridge.errors import SettingError, StoreBusy, StoreError
+
+_PASSING = (
+    "database is locked",
+    "database table is locked",
+    "disk is full",
+    "disk i/o error",
+    "readonly database",
+    "unable to open database",
+    "deadlock detected",
+    "could not serialize",
+    "too many connections",
+    "no space left",
+)
+
+
+class Database:
+    """A database by URL. Opens no connection before the first use.
+
+    ``busy_timeout_s``: how long a write waits for its turn before ``StoreBusy``.
+    """
+
+    def __init__(self, url: str, *, busy_timeout_s: float = 5.0, pool_size: int = 16) -> None:
+        self.url = _normal_url(url)
+        self.is_sqlite = self.url.startswith("sqlite")
+        if self.is_sqlite:
+            self._engine = _sqlite_engine(self.url, busy_timeout_s, pool_size)
+        else:
+            self._engine = _postgres_engine(self.url, busy_timeout_s, pool_size)
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, for migrations only."""
+        return self._engine
+
+    @property
+    def path(self) -> Path | None:
+        """The database file, on SQLite."""
+        name = make_url(self.url).database
+        return Path(name) if self.is_sqlite and name else None
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection for reading; what it sees does not change while it is open."""
+        with _translated(), self._engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A connection for writing: committed at the end, rolled back on any error."""
+        with _translated(), self._engine.connect() as connection:
+            connection.info["write"] = True
+            try:
+                with connection.begin():
+                    yield connection
+            finally:
+                connection.info.pop("write", None)
+
+    def close(self) -> None:
+        """Give all pooled connections back."""
+        self._engine.dispose()
+
+
+def upsert(connection: Connection, table: Table) -> Any:
+    """An INSERT that knows ON CONFLICT, in the dialect of the connection."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    return postgresql.insert(table)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except DBAPIError as error:
+        text = str(error.orig)
+        passing = error.connection_invalidated or any(p in text.lower() for p in _PASSING)
+        name = type(error.orig).__name__
+        passing = passing or name in ("OperationalError", "InterfaceError", "AdminShutdown")
+        brief = f"{name}: {text.splitlines()[0] if text else ''}"
+        if passing:
+            raise StoreBusy(f"the database did not take the request ({brief})") from error
+        raise StoreError(f"the database refused a statement ({brief})") from error
+    except PoolTimeout as error:
+        raise StoreBusy("no database connection became free in time") from error
+    except SQLAlchemyError as error:
+        raise StoreError(f"the database layer failed ({type(error).__name__})") from error
+
+
+def _normal_url(url: str) -> str:
+    for prefix in ("postgres://", "postgresql://"):
+        if url.startswith(prefix):
+            return "postgresql+psycopg://" + url.removeprefix(prefix)
+    try:
+        name = make_url(url).get_backend_name()
+    except ArgumentError:
+        name = ""
+    if name == "sqlite" and make_url(url).database not in (None, "", ":memory:"):
+        return url
+    if name == "postgresql":
+        return url
+    raise SettingError(
+        "DATABASE_URL must be sqlite:///path/to/file.db or postgresql://user:password@host/name."
+    )
+
+
+def _sqlite_engine(url: str, busy_timeout_s: float, pool_size: int) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=pool_size,
+        connect_args={
+            "check_same_thread": False,
+            "timeout": busy_timeout_s,
+            "isolation_level": None,
+        },
+    )
+
+    @event.listens_for(engine, "connect")
+    def _configure(raw: Any, _record: Any) -> None:
+        cursor = raw.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
+        cursor.execute("PRAGMA cache_size=-32000")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql(
+            "BEGIN IMMEDIATE" if connection.info.get("write") else "BEGIN DEFERRED"
+        )
+
+    return engine
+
+
+def _postgres_engine(url: str, busy_timeout_s: float, pool_size: int) -> Engine:
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=busy_timeout_s,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        connect_args={
+            "connect_timeout": max(1, int(busy_timeout_s)),
+            "options": f"-c lock_timeout={int(busy_timeout_s * 1000)}"
+            f" -c statement_timeout={max(30_000, int(busy_timeout_s * 1000))}",
+        },
+    )

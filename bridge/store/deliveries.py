@@ -1,0 +1,183 @@
+"""Deliveries: each webhook request as it arrived, stored before anything else happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from bridge import jsontext
+from bridge.model import Delivery
+from bridge.store.schema import delivery, heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """A verified request on its way to disk. ``headers`` and ``query`` hold no credentials."""
+
+    receipt: str
+    source: str
+    received_at: int
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes = field(repr=False)
+    address: str
+    scheme: str
+    problem: str | None = None
+
+
+def add(connection: Connection, rows: Sequence[NewDelivery]) -> None:
+    """Store deliveries, in their order."""
+    connection.execute(
+        insert(delivery),
+        [
+            {
+                "receipt": row.receipt,
+                "source": row.source,
+                "received_at": row.received_at,
+                "method": row.method,
+                "path": row.path,
+                "query": jsontext.dumps(row.query),
+                "headers": jsontext.dumps(row.headers),
+                "body": row.body,
+                "address": row.address,
+                "scheme": row.scheme,
+                "state": "stored",
+                "problem": row.problem,
+            }
+            for row in rows
+        ],
+    )
+
+
+_COLUMNS = (
+    delivery.c.id,
+    delivery.c.receipt,
+    delivery.c.source,
+    delivery.c.received_at,
+    delivery.c.method,
+    delivery.c.query,
+    delivery.c.headers,
+    delivery.c.body,
+    delivery.c.scheme,
+)
+
+_NEXT = (
+    select(*_COLUMNS)
+    .where(
+        delivery.c.state == "stored", delivery.c.source.in_(bindparam("sources", expanding=True))
+    )
+    .order_by(delivery.c.id)
+    .limit(bindparam("limit"))
+)
+
+
+def next_stored(connection: Connection, sources: Iterable[str], limit: int) -> list[Delivery]:
+    """Deliveries of these sources that nobody has worked on, oldest first."""
+    rows = connection.execute(_NEXT, {"sources": sorted(sources), "limit": limit})
+    return [_delivery(row) for row in rows]
+
+
+def by_ids(connection: Connection, ids: Iterable[int]) -> dict[int, Delivery]:
+    """Deliveries by id."""
+    rows = connection.execute(select(*_COLUMNS).where(delivery.c.id.in_(sorted(set(ids)))))
+    return {row.id: _delivery(row) for row in rows}
+
+
+def by_receipt(connection: Connection, receipt: str) -> Delivery | None:
+    """The delivery with this receipt, if there is one."""
+    row = connection.execute(select(*_COLUMNS).where(delivery.c.receipt == receipt)).first()
+    return None if row is None else _delivery(row)
+
+
+def _delivery(row: Any) -> Delivery:
+    return Delivery(
+        id=row.id,
+        receipt=row.receipt,
+        source=row.source,
+        received_at=row.received_at,
+        method=row.method,
+        query=jsontext.loads(row.query),
+        headers=jsontext.loads(row.headers),
+        body=row.body,
+        scheme=row.scheme,
+    )
+
+
+def take(connection: Connection, ids: Sequence[int], version_of: dict[int, str]) -> set[int]:
+    """Mark deliveries as worked on, and say which of them were still free.
+
+    Compare-and-set: whoever takes a delivery first has it; its events belong into the same
+    transaction.
+    """
+    taken: set[int] = set()
+    by_version: dict[str, list[int]] = {}
+    for number in ids:
+        by_version.setdefault(version_of.get(number, ""), []).append(number)
+    for version, numbers in by_version.items():
+        rows = connection.execute(
+            update(delivery)
+            .where(delivery.c.id.in_(numbers), delivery.c.state == "stored")
+            .values(state="done", version=version)
+            .returning(delivery.c.id)
+        )
+        taken.update(row.id for row in rows)
+    return taken
+
+
+def waiting(connection: Connection) -> tuple[int, int | None]:
+    """How many deliveries nobody has worked on, and when the oldest of them came."""
+    row = connection.execute(
+        select(func.count(), func.min(delivery.c.received_at)).where(delivery.c.state == "stored")
+    ).one()
+    return row[0], row[1]
+
+
+def listing(
+    connection: Connection, *, source: str | None, before: int | None, limit: int
+) -> list[dict[str, Any]]:
+    """The newest deliveries, without their bodies."""
+    query = select(
+        delivery.c.id,
+        delivery.c.receipt,
+        delivery.c.source,
+        delivery.c.received_at,
+        delivery.c.method,
+        delivery.c.path,
+        delivery.c.scheme,
+        delivery.c.state,
+        delivery.c.problem,
+        delivery.c.version,
+        func.length(delivery.c.body).label("bytes"),
+    ).order_by(delivery.c.id.desc())
+    if source is not None:
+        query = query.where(delivery.c.source == source)
+    if before is not None:
+        query = query.where(delivery.c.id < before)
+    return [dict(row._mapping) for row in connection.execute(query.limit(limit))]
+
+
+def last_by_source(connection: Connection, sources: Iterable[str]) -> dict[str, int]:
+    """When each source was last heard of."""
+    found: dict[str, int] = {}
+    for name in sources:
+        when = connection.execute(
+            select(delivery.c.received_at)
+            .where(delivery.c.source == name)
+            .order_by(delivery.c.id.desc())
+            .limit(1)
+        ).scalar()
+        if when is not None:
+            found[name] = when
+    return found
+
+
+def prove_writable(connection: Connection, name: str, now: int) -> None:
+    """Write one small row, which shows that the database takes a write."""
+    changed = connection.execute(update(heartbeat).where(heartbeat.c.name == name).values(at=now))
+    if changed.rowcount == 0:
+        connection.execute(insert(heartbeat).values(name=name, at=now))

@@ -1,0 +1,175 @@
+"""Events: what the deliveries hold, each with the key by which a second copy is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from bridge.model import Event, Lane
+from bridge.store.database import upsert
+from bridge.store.schema import event
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event on its way to disk. ``pending``: it waits for a look-up."""
+
+    delivery_id: int
+    source: str
+    event: Event
+    pending: bool
+    urgent: bool
+    due_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEvent:
+    """An event that waits for a look-up."""
+
+    id: int
+    delivery_id: int
+    ordinal: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Where an event went. ``duplicate_of``: the event that has its key already."""
+
+    id: int
+    duplicate_of: int | None = None
+
+
+def add(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int], Added]:
+    """Store events; one whose key is known becomes a duplicate of the first.
+
+    Returns where each went, by (delivery id, ordinal).
+    """
+    if not rows:
+        return {}
+    values = [_values(row) for row in rows]
+    statement = (
+        upsert(connection, event)
+        .on_conflict_do_nothing(index_elements=[event.c.dedupe_key])
+        .returning(event.c.id, event.c.delivery_id, event.c.ordinal)
+    )
+    added = {
+        (row.delivery_id, row.ordinal): Added(row.id)
+        for row in connection.execute(statement, values)
+    }
+    copies = [v for v in values if (v["delivery_id"], v["ordinal"]) not in added]
+    if copies:
+        added.update(_add_duplicates(connection, copies))
+    return added
+
+
+def _values(row: NewEvent) -> dict[str, Any]:
+    return {
+        "delivery_id": row.delivery_id,
+        "ordinal": row.event.ordinal,
+        "source": row.source,
+        "key": row.event.key,
+        "dedupe_key": row.event.key,
+        "duplicate_of": None,
+        "event_time": row.event.time_ms,
+        "weak_time": row.event.weak_time,
+        "state": "pending" if row.pending else "done",
+        "lane": int(Lane.OPT_OUT if row.urgent else Lane.FIRST),
+        "due_at": row.due_at,
+        "tries": 0,
+    }
+
+
+def _add_duplicates(
+    connection: Connection, copies: list[dict[str, Any]]
+) -> dict[tuple[int, int], Added]:
+    first = {
+        row.dedupe_key: row.id
+        for row in connection.execute(
+            select(event.c.id, event.c.dedupe_key).where(
+                event.c.dedupe_key.in_({copy["key"] for copy in copies})
+            )
+        )
+    }
+    rows = connection.execute(
+        insert(event).returning(
+            event.c.id, event.c.delivery_id, event.c.ordinal, event.c.duplicate_of
+        ),
+        [
+            {**copy, "dedupe_key": None, "state": "done", "duplicate_of": first[copy["key"]]}
+            for copy in copies
+        ],
+    )
+    return {(r.delivery_id, r.ordinal): Added(r.id, r.duplicate_of) for r in rows}
+
+
+_PENDING = (
+    select(event.c.id, event.c.delivery_id, event.c.ordinal, event.c.tries)
+    .where(
+        event.c.state == "pending",
+        event.c.source == bindparam("source"),
+        event.c.lane == bindparam("lane"),
+        event.c.due_at <= bindparam("now"),
+    )
+    .order_by(event.c.due_at, event.c.id)
+    .limit(bindparam("limit"))
+)
+
+
+def next_pending(connection: Connection, source: str, now: int, limit: int) -> list[PendingEvent]:
+    """Events of this source whose look-up is due: opt-outs first, then the longest waiting."""
+    found: list[PendingEvent] = []
+    for lane in (Lane.OPT_OUT, Lane.FIRST):
+        rows = connection.execute(
+            _PENDING,
+            {"source": source, "lane": int(lane), "now": now, "limit": limit - len(found)},
+        )
+        found += [PendingEvent(r.id, r.delivery_id, r.ordinal, r.tries) for r in rows]
+        if found:
+            break
+    return found
+
+
+def take(connection: Connection, ids: Iterable[int]) -> set[int]:
+    """Mark pending events as mapped, and say which of them were still pending."""
+    rows = connection.execute(
+        update(event)
+        .where(event.c.id.in_(sorted(ids)), event.c.state == "pending")
+        .values(state="done", trouble=None)
+        .returning(event.c.id)
+    )
+    return {row.id for row in rows}
+
+
+def postpone(connection: Connection, rows: Sequence[tuple[int, int, str]]) -> None:
+    """Put pending events off: (id, due time, why)."""
+    if not rows:
+        return
+    connection.execute(
+        update(event)
+        .where(event.c.id == bindparam("the_id"), event.c.state == "pending")
+        .values(
+            due_at=bindparam("the_due"), trouble=bindparam("the_trouble"), tries=event.c.tries + 1
+        ),
+        [{"the_id": i, "the_due": due, "the_trouble": why} for i, due, why in rows],
+    )
+
+
+def next_due(connection: Connection, source: str) -> int | None:
+    """When the next pending event of this source is due."""
+    return connection.execute(
+        select(func.min(event.c.due_at)).where(event.c.state == "pending", event.c.source == source)
+    ).scalar()
+
+
+def pending(connection: Connection) -> dict[str, int]:
+    """How many events of each source wait for a look-up."""
+    rows = connection.execute(
+        select(event.c.source, func.count())
+        .where(event.c.state == "pending")
+        .group_by(event.c.source)
+    )
+    return {row[0]: row[1] for row in rows}

@@ -1,0 +1,323 @@
+"""Leads: one row per campaign and phone number; it is the queue, the ledger and the lease.
+
+A lead that has something to send stands in a lane with a due time. A worker claims it by a lease
+with a fence, a number that grows with every claim: whoever comes to record with an older fence
+has lost the lead and records nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, func, literal, select, union_all, update
+
+from bridge import jsontext
+from bridge.model import Lane
+from bridge.store.database import upsert
+from bridge.store.schema import NEVER, lead
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A lead that has something new to send, and when."""
+
+    campaign: str
+    phone: str
+    lane: Lane
+    due_at: int
+    waiting_since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimable:
+    """A lead that may be claimed: what the ledger holds and how its tries went."""
+
+    id: int
+    phone: str
+    lane: Lane
+    due_at: int
+    ledger: dict[str, Any]
+    fence: int
+    tries: int
+    standing_tries: int
+    bare: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """A lead after its claim: where it stands next (``Lane.IDLE`` and ``NEVER``: nowhere)."""
+
+    id: int
+    lane: Lane
+    due_at: int
+    ledger: dict[str, Any]
+    opted_out: bool
+    tries: int
+    standing_tries: int
+    bare: bool
+
+
+def schedule(connection: Connection, rows: Iterable[Due]) -> dict[tuple[str, str], int]:
+    """Put leads into their lanes; one that is there already moves only forward.
+
+    Returns the ids by (campaign, phone).
+    """
+    best: dict[tuple[str, str], Due] = {}
+    for row in rows:
+        key = (row.campaign, row.phone)
+        old = best.get(key)
+        best[key] = row if old is None else _sooner(old, row)
+    if not best:
+        return {}
+    statement = upsert(connection, lead)
+    new = statement.excluded
+    statement = statement.on_conflict_do_update(
+        index_elements=[lead.c.campaign, lead.c.phone],
+        set_={
+            "lane": case((new.lane < lead.c.lane, new.lane), else_=lead.c.lane),
+            "due_at": case((new.due_at < lead.c.due_at, new.due_at), else_=lead.c.due_at),
+            "waiting_since": func.coalesce(lead.c.waiting_since, new.waiting_since),
+        },
+    ).returning(lead.c.id, lead.c.campaign, lead.c.phone)
+    result = connection.execute(
+        statement,
+        [
+            {
+                "campaign": due.campaign,
+                "phone": due.phone,
+                "ledger": "{}",
+                "opted_out": False,
+                "lane": int(due.lane),
+                "due_at": due.due_at,
+                "waiting_since": due.waiting_since,
+                "fence": 0,
+                "lease_owner": "",
+                "lease_until": 0,
+                "tries": 0,
+                "standing_tries": 0,
+                "bare": False,
+            }
+            for _, due in sorted(best.items())
+        ],
+    )
+    return {(row.campaign, row.phone): row.id for row in result}
+
+
+def _sooner(one: Due, other: Due) -> Due:
+    return Due(
+        one.campaign,
+        one.phone,
+        min(one.lane, other.lane),
+        min(one.due_at, other.due_at),
+        min(one.waiting_since, other.waiting_since),
+    )
+
+
+_LANES = (Lane.OPT_OUT, Lane.FIRST, Lane.RETRY, Lane.REPLAY, Lane.STANDING)
+
+_NEXT_DUE = union_all(
+    *(
+        select(literal(int(lane)).label("lane"), func.min(lead.c.due_at).label("due_at")).where(
+            lead.c.campaign == bindparam("campaign"),
+            lead.c.lane == int(lane),
+            lead.c.lease_until == 0,
+        )
+        for lane in _LANES
+    )
+)
+
+
+def next_due(connection: Connection, campaign: str) -> dict[Lane, int]:
+    """When each lane of a campaign has its next lead due; lanes with none are left out."""
+    rows = connection.execute(_NEXT_DUE, {"campaign": campaign})
+    return {Lane(row.lane): row.due_at for row in rows if row.due_at is not None}
+
+
+_CLAIMABLE = (
+    select(
+        lead.c.id,
+        lead.c.phone,
+        lead.c.lane,
+        lead.c.due_at,
+        lead.c.ledger,
+        lead.c.fence,
+        lead.c.tries,
+        lead.c.standing_tries,
+        lead.c.bare,
+    )
+    .where(
+        lead.c.campaign == bindparam("campaign"),
+        lead.c.lane == bindparam("lane"),
+        lead.c.due_at <= bindparam("now"),
+        lead.c.lease_until == 0,
+    )
+    .order_by(lead.c.due_at)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
+
+
+def claimable(
+    connection: Connection, campaign: str, lane: Lane, now: int, limit: int
+) -> list[Claimable]:
+    """Leads of one lane that are due and that no worker holds, the longest due first.
+
+    They stay locked to this transaction.
+    """
+    rows = connection.execute(
+        _CLAIMABLE, {"campaign": campaign, "lane": int(lane), "now": now, "limit": limit}
+    )
+    return [
+        Claimable(
+            id=row.id,
+            phone=row.phone,
+            lane=Lane(row.lane),
+            due_at=row.due_at,
+            ledger=jsontext.loads(row.ledger),
+            fence=row.fence,
+            tries=row.tries,
+            standing_tries=row.standing_tries,
+            bare=row.bare,
+        )
+        for row in rows
+    ]
+
+
+def claim(
+    connection: Connection,
+    rows: Sequence[tuple[int, Mapping[str, Any], bool]],
+    *,
+    owner: str,
+    until: int,
+) -> None:
+    """Take the lease of leads that ``claimable`` gave: (id, new ledger, opted out)."""
+    if not rows:
+        return
+    connection.execute(
+        update(lead)
+        .where(lead.c.id == bindparam("the_id"))
+        .values(
+            ledger=bindparam("the_ledger"),
+            opted_out=bindparam("the_opted_out"),
+            fence=lead.c.fence + 1,
+            lease_owner=owner,
+            lease_until=until,
+            lane=int(Lane.IDLE),
+            due_at=NEVER,
+        ),
+        [
+            {"the_id": i, "the_ledger": jsontext.dumps(ledger), "the_opted_out": opted_out}
+            for i, ledger, opted_out in rows
+        ],
+    )
+
+
+def held(connection: Connection, fences: Mapping[int, int]) -> dict[int, tuple[Lane, int]]:
+    """Of these leads (id → fence of the claim), those that are still held by that claim.
+
+    Gives the lane and due time that arrivals since the claim have set, and locks the rows.
+    """
+    rows = connection.execute(
+        select(lead.c.id, lead.c.fence, lead.c.lane, lead.c.due_at, lead.c.lease_until)
+        .where(lead.c.id.in_(sorted(fences)))
+        .with_for_update()
+    )
+    return {
+        row.id: (Lane(row.lane), row.due_at)
+        for row in rows
+        if row.fence == fences[row.id] and row.lease_until > 0
+    }
+
+
+def release(connection: Connection, rows: Sequence[Released]) -> None:
+    """Give leads back, which ``held`` has shown to be ours."""
+    if not rows:
+        return
+    connection.execute(
+        update(lead)
+        .where(lead.c.id == bindparam("the_id"))
+        .values(
+            lease_owner="",
+            lease_until=0,
+            lane=bindparam("the_lane"),
+            due_at=bindparam("the_due"),
+            waiting_since=case((bindparam("the_idle"), None), else_=lead.c.waiting_since),
+            ledger=bindparam("the_ledger"),
+            opted_out=bindparam("the_opted_out"),
+            tries=bindparam("the_tries"),
+            standing_tries=bindparam("the_standing"),
+            bare=bindparam("the_bare"),
+        ),
+        [
+            {
+                "the_id": row.id,
+                "the_lane": int(row.lane),
+                "the_due": row.due_at,
+                "the_idle": row.lane is Lane.IDLE,
+                "the_ledger": jsontext.dumps(row.ledger),
+                "the_opted_out": row.opted_out,
+                "the_tries": row.tries,
+                "the_standing": row.standing_tries,
+                "the_bare": row.bare,
+            }
+            for row in rows
+        ],
+    )
+
+
+def recover(
+    connection: Connection, *, expired_before: int, now: int, limit: int = 500
+) -> list[int]:
+    """Free leads whose lease has run out, to be tried again at once; returns their ids."""
+    ids = [
+        row.id
+        for row in connection.execute(
+            select(lead.c.id)
+            .where(lead.c.lease_until > 0, lead.c.lease_until < expired_before)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+    ]
+    if ids:
+        connection.execute(
+            update(lead)
+            .where(lead.c.id.in_(ids))
+            .values(
+                fence=lead.c.fence + 1,
+                lease_owner="",
+                lease_until=0,
+                lane=case((lead.c.lane < int(Lane.RETRY), lead.c.lane), else_=int(Lane.RETRY)),
+                due_at=case((lead.c.due_at < now, lead.c.due_at), else_=now),
+            )
+        )
+    return ids
+
+
+def promote(connection: Connection, ids: Iterable[int], lane: Lane, now: int) -> None:
+    """Move leads forward into a lane, due at once."""
+    connection.execute(
+        update(lead)
+        .where(lead.c.id.in_(sorted(ids)), lead.c.lane > int(lane), lead.c.lease_until == 0)
+        .values(lane=int(lane), due_at=now)
+    )
+
+
+def assert_opt_outs_again(connection: Connection, campaign: str, now: int) -> int:
+    """Make every opted-out lead of a campaign due, since the API no longer is the same one."""
+    return connection.execute(
+        update(lead)
+        .where(lead.c.campaign == campaign, lead.c.opted_out, lead.c.lane > int(Lane.OPT_OUT))
+        .values(lane=int(Lane.OPT_OUT), due_at=now)
+    ).rowcount
+
+
+def backlog(connection: Connection, campaign: str) -> dict[Lane, tuple[int, int | None]]:
+    """Per lane of a campaign: how many leads stand in it, and since when the oldest waits."""
+    rows = connection.execute(
+        select(lead.c.lane, func.count(), func.min(lead.c.waiting_since))
+        .where(lead.c.campaign == campaign, lead.c.lane < int(Lane.IDLE))
+        .group_by(lead.c.lane)
+    )
+    return {Lane(row[0]): (row[1], row[2]) for row in rows}

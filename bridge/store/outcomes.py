@@ -1,0 +1,332 @@
+"""Outcomes: what became of each lead update, and of each event that led to none.
+
+One row per event, campaign and lead. An event that led to no lead update has one row with empty
+campaign and phone. A row is final once and for all: no statement here changes a final state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+
+from bridge import jsontext
+from bridge.model import State
+from bridge.store.schema import OPEN, batch, delivery, event, outcome
+
+
+@dataclass(frozen=True, slots=True)
+class NewOutcome:
+    """A row to be: ``lead_id`` is set for lead updates, which start as waiting."""
+
+    event_id: int
+    delivery_id: int
+    receipt: str
+    source: str
+    state: State
+    event_time: int
+    key: str
+    version: str
+    accepted_at: int
+    campaign: str = ""
+    phone: str = ""
+    lead_id: int | None = None
+    fields: dict[str, Any] | None = None
+    opts_out: bool = False
+    rules: tuple[str, ...] = ()
+    message: str = ""
+    decided_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpdate:
+    """A lead update that is not final yet."""
+
+    id: int
+    lead_id: int
+    state: State
+    fields: dict[str, Any]
+    opts_out: bool
+    event_time: int
+    key: str
+    doubtful: bool
+    tries: int
+    accepted_at: int
+    receipt: str
+    source: str
+    rules: tuple[str, ...]
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a lead update becomes. ``batch_id``: the call that led to it, if one did."""
+
+    id: int
+    state: State
+    message: str
+    doubtful: bool
+    tries: int
+    batch_id: int | None = None
+
+
+def add(connection: Connection, rows: Sequence[NewOutcome]) -> None:
+    """Store new outcomes; final ones carry the time they were decided at."""
+    if not rows:
+        return
+    connection.execute(
+        insert(outcome),
+        [
+            {
+                "event_id": row.event_id,
+                "delivery_id": row.delivery_id,
+                "receipt": row.receipt,
+                "source": row.source,
+                "campaign": row.campaign,
+                "phone": row.phone,
+                "lead_id": row.lead_id,
+                "state": row.state.value,
+                "fields": jsontext.dumps(row.fields or {}),
+                "opts_out": row.opts_out,
+                "rules": jsontext.dumps(list(row.rules)),
+                "event_time": row.event_time,
+                "key": row.key,
+                "version": row.version,
+                "accepted_at": row.accepted_at,
+                "decided_at": row.decided_at,
+                "tries": 0,
+                "doubtful": False,
+                "batch_id": None,
+                "message": row.message,
+            }
+            for row in rows
+        ],
+    )
+
+
+_OPEN_COLUMNS = (
+    outcome.c.id,
+    outcome.c.lead_id,
+    outcome.c.state,
+    outcome.c.fields,
+    outcome.c.opts_out,
+    outcome.c.event_time,
+    outcome.c.key,
+    outcome.c.doubtful,
+    outcome.c.tries,
+    outcome.c.accepted_at,
+    outcome.c.receipt,
+    outcome.c.source,
+    outcome.c.rules,
+    outcome.c.message,
+)
+
+_OPEN = (
+    select(*_OPEN_COLUMNS)
+    .where(outcome.c.lead_id.in_(bindparam("leads", expanding=True)), OPEN)
+    .order_by(outcome.c.event_time, outcome.c.key, outcome.c.id)
+)
+
+
+def open_updates(connection: Connection, lead_ids: Iterable[int]) -> dict[int, list[OpenUpdate]]:
+    """The lead updates of these leads that are not final, oldest event first."""
+    found: dict[int, list[OpenUpdate]] = {}
+    for row in connection.execute(_OPEN, {"leads": sorted(lead_ids)}):
+        found.setdefault(row.lead_id, []).append(
+            OpenUpdate(
+                id=row.id,
+                lead_id=row.lead_id,
+                state=State(row.state),
+                fields=jsontext.loads(row.fields),
+                opts_out=row.opts_out,
+                event_time=row.event_time,
+                key=row.key,
+                doubtful=row.doubtful,
+                tries=row.tries,
+                accepted_at=row.accepted_at,
+                receipt=row.receipt,
+                source=row.source,
+                rules=tuple(jsontext.loads(row.rules)),
+                message=row.message,
+            )
+        )
+    return found
+
+
+_DECIDE = (
+    update(outcome)
+    .where(outcome.c.id == bindparam("the_id"), OPEN)
+    .values(
+        state=bindparam("the_state"),
+        message=bindparam("the_message"),
+        doubtful=bindparam("the_doubt"),
+        tries=bindparam("the_tries"),
+        batch_id=func.coalesce(bindparam("the_batch"), outcome.c.batch_id),
+        decided_at=bindparam("the_time"),
+    )
+)
+
+
+def decide(connection: Connection, rows: Sequence[Decision], now: int) -> None:
+    """Move open outcomes to their next state; a final one gets its time."""
+    if not rows:
+        return
+    connection.execute(
+        _DECIDE,
+        [
+            {
+                "the_id": row.id,
+                "the_state": row.state.value,
+                "the_message": row.message,
+                "the_doubt": row.doubtful,
+                "the_tries": row.tries,
+                "the_batch": row.batch_id,
+                "the_time": now if row.state.final else None,
+            }
+            for row in rows
+        ],
+    )
+
+
+def in_flight(connection: Connection, ids: Sequence[int]) -> None:
+    """Mark open updates as being sent now."""
+    if ids:
+        connection.execute(
+            update(outcome).where(outcome.c.id.in_(ids), OPEN).values(state=State.IN_FLIGHT.value)
+        )
+
+
+def doubt(connection: Connection, lead_ids: Iterable[int]) -> list[int]:
+    """Updates that were in flight when their worker was lost: nobody knows how they ended.
+
+    They wait again, marked doubtful. Returns the leads among them that hold an opt-out.
+    """
+    rows = connection.execute(
+        update(outcome)
+        .where(outcome.c.lead_id.in_(sorted(lead_ids)), outcome.c.state == State.IN_FLIGHT.value)
+        .values(state=State.WAITING.value, doubtful=True)
+        .returning(outcome.c.lead_id, outcome.c.opts_out)
+    )
+    return sorted({row.lead_id for row in rows if row.opts_out})
+
+
+def add_batch(
+    connection: Connection,
+    *,
+    campaign: str,
+    started_at: int,
+    elapsed_ms: int,
+    leads: int,
+    calls: int,
+    status: int | None,
+    trouble: str | None,
+    detail: str,
+) -> int:
+    """Store what became of one batch; returns its id."""
+    key = connection.execute(
+        insert(batch).values(
+            campaign=campaign,
+            started_at=started_at,
+            elapsed_ms=elapsed_ms,
+            leads=leads,
+            calls=calls,
+            status=status,
+            trouble=trouble,
+            detail=detail,
+        )
+    ).inserted_primary_key
+    if key is None:  # pragma: no cover - the table has a primary key
+        raise LookupError("batch")
+    return int(key[0])
+
+
+def listing(
+    connection: Connection,
+    *,
+    state: str | None = None,
+    campaign: str | None = None,
+    phone: str | None = None,
+    receipt: str | None = None,
+    source: str | None = None,
+    before: int | None = None,
+    limit: int = 50,
+) -> list[dict[str, Any]]:
+    """The newest outcomes that match, each with the campaign API's answer to its last batch."""
+    query: Select[Any] = (
+        select(
+            outcome,
+            event.c.ordinal,
+            event.c.weak_time,
+            event.c.duplicate_of,
+            batch.c.status.label("batch_status"),
+            batch.c.started_at.label("batch_started_at"),
+            batch.c.elapsed_ms.label("batch_elapsed_ms"),
+        )
+        .join(event, event.c.id == outcome.c.event_id)
+        .outerjoin(batch, batch.c.id == outcome.c.batch_id)
+        .order_by(outcome.c.id.desc())
+        .limit(limit)
+    )
+    for column, value in (
+        (outcome.c.state, state),
+        (outcome.c.campaign, campaign),
+        (outcome.c.phone, phone),
+        (outcome.c.source, source),
+        (outcome.c.receipt, receipt),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if before is not None:
+        query = query.where(outcome.c.id < before)
+    rows = []
+    for row in connection.execute(query):
+        values = dict(row._mapping)
+        values["fields"] = jsontext.loads(values["fields"])
+        values["rules"] = jsontext.loads(values["rules"])
+        rows.append(values)
+    return rows
+
+
+def counts(connection: Connection) -> dict[State, int]:
+    """How many outcomes stand in each state."""
+    rows = connection.execute(select(outcome.c.state, func.count()).group_by(outcome.c.state))
+    return {State(row[0]): row[1] for row in rows}
+
+
+def oldest_opt_outs(connection: Connection) -> dict[State, tuple[int, int]]:
+    """Per open state: how many opt-outs are in it, and when the oldest was accepted."""
+    rows = connection.execute(
+        select(outcome.c.state, func.count(), func.min(outcome.c.accepted_at))
+        .where(outcome.c.opts_out, OPEN)
+        .group_by(outcome.c.state)
+    )
+    return {State(row[0]): (row[1], row[2]) for row in rows}
+
+
+def unfinished(connection: Connection, receipts: Sequence[str]) -> int:
+    """Of these deliveries, how many still have something waiting or in flight."""
+    busy = set(
+        connection.execute(
+            select(delivery.c.receipt).where(
+                delivery.c.receipt.in_(receipts), delivery.c.state == "stored"
+            )
+        ).scalars()
+    )
+    busy |= set(
+        connection.execute(
+            select(delivery.c.receipt)
+            .join(event, event.c.delivery_id == delivery.c.id)
+            .where(delivery.c.receipt.in_(receipts), event.c.state == "pending")
+        ).scalars()
+    )
+    busy |= set(
+        connection.execute(
+            select(outcome.c.receipt).where(
+                outcome.c.receipt.in_(receipts),
+                outcome.c.state.in_([State.WAITING.value, State.IN_FLIGHT.value]),
+            )
+        ).scalars()
+    )
+    return len(busy)

@@ -1,0 +1,244 @@
+"""The tables. Times are integers, milliseconds since 1970-01-01 UTC; JSON is text.
+
+``docs/decisions`` has the reasons; ``migrations/`` makes the tables, and a test holds the two
+in step.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+NEVER = 2**62
+"""A due time that never comes."""
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+OPEN = text("state IN ('waiting', 'in_flight', 'standing')")
+
+delivery = Table(
+    "delivery",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("receipt", String(32), nullable=False, unique=True),
+    Column("source", String(100), nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("path", Text, nullable=False),
+    Column("query", Text, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("scheme", String(100), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("problem", Text),
+    Column("version", String(16)),
+    Index(
+        "ix_delivery_stored",
+        "id",
+        sqlite_where=text("state = 'stored'"),
+        postgresql_where=text("state = 'stored'"),
+    ),
+    Index("ix_delivery_source_id", "source", "id"),
+    sqlite_autoincrement=True,
+)
+
+event = Table(
+    "event",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("delivery_id", BigInteger, nullable=False),
+    Column("ordinal", Integer, nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("key", String(32), nullable=False),
+    Column("dedupe_key", String(32), unique=True),
+    Column("duplicate_of", BigInteger),
+    Column("event_time", BigInteger, nullable=False),
+    Column("weak_time", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("trouble", Text),
+    UniqueConstraint("delivery_id", "ordinal"),
+    Index(
+        "ix_event_pending",
+        "source",
+        "lane",
+        "due_at",
+        sqlite_where=text("state = 'pending'"),
+        postgresql_where=text("state = 'pending'"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+lead = Table(
+    "lead",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("campaign", String(200), nullable=False),
+    Column("phone", String(40), nullable=False),
+    Column("ledger", Text, nullable=False),
+    Column("opted_out", Boolean, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("waiting_since", BigInteger),
+    Column("fence", BigInteger, nullable=False),
+    Column("lease_owner", String(64), nullable=False),
+    Column("lease_until", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("standing_tries", Integer, nullable=False),
+    Column("bare", Boolean, nullable=False),
+    UniqueConstraint("campaign", "phone"),
+    Index(
+        "ix_lead_due",
+        "campaign",
+        "lane",
+        "due_at",
+        sqlite_where=text("lane < 9"),
+        postgresql_where=text("lane < 9"),
+    ),
+    Index(
+        "ix_lead_leased",
+        "lease_until",
+        sqlite_where=text("lease_until > 0"),
+        postgresql_where=text("lease_until > 0"),
+    ),
+    Index("ix_lead_phone", "phone"),
+    sqlite_autoincrement=True,
+)
+
+outcome = Table(
+    "outcome",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("event_id", BigInteger, nullable=False),
+    Column("delivery_id", BigInteger, nullable=False),
+    Column("receipt", String(32), nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("campaign", String(200), nullable=False),
+    Column("phone", String(40), nullable=False),
+    Column("lead_id", BigInteger),
+    Column("state", String(16), nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("opts_out", Boolean, nullable=False),
+    Column("rules", Text, nullable=False),
+    Column("event_time", BigInteger, nullable=False),
+    Column("key", String(32), nullable=False),
+    Column("version", String(16), nullable=False),
+    Column("accepted_at", BigInteger, nullable=False),
+    Column("decided_at", BigInteger),
+    Column("tries", Integer, nullable=False),
+    Column("doubtful", Boolean, nullable=False),
+    Column("batch_id", BigInteger),
+    Column("message", Text, nullable=False),
+    UniqueConstraint("event_id", "campaign", "phone"),
+    Index("ix_outcome_open", "lead_id", sqlite_where=OPEN, postgresql_where=OPEN),
+    Index("ix_outcome_state_id", "state", "id"),
+    Index("ix_outcome_phone_id", "phone", "id"),
+    Index("ix_outcome_delivery_id", "delivery_id"),
+    Index(
+        "ix_outcome_opt_outs",
+        "accepted_at",
+        sqlite_where=text("opts_out AND state IN ('waiting', 'in_flight', 'standing')"),
+        postgresql_where=text("opts_out AND state IN ('waiting', 'in_flight', 'standing')"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+batch = Table(
+    "batch",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("campaign", String(200), nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("elapsed_ms", BigInteger, nullable=False),
+    Column("leads", Integer, nullable=False),
+    Column("calls", Integer, nullable=False),
+    Column("status", Integer),
+    Column("trouble", String(16)),
+    Column("detail", Text, nullable=False),
+    Index("ix_batch_campaign_id", "campaign", "id"),
+    sqlite_autoincrement=True,
+)
+
+contact = Table(
+    "contact",
+    metadata,
+    Column("source", String(100), primary_key=True),
+    Column("account", String(200), primary_key=True),
+    Column("contact_id", String(200), primary_key=True),
+    Column("phones", Text, nullable=False),
+    Column("opted_out", Boolean, nullable=False),
+    Column("consent_time", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False),
+)
+
+campaign = Table(
+    "campaign",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("api_id", Text, nullable=False),
+    Column("condition", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("not_before", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+)
+
+refusal = Table(
+    "refusal",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("receipt", String(32), nullable=False, unique=True),
+    Column("source", String(100), nullable=False),
+    Column("received_at", BigInteger, nullable=False),
+    Column("address", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("headers", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("size", Integer, nullable=False),
+    Index("ix_refusal_bounds", "address", "size"),
+    sqlite_autoincrement=True,
+)
+
+worker = Table(
+    "worker",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("host", String(200), nullable=False),
+    Column("pid", Integer, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("beat_at", BigInteger, nullable=False),
+    Column("version", String(64), nullable=False),
+)
+
+heartbeat = Table(
+    "heartbeat",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)

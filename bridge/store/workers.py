@@ -1,0 +1,40 @@
+"""Workers: who is at work, and when each last showed that it lives."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, func, select
+
+from bridge.store.database import upsert
+from bridge.store.schema import worker
+
+
+def beat(
+    connection: Connection,
+    *,
+    name: str,
+    host: str,
+    pid: int,
+    started_at: int,
+    version: str,
+    now: int,
+) -> None:
+    """Show that this worker lives, and forget those that have been silent for a day."""
+    statement = upsert(connection, worker)
+    connection.execute(
+        statement.values(
+            name=name, host=host, pid=pid, started_at=started_at, beat_at=now, version=version
+        ).on_conflict_do_update(
+            index_elements=[worker.c.name], set_={"beat_at": now, "version": version}
+        )
+    )
+    connection.execute(delete(worker).where(worker.c.beat_at < now - 86_400_000))
+
+
+def leave(connection: Connection, name: str) -> None:
+    """This worker ends."""
+    connection.execute(delete(worker).where(worker.c.name == name))
+
+
+def last_beat(connection: Connection) -> int | None:
+    """When any worker last showed that it lives."""
+    return connection.execute(select(func.max(worker.c.beat_at))).scalar()
