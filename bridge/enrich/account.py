@@ -1,0 +1,98 @@
+"""What is remembered of one account of one look-up between calls: pace, breaker, suspicion."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+
+from bridge.enrich.reading import Cause, Failed
+
+LONGEST_PAUSE_S = 30.0
+"""Between probes of an account that is down; an opt-out may be waiting behind it."""
+
+LONGEST_RETRY_S = 300.0
+"""Between tries of a single id on which calls keep breaking."""
+
+MOST_DOUBTS = 10_000
+
+OUTAGE = 3
+"""Failed calls in a row from which on the account, not an id, is taken to be the cause."""
+
+
+class Account:
+    """One account of one look-up.
+
+    The breaker opens with any failed call and lets calls through again when the pause is over;
+    since calls go out one at a time, the first of them is the probe. An id that was in a call
+    that broke for no clear reason is *doubted*: from then on it goes after all others, in ever
+    smaller batches, so that one record that breaks its CRM cannot hold up the rest.
+    """
+
+    def __init__(self, rate_per_s: float) -> None:
+        self.ready_at = -math.inf
+        """When the next call may go out, in monotonic seconds."""
+        self.why = ""
+        """Why the breaker is, or was last, open."""
+        self.live_token = 0
+        """Which of the token's values was accepted last."""
+        self.witness: str | None = None
+        """An id that had a row, so that asking for it again shows whether a request is sound."""
+        self._gap = 1 / rate_per_s
+        self._rests_until = -math.inf
+        self._streak = 0
+        self._doubts: dict[str, int] = {}
+
+    def pace(self, now: Callable[[], float], wait: Callable[[float], bool]) -> bool:
+        """Wait for the next call's turn. False: the process is stopping, do not call."""
+        if not wait(max(0.0, self.ready_at - now())):
+            return False
+        self.ready_at = max(self.ready_at, now()) + self._gap
+        return True
+
+    def rests(self, now: float) -> float:
+        """Seconds until the breaker lets a call through; 0 if it does."""
+        return max(0.0, self._rests_until - now)
+
+    def succeeded(self, found: Sequence[str]) -> None:
+        """A call brought a usable reply, with rows for these ids."""
+        if self._streak >= OUTAGE:
+            self._doubts.clear()
+        self._streak = 0
+        for one in found:
+            self._doubts.pop(one, None)
+        if found:
+            self.witness = found[-1]
+
+    def failed(self, failure: Failed, ids: Sequence[str], now: float) -> float:
+        """A call for these ids failed. Opens the breaker; seconds until to ask for them again."""
+        self._streak += 1
+        backoff = min(LONGEST_PAUSE_S, 2.0 ** min(self._streak - 1, 10))
+        pause = backoff if failure.retry_after_s is None else failure.retry_after_s
+        self._rests_until = now + pause
+        self.why = failure.why
+        if failure.cause is not Cause.UNCLEAR:
+            return pause
+        self.doubt(ids)
+        if len(ids) > 1:
+            return pause
+        again = min(LONGEST_RETRY_S, 2.0 ** min(self._doubt(ids[0]) if ids else 0, 10))
+        return max(pause, again)
+
+    def doubt(self, ids: Iterable[str]) -> None:
+        """These ids were in a call that broke for no clear reason."""
+        for one in ids:
+            self._doubts[one] = self._doubts.pop(one, 0) + 1
+        while len(self._doubts) > MOST_DOUBTS:
+            del self._doubts[next(iter(self._doubts))]
+
+    def batches(self, ids: Iterable[str], size: int) -> list[tuple[str, ...]]:
+        """The ids in batches of at most ``size``: doubted ones last, and in smaller batches."""
+        batches: list[tuple[str, ...]] = []
+        for level, group in groupby(sorted(ids, key=self._doubt), key=self._doubt):
+            alike, most = list(group), max(1, size >> level)
+            batches += [tuple(alike[at : at + most]) for at in range(0, len(alike), most)]
+        return batches
+
+    def _doubt(self, one: str) -> int:
+        return self._doubts.get(one, 0)

@@ -1,0 +1,74 @@
+"""Holds one HTTP call to its time as a whole.
+
+An HTTP client's own time-outs start anew with every piece that arrives, so a server that sends a
+byte now and then could hold a call for days. Here a timer cuts the connections instead.
+"""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from threading import Lock, Timer
+from types import TracebackType
+from weakref import WeakSet
+
+
+class Sockets:
+    """The open connections of a client; those that were closed leave by themselves."""
+
+    def __init__(self) -> None:
+        self._open: WeakSet[socket.socket] = WeakSet()
+        self._lock = Lock()
+
+    def add(self, connection: socket.socket) -> None:
+        """A connection was opened."""
+        with self._lock:
+            self._open.add(connection)
+
+    def cut(self) -> None:
+        """End every connection at once; a read that waits on one of them returns."""
+        with self._lock:
+            for connection in list(self._open):
+                # The plain socket's own method: TLS would drop its state under a running read.
+                with suppress(OSError):
+                    socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+
+class Deadline:
+    """A context in which connections live for at most ``seconds``; ``passed`` tells afterwards."""
+
+    def __init__(self, seconds: float, sockets: Sockets) -> None:
+        self.passed = False
+        self._sockets = sockets
+        self._over = False
+        self._lock = Lock()
+        self._timer = Timer(seconds, self._cut)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Deadline:
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._timer.cancel()
+        # Under the lock, so that a late timer cannot reach into the next call.
+        with self._lock:
+            self._over = True
+
+    def opened(self, connection: socket.socket) -> None:
+        """The call opened a connection; too late, it is cut right away."""
+        self._sockets.add(connection)
+        with self._lock:
+            if self.passed:
+                self._sockets.cut()
+
+    def _cut(self) -> None:
+        with self._lock:
+            if not self._over:
+                self.passed = True
+                self._sockets.cut()

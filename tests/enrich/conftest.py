@@ -1,0 +1,117 @@
+"""A CRM, a clock that only waiting moves, and look-ups over both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import jmespath
+import pytest
+
+from bridge.enrich import Lookups
+from bridge.errors import LookupFailed
+from bridge.model import Found, Lookup, Secret, Wanted
+
+from .crm import Crm
+
+TOKEN = "pat-live-0123456789"
+
+
+@dataclass
+class Clock:
+    """Monotonic seconds that pass when somebody waits; ``go`` False: the process is stopping."""
+
+    time: float = 1000.0
+    waits: list[float] = field(default_factory=list)
+    go: bool = True
+
+    def now(self) -> float:
+        return self.time
+
+    def wait(self, seconds: float) -> bool:
+        self.waits.append(seconds)
+        self.time += seconds
+        return self.go
+
+
+@dataclass
+class Desk:
+    """The look-ups under test, with what a test needs around them."""
+
+    crm: Crm
+    lookups: Lookups
+    clock: Clock
+
+    def resolve(self, *wanted: Wanted) -> list[Found | LookupFailed]:
+        return self.lookups.resolve(wanted, self.clock.now)
+
+    def ask(self, *ids: str, account: str = "1") -> Found | LookupFailed:
+        return self.resolve(Wanted("contact", account, ids))[0]
+
+    def found(self, *ids: str, account: str = "1") -> Found:
+        answer = self.ask(*ids, account=account)
+        assert isinstance(answer, Found), answer
+        return answer
+
+    def failure(self, *ids: str, account: str = "1") -> LookupFailed:
+        answer = self.ask(*ids, account=account)
+        assert isinstance(answer, LookupFailed), answer
+        return answer
+
+
+def contact_lookup(url: str, **changes: Any) -> Lookup:
+    """The contact look-up as the HubSpot mapping declares it."""
+    declared: dict[str, Any] = {
+        "name": "contact",
+        "url": url,
+        "token": Secret("HUBSPOT_ACCESS_TOKEN", (TOKEN,)),
+        "tokens": {},
+        "body": {"properties": ["phone"], "propertiesWithHistory": [], "inputs": "@ids"},
+        "input": {"id": "@id"},
+        "results": "results",
+        "result_id": "id",
+        "result_value": "properties",
+        "timeout_s": 5.0,
+    }
+    return Lookup(**(declared | changes))
+
+
+@pytest.fixture
+def crm() -> Iterator[Crm]:
+    crm = Crm()
+    yield crm
+    crm.stop()
+
+
+@pytest.fixture
+def other_crm() -> Iterator[Crm]:
+    crm = Crm()
+    yield crm
+    crm.stop()
+
+
+@pytest.fixture
+def opened(crm: Crm) -> Iterator[Callable[..., Desk]]:
+    """Opens look-ups of which the given fields are declared otherwise."""
+    open_desks: list[Desk] = []
+
+    def open_desk(records_kept: int = 50_000, **changes: Any) -> Desk:
+        clock = Clock()
+        lookups = Lookups(
+            {"contact": contact_lookup(**({"url": crm.url} | changes))},
+            jmespath.search,
+            wait=clock.wait,
+            records_kept=records_kept,
+        )
+        open_desks.append(Desk(crm, lookups, clock))
+        return open_desks[-1]
+
+    yield open_desk
+    for desk in open_desks:
+        desk.lookups.close()
+
+
+@pytest.fixture
+def desk(opened: Callable[..., Desk]) -> Desk:
+    return opened()
