@@ -9,14 +9,14 @@ from bridge.model import Json, Lookup
 
 
 def body(lookup: Lookup, ids: Sequence[str]) -> bytes:
-    """The request body for these ids, as UTF-8 JSON.
+    """The request body for these ids, as ASCII JSON, which any text fits into.
 
     In ``lookup.body`` each text ``@ids`` becomes the list of inputs; in each input, made from
     ``lookup.input``, the text ``@id`` becomes the id. Neither template is changed.
     """
     inputs = [_filled(lookup.input, "@id", one) for one in ids]
     document = _filled(lookup.body, "@ids", inputs)
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def _filled(template: Json, mark: str, value: Json) -> Json:

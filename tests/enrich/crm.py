@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -84,13 +86,14 @@ class Crm:
             def handle_error(self, request: Any, client_address: Any) -> None:
                 pass  # the other side may hang up at any moment
 
+        self._scheme = "http"
         self._server = Server(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
         self._thread.start()
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}/batch/read"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_port}/batch/read"
 
     @property
     def calls(self) -> list[list[str]]:
@@ -99,6 +102,15 @@ class Crm:
     def add(self, *ids: str) -> None:
         for one in ids:
             self.contacts[one] = {"phone": f"+1415555{one}"}
+
+    def encrypt(self, certificate: Path) -> None:
+        """Speak TLS from now on, with the key and certificate in this file."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        self._server.socket = context.wrap_socket(
+            self._server.socket, server_side=True, do_handshake_on_connect=False
+        )
+        self._scheme = "https"
 
     def stop(self) -> None:
         self.over.set()

@@ -189,3 +189,8 @@ def test_only_the_marks_of_a_template_are_filled_in(
     before = json.dumps([lookup.body, lookup.input])
     assert json.loads(template.body(lookup, ["1", '"ü'])) == made
     assert json.dumps([lookup.body, lookup.input]) == before
+
+
+def test_an_id_that_is_no_valid_text_hurts_nobody_else(crm: Crm, desk: Desk) -> None:
+    crm.add("1")
+    assert desk.found("1", "\ud800") == Found((crm.contacts["1"],), ("\ud800",))
