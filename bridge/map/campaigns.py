@@ -1,0 +1,174 @@
+"""``campaigns.yaml``: the campaigns by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields as fields_of
+from typing import Any
+
+from bridge.map.address import Address
+from bridge.map.document import Document
+from bridge.map.kinds import (
+    Kind,
+    Many,
+    Named,
+    Number,
+    Part,
+    SecretRef,
+    Text,
+    Word,
+    faulty,
+    load_part,
+)
+from bridge.map.nearest import advice
+from bridge.map.route import ALL
+from bridge.map.secrets import Secrets
+from bridge.map.substitution import Environment, missing_in, substitute
+from bridge.map.verify_kind import SecretMissingError
+from bridge.model import Campaign, Json, Secret
+
+FILE = "campaigns.yaml"
+TOKEN_SETTING = "BRIDGE_API_TOKEN"  # noqa: S105 - the name of a setting
+
+
+class _Id(Text):
+    def read(self, value: Json) -> Any:
+        text = str(super().read(value))
+        if any(c.isspace() or not c.isprintable() for c in text):
+            raise faulty("bad-id", "holds a blank.", "Write the id exactly as the API gives it.")
+        return value
+
+
+def _tuning() -> dict[str, Kind]:
+    # No defaults here: None lets `defaults` of the file and then the model's own decide.
+    return {
+        "batch_size": Number(1, 10_000, whole=True),
+        "batch_bytes": Number(1_000, 50_000_000, whole=True),
+        "concurrency": Number(1, 100, whole=True),
+        "rate": Number(0.01, 10_000),
+        "timeout": Number(0.1, 600),
+        "linger_ms": Number(0, 60_000, whole=True),
+        "phone_format": Word(("e164", "digits")),
+        "custom_fields": Word(("changed", "all_known")),
+        "reply_order": Word(("in_order", "any_order")),
+    }
+
+
+_ID_HINT = 'id: "${BRIDGE_CAMPAIGN_ID}", or the id itself in quotes'
+_FILE = Part(
+    {
+        "campaigns": Named(
+            Part(
+                {
+                    "id": _Id(required=True, example=_ID_HINT),
+                    "token": SecretRef(),
+                    "url": Address(),
+                    "tenant": Text(),
+                    "groups": Many(Text(), default=(), example="groups: [us]"),
+                    **_tuning(),
+                },
+                example=_ID_HINT,
+            ),
+            required=True,
+            least=0,
+            example="campaigns: and below it `main:` with its id",
+        ),
+        "tenants": Named(Part({"token": SecretRef(), "url": Address()}), default={}),
+        "defaults": Part(_tuning(), default={}),
+    }
+)
+_RENAMED = {"rate": "rate_per_s", "timeout": "timeout_s"}
+_TUNABLE = frozenset(field.name for field in fields_of(Campaign))
+
+
+def read_campaigns(
+    document: Document,
+    environment: Environment,
+    *,
+    api_url: str,
+    api_token: Secret | None,
+    placeholders: bool = False,
+) -> dict[str, Campaign]:
+    """The campaigns by name. Mistakes end in the document."""
+    if not isinstance(document.data, dict):
+        return {}
+    data, _ = substitute(document, environment, lambda path: bool(path) and path[-1] == "token")
+    loaded = load_part(_FILE, data, document)
+    if loaded is None:
+        return {}
+    secrets = Secrets(environment, document, placeholders)
+    found: dict[str, Campaign] = {}
+    for name, given in loaded["campaigns"].items():
+        tenant = loaded["tenants"].get(given["tenant"]) if given["tenant"] else None
+        if given["tenant"] and tenant is None:
+            document.add(
+                ("campaigns", name, "tenant"),
+                "unknown-tenant",
+                f"there is no tenant `{given['tenant']}`.",
+                advice(given["tenant"], loaded["tenants"]),
+            )
+        names = given["token"] or (tenant or {}).get("token")
+        missing = [] if placeholders else list(missing_in(given["id"]))
+        token = api_token
+        if names:
+            try:
+                token = secrets.take(names)
+            except SecretMissingError as lacking:
+                token = None
+                missing.append(str(lacking))
+        elif token is None and placeholders:
+            token = secrets.take((TOKEN_SETTING,))
+        elif token is None:
+            missing.append(TOKEN_SETTING)
+        url = given["url"] or (tenant or {}).get("url") or api_url
+        found[name] = Campaign(
+            name,
+            str(given["id"]) if placeholders or not missing_in(given["id"]) else "",
+            url.rstrip("/"),
+            token,
+            tenant=str(given["tenant"] or ""),
+            groups=tuple(str(group) for group in given["groups"]),
+            missing=tuple(missing),
+            **_tuned(loaded["defaults"], given),
+        )
+    _check_names(document, found)
+    if placeholders and not found:
+        stand_in = secrets.take((TOKEN_SETTING,))
+        found["main"] = Campaign("main", "test-main", api_url.rstrip("/"), stand_in)
+    return found
+
+
+def _tuned(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for layer in (defaults, given):
+        for key, value in layer.items():
+            field = _RENAMED.get(key, key)
+            if value is not None and key in _tuning() and field in _TUNABLE:
+                values[field] = value
+    return values
+
+
+def _check_names(document: Document, campaigns: Mapping[str, Campaign]) -> None:
+    ids: dict[tuple[str, str], str] = {}
+    for name, campaign in campaigns.items():
+        path = ("campaigns", name)
+        if name == ALL or name != name.strip():
+            document.add(
+                path, "bad-name", f"`{name}` cannot name a campaign.", "Choose another.", key=True
+            )
+        for group in campaign.groups:
+            if group == ALL or group in campaigns:
+                document.add(
+                    (*path, "groups"),
+                    "bad-name",
+                    f"`{group}` cannot name a group, since it already means something else.",
+                    f"Rename the group, such as `{group}-group`.",
+                )
+        same = ids.setdefault((campaign.url, campaign.id), name)
+        if campaign.id and same != name and campaign.configured:
+            document.add(
+                (*path, "id"),
+                "same-id",
+                f"`{name}` has the same id as `{same}`.",
+                "Keep one of the two.",
+            )

@@ -1,0 +1,222 @@
+"""``<source>.cases.yaml``: how a case is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bridge.errors import MappingError
+from bridge.map.document import Document, read_document
+from bridge.map.kinds import Fault, Flag, Kind, Many, Named, Part, Template, Text, faulty, load_part
+from bridge.map.times import FormatError, time_format
+from bridge.map.unusable import Unusable
+from bridge.model import FIELDS, Json, Known
+
+RECEIVED = "2030-01-01T00:00:00Z"
+"""When a case counts as received if it does not say: later than any event in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What is expected of one event: updates, or a state with a part of its reason.
+
+    ``updates``: campaigns (None for all), phone number, fields.
+    """
+
+    updates: tuple[tuple[tuple[str, ...] | None, str, Mapping[str, Json]], ...] = ()
+    state: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One case. ``body`` is what the sender posted; ``payload`` stands for it, decoded already.
+
+    ``received_at`` in milliseconds since 1970 UTC. ``found`` is by look-up and id.
+    """
+
+    name: str
+    line: int
+    payload: Json
+    body: bytes | None
+    received_at: int
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    found: Mapping[str, Mapping[str, Json]]
+    known: Known
+    expect: tuple[Expected, ...] = field(default=())
+
+
+class _Received(Text):
+    def read(self, value: Json) -> Any:
+        try:
+            return time_format("iso").milliseconds(super().read(value))
+        except (FormatError, Unusable):
+            raise faulty(
+                "bad-time", "is no time with an offset.", 'Write "2026-06-25T07:19:30Z".'
+            ) from None
+
+
+class _Campaigns(Kind):
+    what = "all or a list of campaigns"
+
+    def read(self, value: Json) -> Any:
+        if value == "all":
+            return None
+        if isinstance(value, str):
+            return (value,)
+        return Many(Text()).read(value)
+
+
+_UPDATE = Part(
+    {
+        "campaigns": _Campaigns(),
+        "phone_number": Text(required=True, example='phone_number: "+14155550123"'),
+        **{name: Template() for name in FIELDS},
+    }
+)
+
+
+def _one_outcome(
+    loaded: Mapping[str, Any], written: Mapping[str, Json]
+) -> Iterable[tuple[str | None, Fault]]:
+    del loaded
+    if len(written) != 1:
+        yield (
+            None,
+            Fault(
+                "one-outcome", "must say one thing.", "Write updates:, skipped: or dead:, one each."
+            ),
+        )
+
+
+_EXPECTED = Part(
+    {"updates": Many(_UPDATE), "skipped": Text(), "dead": Text()},
+    _one_outcome,
+)
+
+
+def _one_body(
+    loaded: Mapping[str, Any], written: Mapping[str, Json]
+) -> Iterable[tuple[str | None, Fault]]:
+    del loaded
+    if len({"payload", "payload_file", "body"} & set(written)) != 1:
+        yield (
+            None,
+            Fault(
+                "one-payload",
+                "must have one of payload, payload_file and body.",
+                "Write payload: and below it what the CRM sends.",
+            ),
+        )
+
+
+_CASE = Part(
+    {
+        "name": Text(required=True, example="name: what the case shows"),
+        "payload": Template(nullable=True),
+        "payload_file": Text(),
+        "body": Text(),
+        "received_at": _Received(),
+        "headers": Named(Text(), least=0, default={}),
+        "query": Named(Text(), least=0, default={}),
+        "found": Named(Named(Template(), least=0), least=0, default={}),
+        "known": Part(
+            {"phones": Many(Text(), least=0, default=()), "opted_out": Flag(default=False)}
+        ),
+        "expect": Many(
+            _EXPECTED, required=True, least=0, example="expect: and below it - updates: …"
+        ),
+    },
+    _one_body,
+)
+_FILE = Part({"cases": Many(_CASE, required=True, example="a list of cases, each after `- `")})
+
+
+def load_cases(path: Path) -> tuple[Case, ...]:
+    """The cases of a file. Errors: ``MappingError`` with every mistake."""
+    document = read_document(path)
+    if document.mistakes:
+        raise MappingError(document.mistakes)
+    cases = _read(document, path.parent)
+    if document.mistakes:
+        raise MappingError(document.mistakes)
+    return cases
+
+
+def _read(document: Document, folder: Path) -> tuple[Case, ...]:
+    if not isinstance(document.data, list):
+        document.add(
+            (), "wrong-type", "the file must be a list.", "Start each case with `- name:`."
+        )
+        return ()
+    # The file is a bare list; its shape is checked as if it stood below a key.
+    document.data = {"cases": document.data}
+    document.keys = {("cases", *path): place for path, place in document.keys.items()}
+    document.values = {("cases", *path): place for path, place in document.values.items()}
+    loaded = load_part(_FILE, document.data, document)
+    if loaded is None:
+        return ()
+    default = time_format("iso").milliseconds(RECEIVED)
+    cases = []
+    for place, given in enumerate(loaded["cases"]):
+        path = ("cases", place)
+        known = given["known"] or {"phones": (), "opted_out": False}
+        cases.append(
+            Case(
+                given["name"],
+                document.place(path)[0],
+                given["payload"],
+                _body(document, given, folder, place),
+                given["received_at"] or default,
+                {name.lower(): text for name, text in given["headers"].items()},
+                given["query"],
+                given["found"],
+                Known(known["phones"], known["opted_out"]),
+                tuple(_expected(one) for one in given["expect"]),
+            )
+        )
+    return tuple(cases)
+
+
+def _body(document: Document, given: Mapping[str, Any], folder: Path, place: int) -> bytes | None:
+    if given["body"] is not None:
+        return str(given["body"]).encode("utf-8", "surrogatepass")
+    if given["payload_file"] is None:
+        return None
+    try:
+        return (folder / str(given["payload_file"])).read_bytes()
+    except (OSError, ValueError):
+        document.add(
+            ("cases", place, "payload_file"),
+            "no-file",
+            f"there is no file {given['payload_file'][:200]}.",
+            "Write its path as seen from the case file.",
+        )
+        return None
+
+
+def _expected(given: Mapping[str, Any]) -> Expected:
+    if given["skipped"] is not None:
+        return Expected(state="skipped", reason=given["skipped"])
+    if given["dead"] is not None:
+        return Expected(state="dead", reason=given["dead"])
+    updates = [
+        (
+            one["campaigns"],
+            one["phone_number"],
+            {name: one[name] for name in FIELDS if one[name] is not None},
+        )
+        for one in given["updates"]
+    ]
+    return Expected(tuple(updates))
+
+
+def body_of(case: Case) -> bytes:
+    """The body of a case as a sender would write it."""
+    if case.body is not None:
+        return case.body
+    return json.dumps(case.payload, ensure_ascii=True).encode("ascii")

@@ -1,0 +1,316 @@
+"""A YAML file as plain data, with the place of every key and value.
+
+The one home of yaml. Only its parser is used: events are turned into data here, so that what the
+mapping language says holds (only ``true`` and ``false`` are booleans, nothing looks like a date,
+``+14155550123`` and ``0123`` stay text) and no file can make the reader run away.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, TypeAlias
+
+import yaml
+
+from bridge.errors import Mistake
+from bridge.model import Json
+
+Place: TypeAlias = tuple[int, int]
+Path_: TypeAlias = tuple[str | int, ...]
+
+LARGEST = 1_000_000
+DEEPEST = 40
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\Z")
+_FRACTION = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,17}(?:[eE][-+]?[0-9]{1,2})?\Z")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\ufffe\uffff]")
+
+
+@dataclass(slots=True)
+class Document:
+    """What a file says. ``data`` is None when it could not be read at all.
+
+    ``keys`` and ``values`` give line and column, from 1, by path from the top.
+    """
+
+    file: str
+    data: Json = None
+    keys: dict[Path_, Place] = field(default_factory=dict)
+    values: dict[Path_, Place] = field(default_factory=dict)
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def place(self, path: Path_, *, key: bool = False) -> Place:
+        """Where a path stands, or the nearest thing above it that is in the file."""
+        if key and path in self.keys:
+            return self.keys[path]
+        while path and path not in self.values:
+            path = path[:-1]
+        if path in self.keys and not key and isinstance(self._at(path), dict):
+            return self.keys[path]
+        return self.values.get(path, (1, 1))
+
+    def _at(self, path: Path_) -> Json:
+        value = self.data
+        for step in path:
+            try:
+                value = value[step]
+            except (KeyError, IndexError, TypeError):
+                return None
+        return value
+
+    def add(
+        self, path: Path_, code: str, message: str, hint: str = "", *, key: bool = False
+    ) -> None:
+        """Notes a mistake at a path; at its key if ``key``."""
+        line, column = self.place(path, key=key)
+        self.mistakes.append(Mistake(self.file, line, column, code, message, hint))
+
+
+class _Broken(Exception):  # noqa: N818 - private signal
+    def __init__(self, mistake: Mistake) -> None:
+        self.mistake = mistake
+        super().__init__(str(mistake))
+
+
+def read_document(path: Path, name: str | None = None) -> Document:
+    """Reads a file; whatever is wrong with it ends in ``mistakes``, never in an exception."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        mistake = Mistake(
+            name or path.name,
+            1,
+            1,
+            "unreadable-file",
+            f"the file cannot be read ({type(error).__name__}).",
+            "Check that it exists and may be read.",
+        )
+        return Document(mistake.file, mistakes=[mistake])
+    return parse_document(raw, name or path.name)
+
+
+def parse_document(raw: bytes, name: str) -> Document:
+    """Reads the bytes of a file; see ``read_document``."""
+    document = Document(name)
+    try:
+        _Reader(document, _decode(raw, name)).read()
+    except _Broken as broken:
+        document.data = None
+        document.mistakes.append(broken.mistake)
+    return document
+
+
+def _decode(raw: bytes, name: str) -> str:
+    if len(raw) > LARGEST:
+        raise _Broken(
+            Mistake(
+                name,
+                1,
+                1,
+                "too-large",
+                f"the file has {len(raw)} bytes; {LARGEST} are the most.",
+                "Split it or take out what is not a mapping.",
+            )
+        )
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = raw[: error.start]
+        line = before.count(b"\n") + 1
+        column = error.start - (before.rfind(b"\n") + 1) + 1
+        raise _Broken(
+            Mistake(
+                name,
+                line,
+                column,
+                "not-utf8",
+                f"the byte {raw[error.start]:#04x} is not UTF-8.",
+                "Save the file as UTF-8.",
+            )
+        ) from None
+    odd = _UNPRINTABLE.search(text)
+    if odd:
+        line, column = _place_of(text, odd.start())
+        raise _Broken(
+            Mistake(
+                name,
+                line,
+                column,
+                "control-character",
+                f"the character U+{ord(odd.group()):04X} may not stand in a mapping file.",
+                "Delete it.",
+            )
+        )
+    return text
+
+
+def _place_of(text: str, index: int) -> Place:
+    return text.count("\n", 0, index) + 1, index - (text.rfind("\n", 0, index) + 1) + 1
+
+
+class _Reader:
+    def __init__(self, document: Document, text: str) -> None:
+        self.document = document
+        self.text = text
+
+    def fail(self, place: Place, code: str, message: str, hint: str = "") -> NoReturn:
+        raise _Broken(Mistake(self.document.file, *place, code, message, hint))
+
+    def read(self) -> None:
+        events = self.events()
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                break
+        else:
+            self.fail((1, 1), "empty-file", "the file is empty.", "Write a mapping into it.")
+        first = next(events)
+        if isinstance(first, yaml.ScalarEvent) and not first.value and first.style is None:
+            self.fail((1, 1), "empty-file", "the file is empty.", "Write a mapping into it.")
+        if not isinstance(first, yaml.MappingStartEvent | yaml.SequenceStartEvent):
+            self.fail(
+                _start(first),
+                "not-a-mapping",
+                "the file holds a single text, not keys with values.",
+                "Write lines such as `source: hubspot`.",
+            )
+        self.document.data = self.node(first, events, (), 0)
+        for event in events:
+            if isinstance(event, yaml.DocumentStartEvent):
+                self.fail(
+                    _start(event),
+                    "second-document",
+                    "a second YAML document starts here (`---`).",
+                    "Keep one document in a file.",
+                )
+
+    def events(self) -> Iterator[Any]:
+        loader = _LOADER(self.text)
+        try:
+            while loader.check_event():
+                yield loader.get_event()
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+            self.fail(place, "yaml-syntax", _plain(error), self.hint(place))
+        except yaml.YAMLError:
+            self.fail((1, 1), "yaml-syntax", "this is not YAML.", "Save the file as plain text.")
+        finally:
+            loader.dispose()
+
+    def hint(self, place: Place) -> str:
+        lines = self.text.splitlines()
+        line = lines[place[0] - 1] if place[0] <= len(lines) else ""
+        if "\t" in line[: place[1] + 1]:
+            return "Indent with blanks; YAML takes no tabs."
+        value = line.partition(": ")[2].strip() or line.strip().removeprefix("- ")
+        if value[:1] in ("`", "@", "*", "&", "!", "%", "[", "{", "|", "'", '"') or ": " in value:
+            return 'Put the whole value in quotes, such as when: "…", and close every bracket.'
+        return "Check indentation, colons, quotes and brackets here and in the line above."
+
+    def node(self, event: Any, events: Iterator[Any], path: Path_, depth: int) -> Json:
+        place = _start(event)
+        if depth > DEEPEST:
+            self.fail(
+                place, "too-deep", f"more than {DEEPEST} levels of nesting.", "Nest less deeply."
+            )
+        if isinstance(event, yaml.AliasEvent) or event.anchor:
+            self.fail(
+                place,
+                "anchor",
+                f"YAML anchors and aliases (`&{event.anchor}`, `*{event.anchor}`) are not used.",
+                "Write the value out, in quotes if it is an expression.",
+            )
+        if event.tag is not None:
+            self.fail(
+                place,
+                "yaml-tag",
+                f"`{event.tag}` is read as a YAML tag.",
+                'Put the value in quotes, such as when: "!x".',
+            )
+        self.document.values[path] = place
+        if isinstance(event, yaml.ScalarEvent):
+            return _scalar(event)
+        if isinstance(event, yaml.SequenceStartEvent):
+            return self.sequence(events, path, depth)
+        return self.mapping(events, path, depth)
+
+    def sequence(self, events: Iterator[Any], path: Path_, depth: int) -> list[Json]:
+        items: list[Json] = []
+        for event in events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                break
+            items.append(self.node(event, events, (*path, len(items)), depth + 1))
+        return items
+
+    def mapping(self, events: Iterator[Any], path: Path_, depth: int) -> dict[str, Json]:
+        found: dict[str, Json] = {}
+        for event in events:
+            if isinstance(event, yaml.MappingEndEvent):
+                break
+            key = self.key(event)
+            here = (*path, key)
+            value = self.node(next(events), events, here, depth + 1)
+            if key in found:
+                line = self.document.keys[here][0]
+                self.document.mistakes.append(
+                    Mistake(
+                        self.document.file,
+                        *_start(event),
+                        "duplicate-key",
+                        f"`{key}` stands here a second time, after line {line}.",
+                        "Keep one of them, or rename one.",
+                    )
+                )
+            self.document.keys[here] = _start(event)
+            found[key] = value
+        return found
+
+    def key(self, event: Any) -> str:
+        place = _start(event)
+        if not isinstance(event, yaml.ScalarEvent):
+            self.fail(
+                place,
+                "bad-key",
+                "a key must be a plain word, not a list, a mapping or an alias.",
+                "Put values that start with [, {, * or & in quotes.",
+            )
+        if event.anchor or event.tag is not None:
+            self.fail(place, "bad-key", "a key takes no YAML tag or anchor.", "Put it in quotes.")
+        if event.value == "<<" and event.style is None:
+            self.fail(place, "bad-key", "merge keys (`<<`) are not used.", "Write the keys out.")
+        text: str = event.value
+        if not text or len(text) > 200:
+            self.fail(
+                place,
+                "bad-key",
+                "a key must have between 1 and 200 characters.",
+                "Write `key: value`.",
+            )
+        return text
+
+
+def _start(event: Any) -> Place:
+    return event.start_mark.line + 1, event.start_mark.column + 1
+
+
+def _plain(error: yaml.MarkedYAMLError) -> str:
+    return f"this is not YAML: {error.problem or error.context or 'it cannot be read'}."
+
+
+def _scalar(event: yaml.ScalarEvent) -> Json:
+    text: str = event.value
+    if event.style is not None:
+        return text
+    if text in ("", "~", "null"):
+        return None
+    if text in ("true", "false"):
+        return text == "true"
+    if _WHOLE.match(text):
+        return int(text)
+    if _FRACTION.match(text):
+        return float(text)
+    return text

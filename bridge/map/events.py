@@ -1,0 +1,143 @@
+"""A delivery split into its events: identity, time and contacts of each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from bridge.clock import iso
+from bridge.map.expression import Expression
+from bridge.map.text import as_text, clean, ids_of
+from bridge.map.times import AHEAD, EARLIEST, TimeFormat
+from bridge.map.unusable import Unusable
+from bridge.model import ContactRef, Delivery, Event, Json
+
+
+@dataclass(frozen=True, slots=True)
+class EventPlan:
+    """How a source's deliveries become events, compiled.
+
+    ``identity``: the expressions that name an event; ``by_content``: the whole event names it.
+    ``time``: None stands for the time of receipt.
+    """
+
+    source: str
+    events: Expression
+    identity: tuple[Expression, ...]
+    by_content: bool
+    time: tuple[Expression, TimeFormat] | None
+    account: Expression | None
+    contacts: tuple[Expression, ...]
+
+    def split(self, document: Json, delivery: Delivery) -> list[Event]:
+        """The events of a delivery. One that cannot be read carries its problem."""
+        notes: list[str] = []
+        found = self.events.get(document, notes)
+        around: dict[str, Json] = {
+            "_body": document,
+            "_headers": dict(delivery.headers),
+            "_query": dict(delivery.query),
+        }
+        if isinstance(found, dict):
+            found = [found]
+        if not isinstance(found, list) or notes:
+            said = notes[0] if notes else f"`{self.events.text}` gives neither a list nor an object"
+            return [self._unreadable(document, delivery, around, 0, f"no events: {said}")]
+        return [self._event(item, delivery, around, place) for place, item in enumerate(found)]
+
+    def _unreadable(
+        self, item: Json, delivery: Delivery, around: Mapping[str, Json], ordinal: int, why: str
+    ) -> Event:
+        return Event(
+            ordinal,
+            fingerprint([self.source, delivery.receipt, ordinal]) or "0" * 32,
+            delivery.received_at,
+            True,
+            {"_event": item, **around},
+            problem=why,
+        )
+
+    def _event(
+        self, item: Json, delivery: Delivery, around: Mapping[str, Json], ordinal: int
+    ) -> Event:
+        if item is None:
+            return self._unreadable(item, delivery, around, ordinal, "the event is null")
+        view: dict[str, Json] = dict(item) if isinstance(item, dict) else {}
+        view["_event"] = item
+        view.update(around)
+        notes: list[str] = []
+        time_ms, weak = self._time(view, delivery.received_at, notes)
+        return Event(
+            ordinal,
+            self._key(item, view, delivery, ordinal, notes),
+            time_ms,
+            weak,
+            view,
+            notes=tuple(notes),
+            contacts=self._contacts(view, notes),
+        )
+
+    def _key(
+        self, item: Json, view: Json, delivery: Delivery, ordinal: int, notes: list[str]
+    ) -> str:
+        parts: list[Json] | None = None
+        if self.by_content:
+            parts = [item]
+        elif self.identity:
+            parts = [expression.get(view, notes) for expression in self.identity]
+            if all(part is None for part in parts):
+                parts = None
+        if parts is not None:
+            key = fingerprint([self.source, parts])
+            if key is not None:
+                return key
+            notes.append("the event has no usable identity; it counts as new")
+        return fingerprint([self.source, delivery.receipt, ordinal]) or "0" * 32
+
+    def _time(self, view: Json, received_at: int, notes: list[str]) -> tuple[int, bool]:
+        if self.time is None:
+            return received_at, True
+        expression, form = self.time
+        value = expression.get(view, notes)
+        if value is None or value == "":
+            notes.append("the event carries no time; the time of receipt stands in")
+            return received_at, True
+        try:
+            ms = form.milliseconds(value)
+        except Unusable as problem:
+            notes.append(f"{problem}; the time of receipt stands in")
+            return received_at, True
+        if ms < EARLIEST:
+            notes.append("the time is out of range; the time of receipt stands in")
+            return received_at, True
+        if ms > received_at + AHEAD:
+            notes.append(f"the time {iso(ms)} lies in the future; the time of receipt stands in")
+            return received_at, True
+        return ms, False
+
+    def _contacts(self, view: Json, notes: list[str]) -> tuple[ContactRef, ...]:
+        if not self.contacts:
+            return ()
+        account = account_of(self.account, view, notes)
+        found: dict[str, None] = {}
+        for expression in self.contacts:
+            found.update(dict.fromkeys(ids_of(expression.get(view, notes))))
+        return tuple(ContactRef(account, one) for one in found)
+
+
+def account_of(expression: Expression | None, view: Json, notes: list[str]) -> str:
+    """The account that an expression names; empty text if none."""
+    if expression is None:
+        return ""
+    return clean(as_text(expression.get(view, notes)) or "").strip()
+
+
+def fingerprint(value: Json) -> str | None:
+    """32 hexadecimal digits for a JSON value; None if it has no canonical text."""
+    try:
+        text = json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return blake2b(text.encode("ascii"), digest_size=16).hexdigest()

@@ -1,0 +1,287 @@
+"""JMESPath: compiled once, evaluated often, never raising. The one home of jmespath.
+
+The language: https://jmespath.org/specification.html. The parser is the library's; the frequent
+kinds of node are turned into closures, which cost a fraction of a walk over the tree, and the
+others are left to the library's interpreter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from jmespath import exceptions, functions, lexer, parser, visitor
+
+from bridge.map.nearest import advice
+from bridge.map.unusable import Unusable
+from bridge.model import Json
+
+LONGEST = 500
+
+Run: TypeAlias = Callable[[Json], Json]
+_Node: TypeAlias = Any
+
+_INTERPRETER = visitor.TreeInterpreter
+_FAILURES = (
+    exceptions.JMESPathError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+
+
+class ExpressionError(ValueError):
+    """An expression that cannot be compiled; ``hint`` says what to write."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        self.hint = hint
+        super().__init__(message)
+
+
+class Expression:
+    """A compiled expression. ``text`` is as written in the file, for people."""
+
+    __slots__ = ("run", "source", "text", "tree")
+
+    def __init__(self, source: str, text: str | None = None) -> None:
+        self.source = str(source)
+        self.text = text or self.source
+        self.tree = _parse(self.source)
+        self.run: Run = _compile(self.tree)
+
+    def get(self, view: Json, notes: list[str]) -> Json:
+        """The value, None if absent; an expression that fails is absent and leaves a note."""
+        try:
+            return self.run(view)
+        except _FAILURES as error:
+            notes.append(f"`{self.text}` gives nothing: {_why(error)}")
+            return None
+
+    def holds(self, view: Json, notes: list[str]) -> bool:
+        """Whether the value is neither false, null nor something empty."""
+        return not _is_false(self.get(view, notes))
+
+    def take(self, value: Json) -> Json:
+        """The value for use in a transform. Errors: ``Unusable``."""
+        try:
+            return self.run(value)
+        except _FAILURES as error:
+            raise Unusable(f"`{self.text}` gives nothing: {_why(error)}") from None
+
+
+def _parse(source: str) -> _Node:
+    if not source.strip():
+        raise ExpressionError("the expression is empty.", "Write a path such as contact.phone.")
+    if len(source) > LONGEST:
+        raise ExpressionError(
+            f"the expression has {len(source)} characters; {LONGEST} are the most.",
+            "Split it over several rules.",
+        )
+    try:
+        tree = parser.Parser().parse(source).parsed
+    except exceptions.ParseError as error:
+        at = getattr(error, "lex_position", None)
+        token = getattr(error, "token_value", "")
+        where = f" at character {at + 1} (`{token}`)" if isinstance(at, int) and token else ""
+        raise ExpressionError(
+            f"`{source}` is not a JMESPath expression{where}.",
+            "Text goes in single quotes ('x'), numbers and true/false/null in backticks "
+            "(`true`), odd field names in double quotes.",
+        ) from None
+    except _FAILURES:
+        raise ExpressionError(
+            f"`{source}` is not a JMESPath expression.", "See https://jmespath.org/tutorial.html."
+        ) from None
+    _check_functions(tree, source)
+    return tree
+
+
+def _check_functions(tree: _Node, source: str) -> None:
+    for node in walk(tree):
+        if node["type"] != "function_expression":
+            continue
+        name = node["value"]
+        entry = functions.Functions.FUNCTION_TABLE.get(name)
+        if entry is None:
+            raise ExpressionError(
+                f"`{source}` calls `{name}()`, which JMESPath does not have.",
+                advice(name, functions.Functions.FUNCTION_TABLE),
+            )
+        signature, given = entry["signature"], len(node["children"])
+        variadic = bool(signature) and bool(signature[-1].get("variadic"))
+        if given < len(signature) or (given > len(signature) and not variadic):
+            more = " or more" if variadic else ""
+            raise ExpressionError(
+                f"`{source}` calls `{name}()` with {given} arguments.",
+                f"Give it {len(signature)}{more}.",
+            )
+
+
+def walk(tree: _Node) -> Iterable[_Node]:
+    """Every node of a tree, from the top."""
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, dict):
+            yield node
+            waiting.extend(node.get("children", ()))
+
+
+def tokens(source: str) -> list[tuple[str, Any]]:
+    """Kind and value of every token of an expression that parses."""
+    return [(token["type"], token["value"]) for token in lexer.Lexer().tokenize(source)]
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, exceptions.JMESPathTypeError):
+        return f"{error.function_name}() cannot take a value of type {error.actual_type}"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, TypeError):
+        return "it compares or joins values of different types"
+    return f"it fails ({type(error).__name__})"
+
+
+def _is_false(value: Json) -> bool:
+    return value is None or value is False or value in ("", [], {})
+
+
+# The rules of equality and order are the library's own: 1 is not true, and only numbers and texts
+# have an order.
+_COMPARE = _INTERPRETER.COMPARATOR_FUNC
+
+
+def _compile(node: _Node) -> Run:
+    make = _MAKERS.get(node["type"])
+    if make is not None:
+        return make(node)
+    interpreter = _INTERPRETER()
+    return lambda value: interpreter.visit(node, value)
+
+
+def _field(node: _Node) -> Run:
+    name = node["value"]
+    return lambda value: value.get(name) if isinstance(value, dict) else None
+
+
+def _subexpression(node: _Node) -> Run:
+    steps = [_compile(child) for child in node["children"]]
+    if len(steps) == 2:
+        first, second = steps
+        return lambda value: second(first(value))
+
+    def run(value: Json) -> Json:
+        for step in steps:
+            value = step(value)
+        return value
+
+    return run
+
+
+def _literal(node: _Node) -> Run:
+    constant = node["value"]
+    return lambda _value: constant
+
+
+def _comparator(node: _Node) -> Run:
+    kind = node["value"]
+    compare = _COMPARE[kind]
+    left, right = (_compile(child) for child in node["children"])
+    literal = node["children"][1]
+    if kind in ("eq", "ne") and literal["type"] == "literal" and isinstance(literal["value"], str):
+        constant, same = literal["value"], kind == "eq"
+        return lambda value: (left(value) == constant) is same
+    if kind in ("eq", "ne"):
+        return lambda value: compare(left(value), right(value))
+
+    def ordered(value: Json) -> Json:
+        one, other = left(value), right(value)
+        if _has_order(one) and _has_order(other):
+            return compare(one, other)
+        return None
+
+    return ordered
+
+
+def _has_order(value: Json) -> bool:
+    return isinstance(value, int | float | str) and not isinstance(value, bool)
+
+
+def _and(node: _Node) -> Run:
+    left, right = (_compile(child) for child in node["children"])
+
+    def run(value: Json) -> Json:
+        first = left(value)
+        return first if _is_false(first) else right(value)
+
+    return run
+
+
+def _or(node: _Node) -> Run:
+    left, right = (_compile(child) for child in node["children"])
+
+    def run(value: Json) -> Json:
+        first = left(value)
+        return right(value) if _is_false(first) else first
+
+    return run
+
+
+def _not(node: _Node) -> Run:
+    inner = _compile(node["children"][0])
+
+    def run(value: Json) -> bool:
+        found = inner(value)
+        # The library leaves 0 out of what counts as empty, but negates it all the same.
+        return _negated(found)
+
+    return run
+
+
+def _negated(value: Json) -> bool:
+    if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
+        return False
+    return _is_false(value)
+
+
+def _list(node: _Node) -> Run:
+    items = [_compile(child) for child in node["children"]]
+    return lambda value: None if value is None else [item(value) for item in items]
+
+
+def _function(node: _Node) -> Run:
+    name = node["value"]
+    arguments = [_compile(child) for child in node["children"]]
+    if name == "not_null":
+
+        def first(value: Json) -> Json:
+            for argument in arguments:
+                found = argument(value)
+                if found is not None:
+                    return found
+            return None
+
+        return first
+    if any(child["type"] == "expref" for child in node["children"]):
+        interpreter = _INTERPRETER()
+        return lambda value: interpreter.visit(node, value)
+    call: Callable[[str, list[Json]], Json] = functions.Functions().call_function
+    return lambda value: call(name, [argument(value) for argument in arguments])
+
+
+_MAKERS: dict[str, Callable[[_Node], Run]] = {
+    "field": _field,
+    "subexpression": _subexpression,
+    "literal": _literal,
+    "comparator": _comparator,
+    "and_expression": _and,
+    "or_expression": _or,
+    "not_expression": _not,
+    "multi_select_list": _list,
+    "function_expression": _function,
+    "current": lambda _node: lambda value: value,
+    "identity": lambda _node: lambda value: value,
+}

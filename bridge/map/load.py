@@ -1,0 +1,148 @@
+"""The folder of mapping files, loaded whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+
+from bridge.errors import MappingError, Mistake
+from bridge.map.campaigns import FILE, read_campaigns
+from bridge.map.document import Document, parse_document, read_document
+from bridge.map.mapping import MappingSet, SourceMapping
+from bridge.map.route import Directory
+from bridge.map.source_file import read_source
+from bridge.map.substitution import Environment
+from bridge.model import Campaign, Secret
+
+CASES = ".cases.yaml"
+
+
+def load_mappings(
+    folder: Path,
+    environment: Environment,
+    *,
+    api_url: str,
+    api_token: Secret | None,
+    default_region: str,
+    placeholders: bool = False,
+) -> MappingSet:
+    """Reads ``campaigns.yaml`` and every ``<source>.yaml`` of a folder.
+
+    ``api_url`` and ``api_token`` serve campaigns without their own; ``default_region`` is the
+    country of phone numbers without ``+``. With ``placeholders`` every setting without a value
+    counts as ``test-<NAME>``, and a campaign ``main`` stands in where there is none: for cases.
+
+    Errors: ``MappingError`` with every mistake of every file.
+    """
+    mistakes: list[Mistake] = []
+    campaigns: dict[str, Campaign] = {}
+    directory: Directory | None = None
+    contents = _contents(folder, mistakes)
+    if FILE in contents:
+        document = _document(folder, FILE, contents[FILE])
+        campaigns = read_campaigns(
+            document,
+            environment,
+            api_url=api_url,
+            api_token=api_token,
+            placeholders=placeholders,
+        )
+        mistakes += document.mistakes
+        directory = None if document.mistakes else Directory(campaigns)
+    mappings: dict[str, SourceMapping] = {}
+    for name, content in contents.items():
+        if name == FILE:
+            continue
+        document = _document(folder, name, content)
+        stem = name.removesuffix(".yaml")
+        mapping = read_source(
+            document,
+            stem,
+            directory,
+            environment,
+            version=_digest([content or b""]),
+            region=default_region,
+            placeholders=placeholders,
+        )
+        mistakes += document.mistakes
+        if mapping is not None:
+            mappings[stem] = mapping
+    if mistakes:
+        raise MappingError(sorted(mistakes, key=lambda m: (m.file, m.line, m.column)))
+    parts = [part for name, content in contents.items() for part in (name.encode(), content or b"")]
+    return MappingSet(mappings, campaigns, _digest(parts))
+
+
+def _contents(folder: Path, mistakes: list[Mistake]) -> dict[str, bytes | None]:
+    """The content of every mapping file by name; None for one that cannot be read."""
+    try:
+        names = sorted(
+            path.name for path in folder.iterdir() if path.is_file() or path.is_symlink()
+        )
+    except OSError:
+        mistakes.append(
+            Mistake(
+                str(folder),
+                1,
+                1,
+                "no-folder",
+                "there is no such folder, or it cannot be read.",
+                "Set BRIDGE_MAPPINGS to the folder of mapping files.",
+            )
+        )
+        return {}
+    mistakes += [
+        Mistake(
+            name,
+            1,
+            1,
+            "file-ending",
+            "mapping files end in .yaml; this one would be overlooked.",
+            f"Rename it to {name.removesuffix('.yml')}.yaml.",
+        )
+        for name in names
+        if name.endswith(".yml")
+    ]
+    wanted = [n for n in names if n.endswith(".yaml") and not n.endswith(CASES) and n[0] != "."]
+    if FILE not in wanted:
+        mistakes.append(
+            Mistake(
+                FILE,
+                1,
+                1,
+                "no-campaigns",
+                f"there is no {FILE}.",
+                'Write one: campaigns: {main: {id: "${BRIDGE_CAMPAIGN_ID}"}}.',
+            )
+        )
+    if not [n for n in wanted if n != FILE]:
+        mistakes.append(
+            Mistake(
+                str(folder),
+                1,
+                1,
+                "no-mapping",
+                "the folder holds no mapping file.",
+                "Write <source>.yaml; docs/mappings.md shows a whole one.",
+            )
+        )
+    return {name: _bytes(folder / name) for name in wanted}
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None
+
+
+def _document(folder: Path, name: str, content: bytes | None) -> Document:
+    return read_document(folder / name) if content is None else parse_document(content, name)
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    hashed = blake2b(digest_size=6)
+    for part in parts:
+        hashed.update(len(part).to_bytes(8, "big") + part)
+    return hashed.hexdigest()

@@ -1,0 +1,186 @@
+"""A source's mapping file, compiled: split a delivery, say what to look up, map an event."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bridge.map.events import EventPlan
+from bridge.map.lookups import LookupPlan, fill
+from bridge.map.outcome import errors_of, merge, reason_for_nothing, with_notes
+from bridge.map.route import Directory
+from bridge.map.rules import Rule, Said, say
+from bridge.map.value import Phones, Value
+from bridge.model import (
+    Campaign,
+    Delivery,
+    Event,
+    Found,
+    Json,
+    Known,
+    LeadUpdate,
+    Lookup,
+    Mapped,
+    RuleTrace,
+    Source,
+    State,
+    Wanted,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceMapping:
+    """One mapping file, ready to work. ``version``: 12 hexadecimal digits of the file's content."""
+
+    source: Source
+    version: str
+    directory: Directory
+    plan: EventPlan
+    lookup_plans: tuple[LookupPlan, ...]
+    rules: tuple[Rule, ...]
+    phones: tuple[Value, ...]
+
+    @property
+    def lookups(self) -> Mapping[str, Lookup]:
+        """The look-ups by name."""
+        return {plan.lookup.name: plan.lookup for plan in self.lookup_plans}
+
+    def split(self, document: Json, delivery: Delivery) -> list[Event]:
+        """The events of a decoded delivery; an event that cannot be read carries its problem.
+
+        Two with the same key are copies of one event. Never raises for anything in the data.
+        """
+        return self.plan.split(document, delivery)
+
+    def wants(self, event: Event) -> tuple[Wanted, ...]:
+        """The records that the event needs, from each look-up at most one entry."""
+        if event.problem is not None:
+            return ()
+        wanted = (plan.wanted(event) for plan in self.lookup_plans)
+        return tuple(one for one in wanted if one is not None)
+
+    def apply(self, event: Event, found: Mapping[str, Found], known: Known) -> Mapped:
+        """What the event means for its leads. ``found`` is by look-up name.
+
+        Never raises for anything in the data.
+        """
+        if event.problem is not None:
+            return Mapped(state=State.DEAD, reason=event.problem)
+        view = dict(event.view)
+        fill(view, (plan.lookup.name for plan in self.lookup_plans), found)
+        view["_known"] = {"phones": list(known.phones), "opted_out": known.opted_out}
+        numbers = _Numbers(self.phones, view)
+        said: list[Said] = []
+        skips: list[str] = []
+        trace: list[RuleTrace] = []
+        unsure: list[str] = []
+        for rule in self.rules:
+            notes: list[str] = []
+            if rule.when is not None and not rule.when.holds(view, notes):
+                unsure.extend(f"rule {rule.name}: {note}" for note in notes)
+                trace.append(RuleTrace(rule.name, False, "; ".join(["when is false", *notes])))
+                continue
+            if rule.skip is not None:
+                skips.append(rule.skip)
+                trace.append(RuleTrace(rule.name, True, f"skip: {rule.skip}"))
+                continue
+            one = say(
+                rule,
+                view,
+                numbers.of(rule.phone),
+                self.directory,
+                weak_time=event.weak_time,
+                notes=notes,
+            )
+            said.append(one)
+            trace.append(RuleTrace(rule.name, True, _why(one)))
+        updates, state, reason = _decide(said, skips, unsure, known, _lacking(found))
+        return Mapped(
+            updates,
+            state,
+            reason,
+            numbers.all(),
+            _consent(said, updates),
+            tuple(trace),
+        )
+
+
+class _Numbers:
+    """The phone numbers of one event, each distinct way of finding them tried once."""
+
+    __slots__ = ("_found", "_values", "_view")
+
+    def __init__(self, values: tuple[Value, ...], view: Mapping[str, Json]) -> None:
+        self._values = values
+        self._view = view
+        self._found: list[Phones | None] = [None] * len(values)
+
+    def of(self, place: int) -> Phones:
+        """The numbers that one of them gives."""
+        phones = self._found[place]
+        if phones is None:
+            phones = self._found[place] = self._values[place].phones(self._view, [])
+        return phones
+
+    def all(self) -> tuple[str, ...]:
+        """Every number, each once."""
+        numbers: dict[str, None] = {}
+        for place in range(len(self._values)):
+            numbers.update(dict.fromkeys(self.of(place).numbers))
+        return tuple(numbers)
+
+
+def _decide(
+    said: list[Said], skips: list[str], unsure: list[str], known: Known, lacking: str
+) -> tuple[tuple[LeadUpdate, ...], State | None, str]:
+    updates = merge(said, known)
+    errors = errors_of(said)
+    if errors and not any(update.opts_out for update in updates):
+        return (), State.DEAD, "; ".join(errors)
+    if updates:
+        # An opt-out is not held up by a mistake elsewhere; the outcome says what is missing.
+        return (with_notes(updates, errors) if errors else updates), None, ""
+    return (), State.SKIPPED, reason_for_nothing(said, skips, lacking, unsure)
+
+
+def _consent(said: list[Said], updates: tuple[LeadUpdate, ...]) -> bool | None:
+    if any(one.opts_out for one in said):
+        return True
+    if any(update.fields.get("do_not_call") is False for update in updates):
+        return False
+    return None
+
+
+def _lacking(found: Mapping[str, Found]) -> str:
+    gone = [
+        f"{name} {', '.join(brought.missing[:5])}"
+        for name, brought in found.items()
+        if brought.missing
+    ]
+    return f" (the CRM does not know {'; '.join(gone)})" if gone else ""
+
+
+def _why(said: Said) -> str:
+    told = [f"sets {', '.join(said.fields)}" if said.fields else "sets nothing"]
+    if not said.phones:
+        told.append("no phone number")
+    if said.denied:
+        told.append(said.denied)
+    return "; ".join([*told, *said.errors, *said.notes])
+
+
+@dataclass(frozen=True, slots=True)
+class MappingSet:
+    """Every mapping file and every campaign, as loaded together.
+
+    ``version``: 12 hexadecimal digits over the content of all files.
+    """
+
+    mappings: Mapping[str, SourceMapping]
+    campaigns: Mapping[str, Campaign]
+    version: str
+
+    @property
+    def sources(self) -> Mapping[str, Source]:
+        """What the receive stage knows of each source, by name."""
+        return {name: mapping.source for name, mapping in self.mappings.items()}

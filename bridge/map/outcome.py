@@ -1,0 +1,102 @@
+"""From what the rules say of an event to its lead updates, or to the reason why not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from bridge.map.rules import Said
+from bridge.model import Json, Known, LeadUpdate
+
+
+@dataclass(slots=True)
+class _Lead:
+    """What all rules together say of one lead in one campaign."""
+
+    fields: dict[str, Json] = field(default_factory=dict)
+    rules: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def take(self, said: Said) -> None:
+        """Adds a rule: an opt-out wins, otherwise the first to set a field."""
+        for name, value in said.fields.items():
+            if name == "custom_fields":
+                self.fields[name] = {**value, **self.fields.get(name, {})}
+            elif name == "do_not_call":
+                self.fields[name] = value or self.fields.get(name, False)
+            else:
+                self.fields.setdefault(name, value)
+        self.rules.append(said.rule.name)
+        self.notes.extend(said.notes)
+        if said.denied:
+            self.notes.append(said.denied)
+
+
+def merge(said: Sequence[Said], known: Known) -> tuple[LeadUpdate, ...]:
+    """One update for each campaign and phone number, empty ones left out."""
+    leads: dict[tuple[str, str], _Lead] = {}
+    for one in said:
+        if one.errors and not one.opts_out:
+            continue
+        if not one.fields:
+            continue
+        for phone in one.phones:
+            for campaign in one.campaigns:
+                leads.setdefault((campaign, phone), _Lead()).take(one)
+    opts_out = any(one.opts_out for one in said)
+    updates: list[LeadUpdate] = []
+    for (campaign, phone), lead in leads.items():
+        _guard(lead, opts_out, known)
+        if lead.fields:
+            notes = tuple(dict.fromkeys(lead.notes))
+            updates.append(LeadUpdate(campaign, phone, lead.fields, tuple(lead.rules), notes))
+    return tuple(updates)
+
+
+def _guard(lead: _Lead, opts_out: bool, known: Known) -> None:
+    """Nobody is opted in by an event that also opts out, nor called again after an opt-out."""
+    consent = lead.fields.get("do_not_call")
+    if consent is False and opts_out:
+        del lead.fields["do_not_call"]
+        consent = None
+        lead.notes.append("left out do_not_call: false, since the same event opts out")
+    if "mark_as_unanswered" in lead.fields and consent is not False:
+        if consent is True or opts_out:
+            del lead.fields["mark_as_unanswered"]
+            lead.notes.append("left out mark_as_unanswered, since the event opts out")
+        elif known.opted_out:
+            del lead.fields["mark_as_unanswered"]
+            lead.notes.append("left out mark_as_unanswered, since the contact is opted out")
+
+
+def errors_of(said: Iterable[Said]) -> list[str]:
+    """Every mistake in the data, with its rule."""
+    return [f"rule {one.rule.name}: {error}" for one in said for error in one.errors]
+
+
+def with_notes(updates: Iterable[LeadUpdate], notes: Sequence[str]) -> tuple[LeadUpdate, ...]:
+    """The updates with further notes."""
+    return tuple(
+        LeadUpdate(u.campaign, u.phone, u.fields, u.rules, (*u.notes, *notes)) for u in updates
+    )
+
+
+def reason_for_nothing(
+    said: Sequence[Said], skips: Sequence[str], lacking: str, notes: Sequence[str]
+) -> str:
+    """Why an event without a mistake leads to no update."""
+    if not said and skips:
+        return "; ".join(skips)
+    if not said:
+        return "no rule applies" + (f" ({'; '.join(notes)})" if notes else "")
+    reasons: list[str] = []
+    for one in said:
+        if one.denied and not one.fields:
+            reasons.append(one.denied)
+        elif not one.fields:
+            reasons.append(f"rule {one.rule.name} applies, with nothing to send")
+        elif not one.phones:
+            reasons.append(f"no phone number for rule {one.rule.name}{lacking}")
+        else:
+            reasons.append(f"rule {one.rule.name} has nothing left to send")
+    return "; ".join(dict.fromkeys(reasons))

@@ -1,0 +1,158 @@
+"""Which campaigns a rule speaks to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bridge.map.document import Document, Path_
+from bridge.map.expression import Expression
+from bridge.map.kinds import Expr, Kind, Many, Named, Part, Text, faulty, kind_of
+from bridge.map.nearest import advice
+from bridge.map.text import as_text
+from bridge.map.unusable import Unusable, shown
+from bridge.model import Campaign, Json
+
+ALL = "all"
+
+
+class Directory:
+    """The campaigns and groups that ``campaigns.yaml`` names."""
+
+    def __init__(self, campaigns: Mapping[str, Campaign]) -> None:
+        self.campaigns = campaigns
+        self.configured = tuple(c.name for c in campaigns.values() if c.configured)
+        groups: dict[str, list[str]] = {}
+        for campaign in campaigns.values():
+            for group in campaign.groups:
+                groups.setdefault(group, [])
+                if campaign.configured:
+                    groups[group].append(campaign.name)
+        self.groups = {name: tuple(members) for name, members in groups.items()}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Everything that may stand in ``campaigns:`` of a rule."""
+        return (ALL, *self.campaigns, *self.groups)
+
+    def members(self, name: str) -> tuple[str, ...] | None:
+        """The configured campaigns behind a name; None if there is no such name."""
+        if name == ALL:
+            return self.configured
+        if name in self.groups:
+            return self.groups[name]
+        campaign = self.campaigns.get(name)
+        if campaign is None:
+            return None
+        return (name,) if campaign.configured else ()
+
+    def resolve(self, names: Iterable[str]) -> tuple[str, ...]:
+        """The configured campaigns behind several names, each once. Errors: ``Unusable``."""
+        found: dict[str, None] = {}
+        for name in names:
+            members = self.members(name)
+            if members is None:
+                raise Unusable(f"there is no campaign or group {shown(name)}")
+            found.update(dict.fromkeys(members))
+        if not found:
+            raise Unusable("none of the rule's campaigns is configured")
+        return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What ``campaigns:`` of a rule says. ``names``, or ``source`` with an optional table."""
+
+    names: tuple[str, ...] = ()
+    source: Expression | None = None
+    table: Mapping[str, tuple[str, ...]] | None = None
+    default: tuple[str, ...] = ()
+
+    def resolve(self, view: Json, directory: Directory, notes: list[str]) -> tuple[str, ...]:
+        """The campaigns for one event. Errors: ``Unusable`` when there is none."""
+        if self.source is None:
+            return directory.resolve(self.names)
+        value = self.source.get(view, notes)
+        keys = [as_text(one) for one in (value if isinstance(value, list) else [value])]
+        given = [key.strip() for key in keys if key is not None and key.strip()]
+        names: list[str] = []
+        for key in given:
+            if self.table is None:
+                names.append(key)
+            elif key in self.table:
+                names.extend(self.table[key])
+            elif self.default:
+                names.extend(self.default)
+            else:
+                raise Unusable(f"no campaign is named for {shown(key)}")
+        if not names and not self.default:
+            raise Unusable(f"`{self.source.text}` names no campaign")
+        return directory.resolve(names or self.default)
+
+    def mentioned(self) -> Iterable[tuple[Path_, str]]:
+        """Every name that stands in the file, with its path below ``campaigns``."""
+        for place, name in enumerate(self.names):
+            yield ((place,) if len(self.names) > 1 else ()), name
+        for key, names in (self.table or {}).items():
+            yield from ((("table", key), name) for name in names)
+        yield from ((("default",), name) for name in self.default)
+
+
+class _Names(Kind):
+    what = "a campaign, a group or a list of them"
+
+    def read(self, value: Json) -> Any:
+        if isinstance(value, list):
+            return Many(Text()).read(value)
+        if not isinstance(value, str):
+            raise self.wrong(value)
+        return (Text().read(value),)
+
+
+_BY_EXPRESSION = Part(
+    {
+        "from": Expr(required=True, example="from: portalId"),
+        "table": Named(_Names(), example="table: {12345: main}"),
+        "default": _Names(default=()),
+    }
+)
+
+
+class RouteKind(Kind):
+    """``campaigns:`` of a rule."""
+
+    what = "all, a campaign, a group, a list of them or {from: …}"
+
+    def read(self, value: Json) -> Any:
+        """The route; its names are checked once the campaigns are known."""
+        if isinstance(value, dict):
+            given = _BY_EXPRESSION.read(value)
+            return Route((), given["from"], given["table"], given["default"])
+        if isinstance(value, str | list):
+            return Route(_Names().read(value))
+        raise faulty(
+            "wrong-type", f"must be {self.what}, not {kind_of(value)}.", "Write campaigns: all."
+        )
+
+
+def check_route(route: Route, directory: Directory, document: Document, path: Path_) -> None:
+    """Adds a mistake for every name that is unknown or not configured."""
+    for below, name in route.mentioned():
+        members = directory.members(name)
+        where = (*path, *below)
+        if members is None:
+            document.add(
+                where,
+                "unknown-campaign",
+                f"there is no campaign or group `{name}`.",
+                advice(name, directory.names),
+            )
+        elif not members and name in directory.campaigns:
+            lacking = ", ".join(directory.campaigns[name].missing)
+            document.add(
+                where,
+                "campaign-not-configured",
+                f"the campaign `{name}` is not configured.",
+                f"Set {lacking}, or write `all` or a group.",
+            )

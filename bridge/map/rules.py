@@ -1,0 +1,296 @@
+"""``rules``: how one is written, and what it says of one event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from marshmallow import ValidationError
+
+from bridge.map.expression import Expression
+from bridge.map.kinds import Expr, Fault, Flag, Kind, Named, Part, Text, Word, faulty
+from bridge.map.lint import Use, negations
+from bridge.map.route import ALL, Directory, Route, RouteKind
+from bridge.map.substitution import missing_in
+from bridge.map.unusable import Unusable
+from bridge.map.value import Phones, Value, custom_field, flag_field, text_field
+from bridge.map.value_kind import ValueKind
+from bridge.model import Channel, Json
+
+_TEXTS = ("first_name", "last_name", "email")
+_OTHER_CHANNELS = (Channel.SMS, Channel.EMAIL, Channel.NONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, compiled. Either ``skip`` or the fields of a lead.
+
+    ``phone`` is the place of its phone number among the distinct ones of the file.
+    """
+
+    name: str
+    when: Expression | None
+    skip: str | None
+    route: Route
+    allow_opt_in: bool
+    phone: int
+    do_not_call: Value | None
+    fields: tuple[tuple[str, Value, Callable[[Json], Json]], ...]
+    custom: tuple[tuple[str, Value], ...]
+
+
+@dataclass(slots=True)
+class Said:
+    """What one rule that fired says of one event.
+
+    ``errors`` are mistakes in the data; ``denied`` says why an opt-in was left out.
+    """
+
+    rule: Rule
+    fields: dict[str, Json] = field(default_factory=dict)
+    phones: tuple[str, ...] = ()
+    campaigns: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    denied: str = ""
+
+    @property
+    def opts_out(self) -> bool:
+        """Whether the rule opts the lead out of calls."""
+        return self.fields.get("do_not_call") is True
+
+
+def say(
+    rule: Rule,
+    view: Mapping[str, Json],
+    phones: Phones,
+    directory: Directory,
+    *,
+    weak_time: bool,
+    notes: list[str],
+) -> Said:
+    """Evaluates a rule that fired. Never raises for anything in the data."""
+    said = Said(rule, notes=notes)
+    _consent(rule, view, weak_time, said)
+    left_out = _fields(rule, view, said)
+    if said.opts_out:
+        notes.extend(f"left out {problem}" for problem in left_out)
+    else:
+        said.errors.extend(left_out)
+    said.phones = phones.numbers
+    if phones.numbers:
+        notes.extend(f"left out a number: {problem}" for problem in phones.problems)
+    else:
+        said.errors.extend(f"phone_number: {problem}" for problem in phones.problems[:3])
+    try:
+        said.campaigns = rule.route.resolve(view, directory, notes)
+    except Unusable as problem:
+        said.errors.append(f"campaigns: {problem}")
+    return said
+
+
+def _fields(rule: Rule, view: Mapping[str, Json], said: Said) -> list[str]:
+    """Takes every field but consent; gives the problems with those that cannot be used."""
+    problems: list[str] = []
+    for name, value, finish in rule.fields:
+        try:
+            found = finish(value.get(view, said.notes))
+        except Unusable as problem:
+            problems.append(f"{name}: {problem}")
+            continue
+        # "Do not put back into the queue" is no request; only true asks for something.
+        if found is not None and (name != "mark_as_unanswered" or found is True):
+            said.fields[name] = found
+    custom: dict[str, Json] = {}
+    for key, value in rule.custom:
+        try:
+            found = custom_field(value.get(view, said.notes))
+        except Unusable as problem:
+            problems.append(f"custom_fields.{key}: {problem}")
+            continue
+        if found is not None:
+            custom[key] = found
+    if custom:
+        said.fields["custom_fields"] = custom
+    return problems
+
+
+def _consent(rule: Rule, view: Mapping[str, Json], weak_time: bool, said: Said) -> None:
+    if rule.do_not_call is None:
+        return
+    try:
+        found = flag_field(rule.do_not_call.get(view, said.notes))
+    except Unusable as problem:
+        said.errors.append(f"do_not_call: {problem}")
+        return
+    if found is True:
+        said.fields["do_not_call"] = True
+    elif found is False and not rule.allow_opt_in:
+        said.denied = f"opt-in not allowed by rule {rule.name}"
+    elif found is False and weak_time:
+        said.denied = f"opt-in by rule {rule.name} left out: the event has no time of its own"
+    elif found is False:
+        said.fields["do_not_call"] = False
+
+
+# ------------------------------------------------------------------------- how it is written
+
+
+class _Skip(Text):
+    what = "the reason"
+
+
+class _LeadKind(Kind):
+    """``lead`` of a rule."""
+
+    what = "a mapping of fields"
+
+    def __init__(self, region: str) -> None:
+        super().__init__(example="lead: and below it phone_number")
+        phone = ValueKind(
+            region,
+            phone=True,
+            required=True,
+            example="phone_number: {all: [contact.phone, contact.mobilephone]}",
+        )
+        self.part = Part(
+            {
+                "phone_number": phone,
+                **{name: ValueKind(region) for name in _TEXTS},
+                "do_not_call": ValueKind(region, use=Use.DO_NOT_CALL),
+                "mark_as_unanswered": ValueKind(region),
+                "custom_fields": Named(
+                    ValueKind(region), default={}, example="custom_fields: {plan: contact.plan}"
+                ),
+            }
+        )
+
+    def read(self, value: Json) -> Any:
+        """The values by field, and the phone number as written."""
+        loaded = self.part.read(value)
+        if len(value) == 1:
+            raise faulty(
+                "nothing-to-send",
+                "has a phone number and nothing to send.",
+                "Add a field, or write `skip: <reason>` instead.",
+            )
+        unusable = [key for key in loaded["custom_fields"] if not key.strip() or "\x00" in key]
+        if unusable:
+            raise ValidationError(
+                {"custom_fields": [Fault("bad-key", "has a blank name.", "Name the field.")]}
+            )
+        return loaded
+
+
+def rule_part(region: str) -> Part:
+    """The shape of one rule."""
+    return Part(
+        {
+            "name": Text(required=True, example="name: opt-out (any text, once in the file)"),
+            "when": Expr(Use.WHEN),
+            "channel": Word([channel.value for channel in Channel]),
+            "counts_as": Word(("voice",)),
+            "campaigns": RouteKind(default=Route((ALL,))),
+            "allow_opt_in": Flag(default=False),
+            "lead": _LeadKind(region),
+            "skip": _Skip(),
+        },
+        _check,
+    )
+
+
+def _check(
+    loaded: Mapping[str, Any], written: Mapping[str, Json]
+) -> Iterable[tuple[str | None, Fault]]:
+    if "lead" in written and "skip" in written:
+        yield "skip", Fault("lead-and-skip", "stands beside `lead`.", "Keep one of the two.")
+    if "lead" not in written and "skip" not in written:
+        yield (
+            None,
+            Fault(
+                "nothing-to-do",
+                "has neither `lead` nor `skip`.",
+                "Write lead: with phone_number and what to send, or skip: <reason>.",
+            ),
+        )
+    lead = written.get("lead")
+    sets = isinstance(lead, dict) and "do_not_call" in lead
+    channel = loaded.get("channel")
+    if sets and "channel" not in written:
+        yield (
+            None,
+            Fault(
+                "channel-missing",
+                "sets `do_not_call` and does not say what the signal speaks about.",
+                "Write channel: voice (or sms, email, all).",
+            ),
+        )
+    if sets and channel in _OTHER_CHANNELS and "counts_as" not in written:
+        yield (
+            "channel",
+            Fault(
+                "channel-is-not-voice",
+                f"is {channel}: such a signal is not a do-not-call request by itself.",
+                "If it shall count as one, write counts_as: voice.",
+            ),
+        )
+    yield from _check_opt_in(loaded, written, lead if isinstance(lead, dict) else {}, channel)
+    if sets and loaded.get("when") is not None:
+        for trap in negations(loaded["when"]):
+            yield "when", Fault(trap.code, trap.message, trap.hint)
+
+
+def _check_opt_in(
+    loaded: Mapping[str, Any],
+    written: Mapping[str, Json],
+    lead: Mapping[str, Json],
+    channel: str | None,
+) -> Iterable[tuple[str | None, Fault]]:
+    allowed = loaded.get("allow_opt_in")
+    if allowed and "do_not_call" not in lead and "lead" in written:
+        yield (
+            "allow_opt_in",
+            Fault("opt-in-of-nothing", "allows what the rule never does.", "Delete it."),
+        )
+    if allowed and channel in _OTHER_CHANNELS:
+        yield (
+            "allow_opt_in",
+            Fault(
+                "opt-in-of-another-channel",
+                f"stands in a rule about {channel}, which cannot lift an opt-out of calls.",
+                "Delete it, or write channel: voice if the signal is about calls.",
+            ),
+        )
+    value = lead.get("do_not_call")
+    constant = value.get("value") if isinstance(value, dict) else None
+    if constant is False and not allowed and not missing_in(constant):
+        yield (
+            "lead",
+            Fault(
+                "opt-in-not-allowed",
+                "always says `do_not_call: false`, which is never sent.",
+                "Delete do_not_call, or write allow_opt_in: true.",
+            ),
+        )
+
+
+def build_rule(given: Mapping[str, Any], phone: int) -> Rule:
+    """The compiled rule of a loaded one."""
+    lead = given["lead"] or {}
+    fields: list[tuple[str, Value, Callable[[Json], Json]]] = [
+        (name, lead[name], text_field) for name in _TEXTS if lead.get(name) is not None
+    ]
+    if lead.get("mark_as_unanswered") is not None:
+        fields.append(("mark_as_unanswered", lead["mark_as_unanswered"], flag_field))
+    return Rule(
+        str(given["name"]),
+        given["when"],
+        str(given["skip"]) if given["skip"] is not None else None,
+        given["campaigns"],
+        bool(given["allow_opt_in"]),
+        phone,
+        lead.get("do_not_call"),
+        tuple(fields),
+        tuple((lead.get("custom_fields") or {}).items()),
+    )

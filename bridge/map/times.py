@@ -1,0 +1,173 @@
+"""Times as CRMs write them, read by a declared format. Results are milliseconds since 1970 UTC."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from email.utils import parsedate_to_datetime
+from typing import TypeAlias
+from zoneinfo import ZoneInfo
+
+from bridge.map.nearest import advice
+from bridge.map.unusable import Unusable, shown
+from bridge.model import Json
+
+FORMATS = ("unix_s", "unix_ms", "unix_us", "iso", "http_date", "dotnet")
+
+EARLIEST = 946_684_800_000
+"""The year 2000. An earlier time is a sign of the wrong unit, not of an old event."""
+
+LATEST = 32_503_680_000_000
+"""The year 3000."""
+
+AHEAD = 300_000
+"""How far ahead of the receipt a source's clock may be: five minutes."""
+
+Moment: TypeAlias = datetime
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PER_MS = {"unix_s": 0.001, "unix_ms": 1, "unix_us": 1000}
+_DOTNET = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/\Z")
+_FRACTION = re.compile(r"(\.\d{6})\d+")
+
+
+class FormatError(ValueError):
+    """A declared format or zone that does not exist; ``hint`` says what to write."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        self.hint = hint
+        super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class TimeFormat:
+    """How a time is read. ``read`` gives a datetime, naive if neither value nor file has a zone."""
+
+    name: str
+    read: Callable[[Json], Moment]
+    zone: tzinfo | None = None
+
+    def milliseconds(self, value: Json) -> int:
+        """The time in milliseconds since 1970 UTC. Errors: ``Unusable``."""
+        moment = self.read(value)
+        if moment.tzinfo is None:
+            raise Unusable(f"the time {shown(value)} has no offset, and the file gives no zone")
+        try:
+            return (moment - _EPOCH) // timedelta(milliseconds=1)
+        except (OverflowError, ValueError):
+            raise Unusable("the time is out of range") from None
+
+
+def time_format(name: str, zone: str | None = None) -> TimeFormat:
+    """The reader for a format of the mapping language. Errors: ``FormatError``."""
+    where = time_zone(zone) if zone is not None else None
+    if name in _PER_MS:
+        return TimeFormat(name, _unix(_PER_MS[name]), where)
+    if name == "iso":
+        return TimeFormat(name, lambda value: _iso(value, where), where)
+    if name == "http_date":
+        return TimeFormat(name, _http_date, where)
+    if name == "dotnet":
+        return TimeFormat(name, _dotnet, where)
+    if "%" not in name:
+        raise FormatError(f"`{name}` is not a time format.", advice(name, FORMATS))
+    if where is None and "%z" not in name:
+        raise FormatError(
+            f"the time pattern `{name}` needs a zone.", "Add zone: UTC, or the CRM's time zone."
+        )
+    try:
+        sample = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC).strftime(name)
+        datetime.strptime(sample, name)  # noqa: DTZ007 - only whether the pattern can be read
+    except (ValueError, re.error) as error:
+        raise FormatError(
+            f"`{name}` is not a time pattern ({error}).", "Write one such as %Y-%m-%d %H:%M:%S."
+        ) from None
+    return TimeFormat(name, lambda value: _pattern(value, name, where), where)
+
+
+def time_zone(name: str) -> tzinfo:
+    """The zone of an IANA name. Errors: ``FormatError``."""
+    try:
+        return ZoneInfo(name)
+    except (LookupError, OSError, ValueError):
+        raise FormatError(
+            f"`{name}` is not a time zone.", "Write an IANA name such as UTC or America/New_York."
+        ) from None
+
+
+def _unix(per_ms: float) -> Callable[[Json], Moment]:
+    def read(value: Json) -> Moment:
+        number = _number(value)
+        try:
+            ms = round(number / per_ms)
+            if EARLIEST <= ms <= LATEST:
+                return _EPOCH + timedelta(milliseconds=ms)
+        except (OverflowError, ValueError):
+            pass
+        raise Unusable("the time is out of range; the format may have the wrong unit")
+
+    return read
+
+
+def _number(value: Json) -> float:
+    if isinstance(value, str) and len(value) <= 40:
+        try:
+            value = int(value) if value.strip().isdecimal() else float(value)
+        except ValueError:
+            value = None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unusable("the time is not a number")
+    if isinstance(value, int) and value.bit_length() > 80:
+        raise Unusable("the time is out of range")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Unusable("the time is not a number")
+    return value
+
+
+def _text(value: Json) -> str:
+    if not isinstance(value, str) or len(value) > 80:
+        raise Unusable("the time is not a short text")
+    return value.strip()
+
+
+def _iso(value: Json, zone: tzinfo | None) -> Moment:
+    text = _FRACTION.sub(r"\1", _text(value))
+    if text.endswith(("z", "Z")):
+        text = text[:-1] + "+00:00"
+    try:
+        moment = datetime.fromisoformat(text)
+    except (ValueError, OverflowError):
+        raise Unusable("the time is not ISO 8601") from None
+    return _zoned(moment, zone)
+
+
+def _http_date(value: Json) -> Moment:
+    try:
+        moment = parsedate_to_datetime(_text(value))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        raise Unusable("the time is not an HTTP date") from None
+    return _zoned(moment, UTC)
+
+
+def _dotnet(value: Json) -> Moment:
+    found = _DOTNET.match(_text(value))
+    if not found:
+        raise Unusable("the time is not of the form /Date(milliseconds)/")
+    try:
+        return _EPOCH + timedelta(milliseconds=int(found.group(1)))
+    except OverflowError:
+        raise Unusable("the time is out of range") from None
+
+
+def _pattern(value: Json, pattern: str, zone: tzinfo | None) -> Moment:
+    try:
+        moment = datetime.strptime(_text(value), pattern)  # noqa: DTZ007 - the zone comes next
+    except (ValueError, OverflowError):
+        raise Unusable(f"the time does not have the form {pattern}") from None
+    return _zoned(moment, zone)
+
+
+def _zoned(moment: datetime, zone: tzinfo | None) -> Moment:
+    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment

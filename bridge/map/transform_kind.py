@@ -1,0 +1,201 @@
+"""How a transform is written in a mapping file: a word, or a word with parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from marshmallow import ValidationError
+
+from bridge.map import transforms
+from bridge.map.kinds import (
+    Constant,
+    Expr,
+    Kind,
+    Many,
+    Named,
+    Number,
+    Part,
+    Text,
+    Word,
+    faulty,
+    kind_of,
+    quoted,
+)
+from bridge.map.nearest import advice
+from bridge.map.phone import REGIONS
+from bridge.map.substitution import missing_in
+from bridge.map.times import FORMATS, FormatError, TimeFormat, time_format
+from bridge.map.transforms import Transform
+from bridge.model import Json
+
+WITH_PARAMETERS = (
+    "boolean",
+    "contains",
+    "date",
+    "default",
+    "e164",
+    "join",
+    "null_if",
+    "pick",
+    "table",
+    "truncate",
+)
+NAMES = tuple(sorted({*transforms.PLAIN, *WITH_PARAMETERS}))
+
+
+class Region(Text):
+    """The ISO code of a country."""
+
+    def read(self, value: Json) -> Any:
+        """The code."""
+        code = str(super().read(value))
+        if missing_in(value):
+            return self.unset or "US"
+        if code not in REGIONS:
+            raise faulty("unknown-region", f"is no country code: {quoted(value)}.", "Write US.")
+        return code
+
+
+class Format(Text):
+    """The name or pattern of a time format, checked together with its zone later."""
+
+
+def checked_format(name: str, zone: str | None) -> TimeFormat:
+    """The time format. Errors: ``ValidationError`` with a fault."""
+    try:
+        if missing_in(zone):
+            zone = "UTC"
+        return time_format("iso" if missing_in(name) else str(name), zone)
+    except FormatError as error:
+        raise faulty("bad-time-format", f"is not usable: {error}", error.hint) from None
+
+
+class TransformKind(Kind):
+    """One transform. ``region`` is that of phone numbers without ``+``."""
+
+    what = "a transform"
+
+    def __init__(self, region: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.region = region
+        self.makers: Mapping[str, tuple[Kind, Callable[[Any], Transform]]] = {
+            "e164": (
+                Part({"region": Region(default=region)}),
+                lambda given: transforms.e164_of(given["region"]),
+            ),
+            "boolean": (
+                Part(
+                    {
+                        "true": Many(Constant(), required=True, example="true: [Do not call]"),
+                        "false": Many(
+                            Constant(), required=True, least=0, example="false: [Call me]"
+                        ),
+                    }
+                ),
+                _boolean,
+            ),
+            "date": (
+                Part(
+                    {
+                        "from": Format(required=True, example=f"from: one of {', '.join(FORMATS)}"),
+                        "zone": Text(),
+                        "to": Word(("date", "datetime"), default="date"),
+                    }
+                ),
+                lambda given: transforms.date_of(
+                    checked_format(given["from"], given["zone"]), given["to"]
+                ),
+            ),
+            "default": (Constant(), transforms.default_of),
+            "null_if": (Many(Constant()), transforms.null_if_of),
+            "contains": (Constant(), transforms.contains_of),
+            "pick": (
+                Part(
+                    {
+                        "where": Named(Constant(), required=True, example="where: {primary: true}"),
+                        "value": Expr(),
+                    }
+                ),
+                lambda given: transforms.pick_of(given["where"], given["value"]),
+            ),
+            "join": (_Separator(), transforms.join_of),
+            "truncate": (Number(1, 10_000, whole=True), transforms.truncate_of),
+        }
+
+    def read(self, value: Json) -> Any:
+        """The transform as a function."""
+        if isinstance(value, str):
+            return self.plain(value)
+        if not isinstance(value, dict):
+            raise faulty(
+                "wrong-type",
+                f"must be the name of a transform, not {kind_of(value)}.",
+                f"Write one of: {', '.join(NAMES)}.",
+            )
+        if "table" in value:
+            return self.table(value)
+        if len(value) != 1:
+            raise faulty(
+                "one-transform", "must name one transform.", "Write a list, each after `- `."
+            )
+        name, given = next(iter(value.items()))
+        entry = self.makers.get(name)
+        if entry is None and name in transforms.PLAIN:
+            raise faulty("no-parameters", f"`{name}` takes no parameters.", f"Write `{name}`.")
+        if entry is None:
+            raise ValidationError({name: faulty_list(name)})
+        kind, make = entry
+        try:
+            return make(kind.deserialize(given))
+        except ValidationError as error:
+            raise ValidationError({name: error.messages}) from None
+
+    def plain(self, name: str) -> Transform:
+        """A transform without parameters."""
+        if name in transforms.PLAIN:
+            return transforms.PLAIN[name]
+        if name == "e164":
+            return transforms.e164_of(self.region)
+        if name in WITH_PARAMETERS:
+            raise faulty(
+                "parameters-missing",
+                f"`{name}` needs its parameters.",
+                f"Write {{{name}: …}}; docs/mappings.md shows each.",
+            )
+        raise ValidationError(faulty_list(name))
+
+    def table(self, value: dict[str, Json]) -> Transform:
+        """``{table: {…}, otherwise: z}``."""
+        part = Part(
+            {
+                "table": Named(Constant(), required=True, example="table: {A: x}"),
+                "otherwise": Constant(nullable=True),
+            }
+        )
+        given = part.read(value)
+        return transforms.table_of(given["table"], given["otherwise"], "otherwise" in value)
+
+
+class _Separator(Kind):
+    what = "text"
+
+    def read(self, value: Json) -> Any:
+        if not isinstance(value, str):
+            raise self.wrong(value)
+        return str(value)
+
+
+def faulty_list(name: str) -> list[Any]:
+    """The fault of a transform that does not exist."""
+    error = faulty("unknown-transform", f"`{name[:60]}` is no transform.", advice(name, NAMES))
+    return list(error.messages)
+
+
+def _boolean(given: Mapping[str, Any]) -> Transform:
+    both = {transforms.folded(w) for w in given["true"]} & {
+        transforms.folded(w) for w in given["false"]
+    }
+    if both:
+        raise faulty("word-twice", "has a word for both true and false.", "Keep it in one list.")
+    return transforms.boolean_of(given["true"], given["false"])

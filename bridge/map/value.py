@@ -1,0 +1,126 @@
+"""Where the value of a lead's field comes from, compiled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bridge.map import transforms
+from bridge.map.expression import Expression
+from bridge.map.phone import e164
+from bridge.map.text import clean, storable
+from bridge.map.transforms import Transform
+from bridge.map.unusable import Unusable, shown
+from bridge.model import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """One value: from expressions or a constant, through transforms, with a default.
+
+    ``sources``: the first that gives something counts; with ``every`` all of them do.
+    """
+
+    sources: tuple[Expression, ...]
+    constant: Json = None
+    every: bool = False
+    steps: tuple[Transform, ...] = ()
+    default: Json = None
+    region: str = "US"
+
+    def get(self, view: Json, notes: list[str]) -> Json:
+        """The value after all transforms; None if absent. Errors: ``Unusable``."""
+        value = self.constant
+        for source in self.sources:
+            value = source.get(view, notes)
+            if value is not None:
+                break
+        for step in self.steps:
+            value = step(value)
+        return self.default if value is None else value
+
+    def phones(self, view: Json, notes: list[str]) -> Phones:
+        """Every number in E.164, and why others cannot be read."""
+        numbers: dict[str, None] = {}
+        problems: list[str] = []
+        for raw in self._raw_phones(view, notes):
+            try:
+                value = raw
+                for step in self.steps:
+                    value = step(value)
+                several = value if self.every and isinstance(value, list) else (value,)
+                found = [e164(one, self.region) for one in several]
+            except Unusable as problem:
+                problems.append(str(problem))
+                continue
+            numbers.update((number, None) for number in found if number is not None)
+            if numbers and not self.every:
+                break
+        if not numbers and not problems and self.default is not None:
+            try:
+                number = e164(self.default, self.region)
+            except Unusable as problem:
+                return Phones((), (str(problem),))
+            return Phones((number,) if number else (), ())
+        return Phones(tuple(numbers), tuple(problems))
+
+    def _raw_phones(self, view: Json, notes: list[str]) -> list[Json]:
+        """What the sources give. Without ``every`` it is the first that is not blank."""
+        if not self.sources:
+            return [self.constant]
+        found: list[Json] = []
+        for source in self.sources:
+            value = source.get(view, notes)
+            if value is None or (isinstance(value, str) and not value.strip()):
+                continue
+            if not self.every:
+                return [value]
+            if isinstance(value, list):
+                found.extend(value)
+            else:
+                found.append(value)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Phones:
+    """The numbers (E.164) that a value gave, and the problems with those that cannot be read."""
+
+    numbers: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def text_field(value: Json) -> Json:
+    """A name or address as text; None if blank. Errors: ``Unusable``."""
+    found = transforms.text(value)
+    if found is None:
+        return None
+    found = clean(found)
+    return found if found.strip() else None
+
+
+def flag_field(value: Json) -> Json:
+    """A boolean. Errors: ``Unusable``."""
+    return transforms.boolean(value)
+
+
+def custom_field(value: Json) -> Json:
+    """A text, number, boolean or a list of them; None if there is nothing to send."""
+    if value is None:
+        return None
+    if isinstance(value, list):
+        items = [_simple(item) for item in value]
+        return [item for item in items if item is not None] or None
+    return _simple(value)
+
+
+def _simple(value: Json) -> Json:
+    if isinstance(value, str):
+        return text_field(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float):
+        number = transforms.number(value)
+        return storable(number)
+    raise Unusable(
+        f"{shown(value)} cannot be sent; a custom field takes text, numbers, true or false"
+    )
