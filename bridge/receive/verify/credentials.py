@@ -9,6 +9,7 @@ import base64
 import binascii
 import re
 from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
 
 from bridge.errors import VerifyError
 from bridge.model import (
@@ -57,11 +58,16 @@ def prove_credential(scheme: CredentialScheme, request: Request) -> Verified:
         case PathScheme(token=secret):
             if not request.token:
                 raise VerifyError("the URL has no token after the name of the source")
-            name, given = "path", (as_utf8(request.token),)
+            name, given = "path", _token_readings(request.token)
             expected = live_keys(secret)
     if not any_equal(given, expected):
         raise VerifyError(f"the credential does not match the secret {secret.name}")
     return Verified(name)
+
+
+def _token_readings(token: str) -> tuple[bytes, ...]:
+    # Routers differ in whether they undo percent-escapes and how they read what is not ASCII.
+    return as_utf8(token), as_sent(token), unquote_to_bytes(as_sent(token))
 
 
 def _authorization(request: Request, word: str) -> str:

@@ -14,9 +14,9 @@ MOST_PARAMETERS = 20_000
 
 
 def as_sent(text: str) -> bytes:
-    """A header's value as the bytes on the wire.
+    """A part of the request's head (header value, method, URL, query) as the bytes on the wire.
 
-    Web servers hand header values over as ISO 8859-1 (PEP 3333), whatever the bytes mean.
+    Web servers hand these over as ISO 8859-1 (PEP 3333), whatever the bytes mean.
     """
     try:
         return text.encode("latin-1")
@@ -58,7 +58,7 @@ def required_parameter(request: Request, name: str) -> tuple[bytes, bytes]:
         raise VerifyError("the query has too many parameters")
     wanted = as_utf8(name)
     found: list[bytes] = []
-    for pair in as_utf8(request.query).split(b"&"):
+    for pair in as_sent(request.query).split(b"&"):
         key, _, value = pair.partition(b"=")
         if wanted in (unquote_to_bytes(key), unquote_to_bytes(key.replace(b"+", b" "))):
             found.append(value)

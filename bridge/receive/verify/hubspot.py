@@ -16,7 +16,7 @@ import re
 
 from bridge.errors import VerifyError
 from bridge.model import HubSpotScheme, Request, Verified
-from bridge.receive.verify.evidence import any_equal, as_sent, as_utf8, required_header
+from bridge.receive.verify.evidence import any_equal, as_sent, required_header
 from bridge.receive.verify.freshness import require_fresh
 from bridge.receive.verify.keys import live_keys
 
@@ -45,13 +45,13 @@ def prove_hubspot(scheme: HubSpotScheme, request: Request, now_ms: int) -> Verif
 
 def plain_signature(version: str, secret: bytes, method: str, url: str, body: bytes) -> bytes:
     """The signature of v1 (``version`` "v1") or v2: 64 lower-case hexadecimal digits."""
-    before = as_utf8(method + url) if version == "v2" else b""
+    before = as_sent(method + url) if version == "v2" else b""
     return hashlib.sha256(secret + before + body).hexdigest().encode()
 
 
 def v3_signature(secret: bytes, method: str, url: str, body: bytes, timestamp: str) -> bytes:
     """The signature of v3 in base64. ``url`` is taken as it is; see ``url_readings``."""
-    message = as_utf8(method + url) + body + as_utf8(timestamp)
+    message = as_sent(method + url) + body + as_sent(timestamp)
     return base64.b64encode(hmac.digest(secret, message, "sha256"))
 
 

@@ -156,6 +156,8 @@ def _hmac_timestamp(scheme: HmacScheme) -> Iterator[str]:
         yield "the timestamp comes from a header or a part, not both"
     if part is not None and scheme.style != "parts":
         yield "a timestamp part needs style parts"
+    if part is not None and scheme.timestamp_format == "http_date":
+        yield "an HTTP date holds a comma, which parts are cut at: it cannot stand in a part"
     signs_time = "timestamp" in scheme.signed or (
         header is not None and any(p.lower() == f"{HEADER}{header}".lower() for p in scheme.signed)
     )

@@ -42,7 +42,7 @@ def signed_texts(parts: tuple[str, ...], material: Material) -> list[bytes]:
 
 def _readings(part: str, material: Material) -> list[bytes]:
     if part == "url":
-        return [as_utf8(url) for url in port_readings(material.url)]
+        return [as_sent(url) for url in port_readings(material.url)]
     return [_one_reading(part, material)]
 
 
@@ -54,7 +54,7 @@ def _one_reading(part: str, material: Material) -> bytes:
     if part == "form":
         return form_text(material.body)
     if part == "method":
-        return as_utf8(material.method)
+        return as_sent(material.method)
     if part.startswith(HEADER):
         return as_sent(material.header(part.removeprefix(HEADER)))
     if part.startswith(TEXT):

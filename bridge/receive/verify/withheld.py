@@ -7,7 +7,7 @@ verified again once a wrong secret is corrected; plain credentials do not.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bridge.model import (
     AllOfScheme,
@@ -26,8 +26,7 @@ from bridge.receive.verify.hubspot import SIGNATURE, SIGNATURE_V3
 _ALWAYS = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
+class Credentials(NamedTuple):
     """Where shared secrets travel: header names in lower case, and query parameters."""
 
     headers: frozenset[str]

@@ -1,0 +1,112 @@
+"""JSON bodies: what CRMs send is read whole, everything else is refused with its place."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.errors import DecodeError
+from bridge.model import Decoder, Json
+from bridge.receive.decode import decode
+
+
+def read(body: bytes, **bounds: int) -> Json:
+    return decode(Decoder.JSON, body, **{"max_depth": 64, **bounds})
+
+
+documents = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@given(document=documents, escaped=st.booleans(), mark=st.booleans())
+def test_every_document_comes_back(document: Json, escaped: bool, mark: bool) -> None:
+    text = json.dumps(document, ensure_ascii=escaped)
+    assert read(text.encode("utf-8-sig" if mark else "utf-8")) == document
+
+
+@pytest.mark.parametrize(
+    ("body", "document"),
+    [
+        (b'{"a":1,"a":2}', {"a": 2}),
+        (
+            b'{"id":508369434347508369434347508369434347}',
+            {"id": 508369434347508369434347508369434347},
+        ),
+        (b' \r\n[{"a":null}]\n', [{"a": None}]),
+        (b'"just text"', "just text"),
+        (b'{"a":"x\\u0000y"}', {"a": "x\x00y"}),
+        (b'{"note":"two\nlines\tand a tab"}', {"note": "two\nlines\tand a tab"}),
+        (b'{"a":"\\ud83d\\ude00"}', {"a": "\U0001f600"}),
+    ],
+)
+def test_what_is_read_and_how(body: bytes, document: Json) -> None:
+    assert read(body) == document
+
+
+def test_half_a_character_becomes_one_that_can_be_stored() -> None:
+    document = read(b'{"cut\\ud83d":["ok \\ud83d","\\uDE00",{"x":"\\\\ud83d"}],"n":1}')
+    assert document == {"cut\ufffd": ["ok \ufffd", "\ufffd", {"x": "\\ud83d"}], "n": 1}
+    json.dumps(document, ensure_ascii=False).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "empty"),
+        (b" \n\t", "empty"),
+        (b"\xef\xbb\xbf", "empty"),
+        (b"\xef\xbb\xbf \n", "empty"),
+        (b'{"a":}', "line 1 column 6: "),
+        (b"[1,\n 2,\n x]", "line 3 column 2: "),
+        (b"{'a':1}", "line 1 column 2: "),
+        (b'{"a":1} {"b":2}', "line 1 column 9: "),
+        (b'{"a":1', "line 1 column "),
+        (b"[NaN]", "NaN"),
+        (b"[Infinity]", "Infinity"),
+        (b"[-Infinity]", "-Infinity"),
+        (b"[1e999]", "too large"),
+        (b'{"a":"\xe9"}', "byte 7: not UTF-8"),
+        ('{"a":"é"}'.encode("utf-16"), "UTF-16"),
+        ('{"a":"é"}'.encode("utf-16-le"), "NUL"),
+        ('{"a":"é"}'.encode("utf-16-be"), "NUL"),
+        ('{"a":"é"}'.encode("utf-32"), "UTF-32"),
+        ('{"a":"é"}'.encode("utf-32-be"), "NUL"),
+        (b"[" + b"9" * 5000 + b"]", "thousands of digits"),
+    ],
+)
+def test_what_is_refused_says_where_or_why(body: bytes, why: str) -> None:
+    with pytest.raises(DecodeError) as caught:
+        read(body)
+    assert why in str(caught.value)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(("open_", "close"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_depth_is_bounded_to_the_level(open_: bytes, close: bytes) -> None:
+    def nested(levels: int) -> bytes:
+        return open_ * (levels - 1) + b"[]" + close * (levels - 1)
+
+    assert read(nested(64)) is not None
+    for levels in (65, 900, 100_000):
+        with pytest.raises(DecodeError, match="deeper than 64"):
+            read(nested(levels))
+    with pytest.raises(DecodeError, match="deeper than 64"):
+        read(open_ * 100_000)
+
+
+def test_an_object_has_a_bounded_number_of_members() -> None:
+    def wide(count: int) -> bytes:
+        return json.dumps({"list": [{str(n): n for n in range(count)}]}).encode()
+
+    assert len(read(wide(50), max_keys=50)["list"][0]) == 50
+    with pytest.raises(DecodeError, match="more than 50 keys"):
+        read(wide(51), max_keys=50)
