@@ -233,11 +233,16 @@ class Decoder(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a sender is told after the commit. ``body`` None: the receipt as JSON."""
+    """What a sender is told after the commit. ``body`` None: the receipt as JSON.
+
+    ``busy_status``: what it is told when nothing can be stored; 503 unless a sender is known to
+    repeat only another status (never 2xx).
+    """
 
     status: int = 200
     body: str | None = None
     content_type: str = "application/json"
+    busy_status: int = 503
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,6 +194,13 @@ class Environment(Mapping[str, str]):
             raise KeyError(name)
         return value
 
+    def get(self, name: str, default: str | None = None, /) -> str | None:  # type: ignore[override]
+        """The value of a name, or the default."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
 
@@ -235,6 +242,19 @@ class Settings:
             return mask_url(value)
         return "(set)"
 
+    def live_secrets(self) -> list[str]:
+        """The values that may stand in no log line: every secret setting, and every value of the
+        environment whose name says that it is one."""
+        words = ("SECRET", "TOKEN", "PASSWORD", "KEY")
+        names = {name for name in self.environment if name.isupper()}
+        names = {name.removesuffix("_FILE") for name in names}
+        named = [
+            self.environment[n] for n in names if _is_secret(n, words) and n in self.environment
+        ]
+        url = self["DATABASE_URL"]
+        password = mask_url(url) != url and url.partition("://")[2].rpartition("@")[0]
+        return [*named, *([password.partition(":")[2]] if password else [])]
+
     @property
     def standing_schedule(self) -> tuple[float, ...]:
         """Seconds between tries of a standing opt-out; the last one repeats."""
@@ -248,6 +268,12 @@ class Settings:
                 "such as “60 300 3600 86400”."
             )
         return steps
+
+
+def _is_secret(name: str, words: tuple[str, ...]) -> bool:
+    if name in BY_NAME:
+        return BY_NAME[name].secret and name != "DATABASE_URL"
+    return any(word in name.split("_") for word in words)
 
 
 def _parse(setting: Setting, environment: Environment) -> Any:

@@ -36,6 +36,8 @@ _PASSING = (
     "no space left",
 )
 
+__all__ = ["Connection", "Database", "upsert"]
+
 
 class Database:
     """A database by URL. Opens no connection before the first use.

@@ -1,0 +1,174 @@
+"""The web process: Flask under gunicorn. Webhooks in, health out; nothing is forwarded here."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException
+
+from bridge import __version__, logs
+from bridge.clock import now_ms
+from bridge.live import LiveMappings
+from bridge.model import Campaign, Source
+from bridge.operate.health import Check, Health, Status, Subject, document, overall
+from bridge.receive.accept import Acceptor, Limits, Reply, problem
+from bridge.receive.wsgi import read_body, request_from
+from bridge.settings import Settings
+from bridge.store import deliveries, refusals
+from bridge.store.database import Database
+from bridge.store.deliveries import NewDelivery
+from bridge.store.group_commit import GroupCommit
+from bridge.store.refusals import NewRefusal
+from bridge.store.wakeup import Bell
+
+METHODS = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application. Errors: ``SettingError``, ``MappingError`` when it cannot start."""
+    settings = settings or Settings.current()
+    logs.configure(
+        style=settings["BRIDGE_LOG"],
+        level=settings["BRIDGE_LOG_LEVEL"],
+        secrets=settings.live_secrets(),
+    )
+    live = LiveMappings(settings)
+    database = Database(
+        settings["DATABASE_URL"], busy_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"], pool_size=8
+    )
+    bell = Bell(database)
+    app = Flask(__name__, static_folder=None)
+    acceptor = Acceptor(
+        sources=lambda: _sources(live),
+        keep=GroupCommit(_commit_to(database, settings)).put,
+        limits=Limits(settings["BRIDGE_MAX_BODY"], settings["BRIDGE_MAX_DEPTH"]),
+        stored=bell.ring,
+    )
+    health = Health(
+        Subject(
+            database,
+            sources=lambda: _sources(live),
+            campaigns=lambda: _campaigns(live),
+            mapping_problem=lambda: live.problem,
+        )
+    )
+    _add_hooks(app, acceptor, settings)
+    _add_health(app, health, settings)
+
+    @app.errorhandler(HTTPException)
+    def on_http_error(error: HTTPException) -> Response:
+        status = error.code or 500
+        return _response(problem(status, error.description or error.name))
+
+    @app.errorhandler(Exception)
+    def on_fault(_error: Exception) -> Response:
+        logs.get("web").exception("unexpected fault", path_length=len(request.path))
+        return _response(problem(500, "An unexpected fault. Nothing was accepted; send again."))
+
+    return app
+
+
+def _sources(live: LiveMappings) -> dict[str, Source]:
+    return dict(live.current().sources)
+
+
+def _campaigns(live: LiveMappings) -> dict[str, Campaign]:
+    return dict(live.current().campaigns)
+
+
+def _commit_to(database: Database, settings: Settings) -> Any:
+    bounds = refusals.Bounds(
+        rows=settings["BRIDGE_REFUSALS_KEPT"],
+        per_address=settings["BRIDGE_REFUSALS_PER_ADDRESS"],
+        total_bytes=settings["BRIDGE_REFUSALS_BYTES"],
+    )
+
+    def commit(items: Sequence[NewDelivery | NewRefusal]) -> None:
+        accepted = [item for item in items if isinstance(item, NewDelivery)]
+        refused = [item for item in items if isinstance(item, NewRefusal)]
+        with database.write() as connection:
+            if accepted:
+                deliveries.add(connection, accepted)
+            if refused:
+                refusals.add(connection, refused, bounds)
+
+    return commit
+
+
+def _add_hooks(app: Flask, acceptor: Acceptor, settings: Settings) -> None:
+    limit = settings["BRIDGE_MAX_BODY"]
+
+    def hook(source: str, token: str | None = None) -> Response:
+        environ = request.environ
+        length = request.content_length
+        if length is None and environ.get("HTTP_TRANSFER_ENCODING", "").lower() != "chunked":
+            length = 0
+        found = acceptor.find(source, request.method, length)
+        if isinstance(found, Reply):
+            return _response(found)
+        try:
+            body = read_body(environ["wsgi.input"], length, limit)
+        except OSError:
+            return _response(problem(400, "The body broke off before its end."))
+        if body is None:
+            return _response(acceptor.too_large())
+        arrived = request_from(
+            environ,
+            source=source,
+            token=token,
+            body=body,
+            public_url=settings["BRIDGE_PUBLIC_URL"],
+            forwarded_hops=settings["BRIDGE_FORWARDED_HOPS"],
+            received_at=now_ms(),
+        )
+        return _response(acceptor.accept(found, arrived))
+
+    for rule in ("/hooks/<source>", "/hooks/<source>/<token>"):
+        app.add_url_rule(
+            rule,
+            endpoint=rule,
+            view_func=hook,
+            methods=METHODS,
+            provide_automatic_options=False,
+        )
+
+
+def _add_health(app: Flask, health: Health, settings: Settings) -> None:
+    def livez() -> Response:
+        return Response("ok\n", content_type="text/plain")
+
+    def readyz() -> Response:
+        return _health_response(health.ready())
+
+    def healthz() -> Response:
+        return _health_response(health.health())
+
+    def _health_response(checks: dict[str, Check]) -> Response:
+        shown = document(checks, __version__, details=_is_operator(settings))
+        bad = overall(checks) is Status.FAIL
+        return Response(
+            app.json.dumps(shown),
+            503 if bad else 200,
+            content_type="application/health+json",
+            headers={"Cache-Control": "no-store"},
+        )
+
+    for path, view in (("/livez", livez), ("/readyz", readyz), ("/healthz", healthz)):
+        app.add_url_rule(path, endpoint=path, view_func=view, methods=["GET", "HEAD"])
+
+
+def _is_operator(settings: Settings) -> bool:
+    token = settings["BRIDGE_CONSOLE_TOKEN"]
+    given = request.headers.get("Authorization", "")
+    expected = f"Bearer {token}".encode()
+    return token is not None and hmac.compare_digest(given.encode(), expected)
+
+
+def _response(reply: Reply) -> Response:
+    response = Response(reply.body, reply.status, content_type=reply.content_type)
+    for name, value in reply.headers:
+        response.headers[name] = value
+    return response

@@ -1,0 +1,73 @@
+"""The command ``crm-bridge``. Each command lives in ``bridge/commands`` and is loaded when used."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from bridge import __version__
+from bridge.errors import BridgeError, MappingError
+
+COMMANDS = {
+    "run": ("run", "Run web and worker together on one machine."),
+    "web": ("web", "Run the web process."),
+    "worker": ("worker", "Run a worker process."),
+    "migrate": ("migrate", "Bring the database to this version's schema."),
+    "settings": ("settings", "Print every setting, its value and its meaning."),
+    "sandbox": ("sandbox", "Run a local campaign API and HubSpot, for trying things out."),
+    "send": ("send", "Sign a sample payload as the CRM would, and post it to a running bridge."),
+    "outcomes": ("outcomes", "List what became of lead updates."),
+    "deliveries": ("deliveries", "List the webhook requests that came in."),
+    "refusals": ("refusals", "List requests that did not pass verification."),
+    "campaigns": ("campaigns", "List campaigns, their condition and what waits for them."),
+    "mapping": ("mapping", "Check, try and test mapping files."),
+    "demo": ("demo", "Show the whole way on this machine, with real payloads."),
+}
+
+
+class Commands(click.Group):
+    """A group that knows its commands without importing them, so that help is quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _ = COMMANDS[cmd_name]
+        command: click.Command = import_module(f"bridge.commands.{module}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="crm-bridge")
+def cli() -> None:
+    """CRM webhooks in, campaign lead updates out: never lost, never reordered, never claimed
+    without proof."""
+
+
+def main() -> None:
+    """Run the command line; an error that is meant for a person is printed without a traceback.
+
+    Exit status: 0 done, 1 the command found or met a problem, 2 it was called or set up wrongly.
+    """
+    try:
+        cli(standalone_mode=True)
+    except MappingError as error:
+        for mistake in error.mistakes:
+            click.echo(str(mistake), err=True)
+        click.echo(f"{len(error.mistakes)} mistakes in the mapping files", err=True)
+        sys.exit(2)
+    except BridgeError as error:
+        click.echo(f"crm-bridge: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

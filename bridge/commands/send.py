@@ -1,0 +1,111 @@
+"""``crm-bridge send``: a sample payload, signed by the scheme that the mapping declares."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import click
+import httpx
+
+from bridge.clock import now_ms
+from bridge.errors import SettingError
+from bridge.live import load
+from bridge.receive.sign import Signed, sign
+from bridge.settings import Settings
+
+CONTENT_TYPES = {
+    "json": "application/json",
+    "form": "application/x-www-form-urlencoded",
+    "nested_form": "application/x-www-form-urlencoded",
+    "xml": "text/xml; charset=utf-8",
+}
+
+
+@click.command(help="Sign PAYLOAD (a file, or - for standard input) as SOURCE would, and post it.")
+@click.argument("source")
+@click.argument("payload", type=click.Path(dir_okay=False, allow_dash=True))
+@click.option("--to", metavar="URL", help="The bridge's address. Default: this machine and PORT.")
+@click.option("--header", "headers", multiple=True, metavar="NAME:VALUE", help="A further header.")
+@click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False),
+    help="PEM private key, for sources that verify by a public key.",
+)
+@click.option("--break-signature", is_flag=True, help="Change a byte after signing; expects 401.")
+def command(
+    source: str,
+    payload: str,
+    to: str | None,
+    headers: tuple[str, ...],
+    key: str | None,
+    break_signature: bool,
+) -> None:
+    settings = Settings.current()
+    body = sys.stdin.buffer.read() if payload == "-" else _read(payload)
+    host = "127.0.0.1" if settings["HOST"] in ("0.0.0.0", "::") else settings["HOST"]  # noqa: S104
+    base = (to or f"http://{host}:{settings['PORT']}").rstrip("/")
+    signed = signed_for(
+        settings, source, body, base, headers, Path(key).read_bytes() if key else None
+    )
+    if break_signature:
+        body = bytes([body[0] ^ 1]) + body[1:] if body else b"!"
+    reply = post(base, signed, body)
+    click.echo(f"HTTP {reply.status_code}  signed by {signed.scheme}")
+    click.echo(reply.text)
+    good = reply.status_code == 401 if break_signature else reply.is_success
+    sys.exit(0 if good else 1)
+
+
+def signed_for(
+    settings: Settings,
+    source: str,
+    body: bytes,
+    base: str,
+    headers: tuple[str, ...] = (),
+    key: bytes | None = None,
+) -> Signed:
+    """The request that the source's CRM would send. ``base``: where the bridge listens.
+
+    Errors: ``SettingError``, ``VerifyError`` where it cannot be signed.
+    """
+    sources = load(settings).sources
+    if source not in sources:
+        raise SettingError(f"there is no source {source}; there are {', '.join(sorted(sources))}.")
+    found = sources[source]
+    if found.missing:
+        raise SettingError(f"{source} is not configured: set {', '.join(found.missing)}.")
+    public = settings["BRIDGE_PUBLIC_URL"] or base
+    given = {"Content-Type": CONTENT_TYPES[found.decode.value]}
+    for header in headers:
+        name, _, value = header.partition(":")
+        given[name.strip()] = value.strip()
+    return sign(
+        found.verify,
+        method="POST",
+        url=f"{public.rstrip('/')}/hooks/{quote(source)}",
+        body=body,
+        now_ms=now_ms(),
+        headers=given,
+        private_key=key,
+    )
+
+
+def post(base: str, signed: Signed, body: bytes) -> httpx.Response:
+    """Post a signed request to the bridge at ``base``."""
+    parts = urlsplit(signed.url)
+    url = base + parts.path + (f"?{parts.query}" if parts.query else "")
+    try:
+        return httpx.post(url, content=body, headers=signed.headers, timeout=10, trust_env=False)
+    except httpx.HTTPError as error:
+        raise click.ClickException(
+            f"no answer from {base} ({type(error).__name__}). Is the bridge running?"
+        ) from None
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise click.ClickException(f"{path}: {error.strerror}") from None

@@ -1,0 +1,21 @@
+"""``crm-bridge worker``: what the web process has accepted is mapped, sent and recorded."""
+
+from __future__ import annotations
+
+import click
+
+from bridge import logs
+from bridge.settings import Settings
+
+
+@click.command(help="Run a worker until SIGTERM; calls in flight are finished first.")
+def command() -> None:
+    from bridge import worker  # noqa: PLC0415 - loaded when the command runs
+
+    settings = Settings.current()
+    logs.configure(
+        style=settings["BRIDGE_LOG"],
+        level=settings["BRIDGE_LOG_LEVEL"],
+        secrets=settings.live_secrets(),
+    )
+    worker.main(settings)

@@ -1,0 +1,212 @@
+"""Health: may webhooks be sent here, and is all well behind them?
+
+``ready``: the bridge can durably accept. ``health``: that, and everything an operator should know
+of; trouble at the campaign API is a warning there. Answers are kept for a second, so that a
+monitor costs nothing. The format is ``application/health+json``
+(https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check).
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from bridge.clock import now_ms
+from bridge.errors import BridgeError, StoreError
+from bridge.model import Campaign, Source, State
+from bridge.store import campaigns, deliveries, migrate, outcomes, workers
+from bridge.store.database import Database
+
+KEPT_S = 1.0
+WORKER_SILENT_MS = 15_000
+OPT_OUT_LATE_MS = 60_000
+BACKLOG_LATE_MS = 300_000
+DISK_LOW_BYTES = 500_000_000
+
+
+class Status(StrEnum):
+    """How a check went."""
+
+    PASS = "pass"  # noqa: S105 - a word of the health format
+    WARN = "warn"
+    FAIL = "fail"
+
+
+_ORDER = (Status.PASS, Status.WARN, Status.FAIL)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: how it went, and in words why; ``details`` are for the operator only."""
+
+    status: Status
+    output: str = ""
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is looked at. ``mapping_problem``: why the last edit was not taken in, if it was not."""
+
+    database: Database
+    sources: Callable[[], dict[str, Source]]
+    campaigns: Callable[[], dict[str, Campaign]]
+    mapping_problem: Callable[[], str | None]
+
+
+class Health:
+    """The checks of one web process."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._subject = subject
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[float, dict[str, Check]]] = {}
+
+    def ready(self) -> dict[str, Check]:
+        """The checks that say whether a webhook can be durably accepted."""
+        return self._cached("ready", self._ready)
+
+    def health(self) -> dict[str, Check]:
+        """All checks."""
+        return self._cached("health", lambda: {**self.ready(), **self._rest()})
+
+    def _cached(self, name: str, look: Callable[[], dict[str, Check]]) -> dict[str, Check]:
+        kept = self._kept.get(name)
+        if kept is not None and time.monotonic() - kept[0] < KEPT_S:
+            return kept[1]
+        checks = look()
+        self._kept[name] = (time.monotonic(), checks)
+        return checks
+
+    def _ready(self) -> dict[str, Check]:
+        try:
+            migrate.check(self._subject.database)
+            with self._subject.database.write() as connection:
+                deliveries.prove_writable(connection, "web", now_ms())
+        except BridgeError as error:
+            return {
+                "database": Check(
+                    Status.FAIL, "the database takes no write", {"reason": str(error)}
+                )
+            }
+        return {"database": Check(Status.PASS)}
+
+    def _rest(self) -> dict[str, Check]:
+        try:
+            with self._subject.database.read() as connection:
+                return {
+                    "mappings": self._mappings(),
+                    "worker": _worker(workers.last_beat(connection)),
+                    "deliveries": _deliveries(*deliveries.waiting(connection)),
+                    "opt_outs": _opt_outs(outcomes.oldest_opt_outs(connection)),
+                    "campaigns": self._campaigns(campaigns.conditions(connection)),
+                    "sources": self._sources(
+                        deliveries.last_by_source(connection, self._subject.sources())
+                    ),
+                    "disk": _disk(self._subject.database.path),
+                }
+        except StoreError as error:
+            return {
+                "store": Check(Status.FAIL, "the database cannot be read", {"reason": str(error)})
+            }
+
+    def _mappings(self) -> Check:
+        problem = self._subject.mapping_problem()
+        if problem is not None:
+            return Check(
+                Status.WARN,
+                "the last edit of the mapping files is not valid; the files before it are in force",
+                {"reason": problem},
+            )
+        return Check(Status.PASS)
+
+    def _campaigns(self, seen: dict[str, campaigns.Condition]) -> Check:
+        named = self._subject.campaigns()
+        ready = [name for name, campaign in named.items() if campaign.configured]
+        if not ready:
+            return Check(
+                Status.WARN,
+                "no campaign is configured; deliveries wait until one is",
+                {"missing": {name: list(c.missing) for name, c in named.items()}},
+            )
+        bad = {
+            name: {"condition": c.condition, "reason": c.reason}
+            for name, c in seen.items()
+            if name in ready and c.condition != "open"
+        }
+        if bad:
+            return Check(Status.WARN, f"{len(bad)} of {len(ready)} campaigns held back", bad)
+        return Check(Status.PASS, details={"configured": ready})
+
+    def _sources(self, last: dict[str, int]) -> Check:
+        named = self._subject.sources()
+        missing = {name: list(s.missing) for name, s in named.items() if not s.configured}
+        now = now_ms()
+        silence = {name: (now - at) // 1000 for name, at in last.items()}
+        details = {"not_configured": missing, "seconds_since_last_delivery": silence}
+        if len(missing) == len(named):
+            return Check(Status.WARN, "no source is configured", details)
+        return Check(Status.PASS, details=details)
+
+
+def overall(checks: dict[str, Check]) -> Status:
+    """The worst of all checks."""
+    return max((check.status for check in checks.values()), key=_ORDER.index)
+
+
+def document(checks: dict[str, Check], version: str, *, details: bool) -> dict[str, Any]:
+    """The checks as ``application/health+json``; details only for the operator."""
+    shown = {}
+    for name, check in checks.items():
+        entry: dict[str, Any] = {"status": check.status.value}
+        if check.output:
+            entry["output"] = check.output
+        if details and check.details:
+            entry["details"] = check.details
+        shown[name] = [entry]
+    return {"status": overall(checks).value, "version": version, "checks": shown}
+
+
+def _worker(last: int | None) -> Check:
+    if last is None or now_ms() - last > WORKER_SILENT_MS:
+        return Check(Status.WARN, "no worker is alive; webhooks are accepted and wait")
+    return Check(Status.PASS)
+
+
+def _deliveries(count: int, oldest: int | None) -> Check:
+    age = 0 if oldest is None else now_ms() - oldest
+    details = {"waiting": count, "oldest_seconds": age // 1000}
+    if age > BACKLOG_LATE_MS:
+        return Check(Status.WARN, "deliveries wait for longer than five minutes", details)
+    return Check(Status.PASS, details=details)
+
+
+def _opt_outs(found: dict[State, tuple[int, int]]) -> Check:
+    now = now_ms()
+    details = {
+        state.value: {"count": count, "oldest_seconds": (now - oldest) // 1000}
+        for state, (count, oldest) in found.items()
+    }
+    late = [
+        state
+        for state, (_, oldest) in found.items()
+        if state is not State.STANDING and now - oldest > OPT_OUT_LATE_MS
+    ]
+    if late:
+        return Check(Status.WARN, "an opt-out has waited for longer than a minute", details)
+    return Check(Status.PASS, details=details)
+
+
+def _disk(path: Path | None) -> Check:
+    if path is None:
+        return Check(Status.PASS)
+    free = shutil.disk_usage(path.resolve().parent).free
+    if free < DISK_LOW_BYTES:
+        return Check(Status.WARN, "the disk is almost full", {"free_bytes": free})
+    return Check(Status.PASS, details={"free_bytes": free})

@@ -1,0 +1,91 @@
+"""A request as WSGI gives it, turned into the bytes and texts that verification needs.
+
+Signatures cover the raw body and the URL as the sender wrote it, so neither is taken from a
+parsed or re-encoded form: ``RAW_URI`` (gunicorn) or ``REQUEST_URI`` holds the path as it came.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from bridge.model import Request
+
+
+def read_body(stream: Any, length: int | None, limit: int) -> bytes | None:
+    """The raw body from ``wsgi.input``; None if it is longer than the limit.
+
+    Without a length the stream is read to its end. Errors: ``OSError`` if the sender breaks off.
+    """
+    if length is not None and length > limit:
+        return None
+    chunks: list[bytes] = []
+    size = 0
+    wanted = limit + 1 if length is None else length
+    while size < wanted:
+        chunk = stream.read(min(65_536, wanted - size))
+        if not chunk:
+            break
+        chunks.append(chunk)
+        size += len(chunk)
+    if length is not None and size < length:
+        raise ConnectionAbortedError("the body broke off")
+    return None if size > limit else b"".join(chunks)
+
+
+def request_from(
+    environ: dict[str, Any],
+    *,
+    source: str,
+    token: str | None,
+    body: bytes,
+    public_url: str | None,
+    forwarded_hops: int,
+    received_at: int,
+) -> Request:
+    """The request that a WSGI environment describes."""
+    raw = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "")
+    if not raw.startswith("/"):
+        raw = quote(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
+        if environ.get("QUERY_STRING"):
+            raw += "?" + environ["QUERY_STRING"]
+    path, _, query = raw.partition("?")
+    base = public_url.rstrip("/") if public_url else _own_base(environ)
+    return Request(
+        source=source,
+        token=token,
+        method=environ["REQUEST_METHOD"],
+        url=base + raw,
+        path=path,
+        query=query,
+        headers=_headers(environ),
+        body=body,
+        address=_address(environ, forwarded_hops),
+        received_at=received_at,
+    )
+
+
+def _own_base(environ: dict[str, Any]) -> str:
+    scheme = environ.get("wsgi.url_scheme", "http")
+    host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
+    return f"{scheme}://{host}"
+
+
+def _headers(environ: dict[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Headers by lower-case name. A server joins repeated ones with commas before WSGI."""
+    found: dict[str, tuple[str, ...]] = {}
+    for key, value in environ.items():
+        if key.startswith("HTTP_"):
+            found[key[5:].replace("_", "-").lower()] = (value,)
+        elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
+            found[key.replace("_", "-").lower()] = (value,)
+    return found
+
+
+def _address(environ: dict[str, Any], hops: int) -> str:
+    direct = str(environ.get("REMOTE_ADDR", ""))
+    if hops:
+        chain = [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+        if len(chain) >= hops and chain[-hops]:
+            return chain[-hops][:64]
+    return direct[:64]

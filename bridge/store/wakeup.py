@@ -1,0 +1,87 @@
+"""A nudge from the web process to the worker that there is something to do.
+
+Only a nudge: the work itself is in the database, and a worker that hears nothing still looks from
+time to time. On SQLite a datagram to a socket beside the database file; on PostgreSQL NOTIFY.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bridge.errors import StoreError
+from bridge.store.database import Database
+
+CHANNEL = "crm_bridge"
+LONGEST_PATH = 100
+"""What a Unix socket's path may measure on every system, with a margin."""
+
+
+def _socket_path(database: Database) -> Path | None:
+    if database.path is None:
+        return None
+    path = Path(f"{database.path.resolve()}.wake")
+    return path if len(str(path).encode()) <= LONGEST_PATH else None
+
+
+class Bell:
+    """The side that nudges. ``ring`` never waits and never fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._path = _socket_path(database)
+        self._socket: socket.socket | None = None
+
+    def ring(self) -> None:
+        """Nudge whoever listens."""
+        if not self._database.is_sqlite:
+            with contextlib.suppress(StoreError), self._database.write() as connection:
+                connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+        elif self._path is not None:
+            with contextlib.suppress(OSError):
+                if self._socket is None:
+                    self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                    self._socket.setblocking(False)
+                self._socket.sendto(b"!", str(self._path))
+
+
+def listen(database: Database, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
+    """Call ``heard`` at every nudge, until ``stopping``; looks up from listening every second."""
+    if not database.is_sqlite:
+        _listen_postgres(database, heard, stopping)
+        return
+    path = _socket_path(database)
+    if path is None:
+        return
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
+        ear.bind(str(path))
+        ear.settimeout(1.0)
+        while not stopping():
+            with contextlib.suppress(TimeoutError):
+                ear.recv(16)
+                ear.setblocking(False)
+                with contextlib.suppress(BlockingIOError):
+                    while ear.recv(16):
+                        pass
+                heard()
+            ear.settimeout(1.0)
+    path.unlink(missing_ok=True)
+
+
+def _listen_postgres(
+    database: Database, heard: Callable[[], None], stopping: Callable[[], bool]
+) -> None:
+    pooled = database.engine.raw_connection()
+    try:
+        raw: Any = pooled.driver_connection
+        raw.autocommit = True
+        raw.execute(f"LISTEN {CHANNEL}")
+        while not stopping():
+            for _ in raw.notifies(timeout=1.0, stop_after=1):
+                heard()
+    finally:
+        pooled.invalidate()
