@@ -16,6 +16,7 @@ A body with a mistake changes nothing and is answered 422, ``errors`` saying whe
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from flask import Blueprint, Response, request
@@ -111,7 +112,7 @@ class ControlApi:
     def get_calls(self) -> Response:
         """The calls after a number, of one endpoint and campaign or of all."""
         after = request.args.get("after", "0")
-        if not after.isascii() or not after.isdigit():
+        if not re.fullmatch(r"[0-9]{1,18}", after):
             raise MisuseError(422, "after must be the number of a call, such as 17.")
         with self._database.transaction() as connection:
             found = call_log.calls(
