@@ -1,8 +1,9 @@
 """All calls that one account needs to settle a set of ids, one call at a step.
 
 HubSpot answers a merged-away id with the surviving record, under the survivor's id, and does not
-promise a row for every id (https://developers.hubspot.com/docs/api-reference/latest/crm/objects/
-objects/batch/get-objects). Hence the rules of this module:
+promise a row for every id; the call is described at
+https://developers.hubspot.com/docs/api-reference/latest/crm/objects/objects/batch/get-objects.
+Hence the rules of this module:
 
 - a row under an id that was asked for is that id's record;
 - one foreign row and one id without a row belong together; of several, each half is asked again

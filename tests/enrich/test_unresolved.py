@@ -85,15 +85,29 @@ def test_one_id_with_several_foreign_rows_is_not_guessed(crm: Crm, desk: Desk) -
     assert "several rows" in str(desk.failure("1"))
 
 
-def test_a_crm_that_answers_everything_with_the_same_row_is_asked_a_bounded_number_of_times(
+def test_a_hundred_merged_contacts_are_settled_over_several_bounded_rounds(
     crm: Crm, desk: Desk
 ) -> None:
-    rows = [{"id": one, "properties": {"n": one}} for one in ("8", "9")]
-    crm.always = says(200, {"results": rows})
     ids = [str(1000 + n) for n in range(100)]
-    answers = desk.resolve(*(Wanted("contact", "1", (one,)) for one in ids))
-    assert all(isinstance(answer, LookupFailed) for answer in answers)
-    assert len(crm.calls) < 60
+    crm.merged = {one: f"9{one}" for one in ids}
+    crm.add(*crm.merged.values())
+    open_ids = ids
+    for _ in range(8):
+        before = len(crm.calls)
+        answers = desk.resolve(*(Wanted("contact", "1", (one,)) for one in open_ids))
+        assert len(crm.calls) - before <= 60
+        for one, answer in zip(open_ids, answers, strict=True):
+            if isinstance(answer, LookupFailed):
+                assert answer.retry_after_s == 1
+            else:
+                assert answer == Found((crm.contacts[crm.merged[one]],))
+        open_ids = [
+            one
+            for one, answer in zip(open_ids, answers, strict=True)
+            if isinstance(answer, LookupFailed)
+        ]
+        desk.clock.time += 1
+    assert open_ids == []
 
 
 def test_one_bad_id_among_a_hundred_does_not_block_the_others(crm: Crm, desk: Desk) -> None:
