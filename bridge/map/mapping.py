@@ -59,6 +59,19 @@ class SourceMapping:
         wanted = (plan.wanted(event) for plan in self.lookup_plans)
         return tuple(one for one in wanted if one is not None)
 
+    def urgent(self, event: Event) -> bool:
+        """Whether the event may be an opt-out, as far as it shows before its look-ups.
+
+        An opt-out's look-up goes ahead of all others.
+        """
+        view = dict(event.view)
+        fill(view, (plan.lookup.name for plan in self.lookup_plans), {})
+        view["_known"] = {"phones": [], "opted_out": False}
+        return any(
+            rule.do_not_call is not None and (rule.when is None or rule.when.holds(view, []))
+            for rule in self.rules
+        )
+
     def apply(self, event: Event, found: Mapping[str, Found], known: Known) -> Mapped:
         """What the event means for its leads. ``found`` is by look-up name.
 

@@ -87,5 +87,5 @@ def _address(environ: dict[str, Any], hops: int) -> str:
     if hops:
         chain = [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
         if len(chain) >= hops and chain[-hops]:
-            return chain[-hops][:64]
+            return str(chain[-hops])[:64]
     return direct[:64]
