@@ -168,7 +168,7 @@ class _Reader:
         else:
             self.fail((1, 1), "empty-file", "the file is empty.", "Write a mapping into it.")
         first = next(events)
-        if isinstance(first, yaml.ScalarEvent) and not first.value and first.style is None:
+        if isinstance(first, yaml.ScalarEvent) and not first.value and not first.style:
             self.fail((1, 1), "empty-file", "the file is empty.", "Write a mapping into it.")
         if not isinstance(first, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             self.fail(
@@ -280,7 +280,7 @@ class _Reader:
             )
         if event.anchor or event.tag is not None:
             self.fail(place, "bad-key", "a key takes no YAML tag or anchor.", "Put it in quotes.")
-        if event.value == "<<" and event.style is None:
+        if event.value == "<<" and not event.style:
             self.fail(place, "bad-key", "merge keys (`<<`) are not used.", "Write the keys out.")
         text: str = event.value
         if not text or len(text) > 200:
@@ -303,7 +303,7 @@ def _plain(error: yaml.MarkedYAMLError) -> str:
 
 def _scalar(event: yaml.ScalarEvent) -> Json:
     text: str = event.value
-    if event.style is not None:
+    if event.style:
         return text
     if text in ("", "~", "null"):
         return None

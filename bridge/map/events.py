@@ -20,7 +20,7 @@ class EventPlan:
     """How a source's deliveries become events, compiled.
 
     ``identity``: the expressions that name an event; ``by_content``: the whole event names it.
-    ``time``: None stands for the time of receipt.
+    ``time``: None stands for the time of receipt. ``defined``: names that the file defines.
     """
 
     source: str
@@ -30,6 +30,7 @@ class EventPlan:
     time: tuple[Expression, TimeFormat] | None
     account: Expression | None
     contacts: tuple[Expression, ...]
+    defined: tuple[tuple[str, Expression], ...] = ()
 
     def split(self, document: Json, delivery: Delivery) -> list[Event]:
         """The events of a delivery. One that cannot be read carries its problem."""
@@ -68,6 +69,8 @@ class EventPlan:
         view["_event"] = item
         view.update(around)
         notes: list[str] = []
+        for name, expression in self.defined:
+            view[name] = expression.get(view, notes)
         time_ms, weak = self._time(view, delivery.received_at, notes)
         return Event(
             ordinal,
@@ -87,7 +90,7 @@ class EventPlan:
             parts = [item]
         elif self.identity:
             parts = [expression.get(view, notes) for expression in self.identity]
-            if all(part is None for part in parts):
+            if _blank(parts):
                 parts = None
         if parts is not None:
             key = fingerprint([self.source, parts])
@@ -125,6 +128,13 @@ class EventPlan:
         for expression in self.contacts:
             found.update(dict.fromkeys(ids_of(expression.get(view, notes))))
         return tuple(ContactRef(account, one) for one in found)
+
+
+def _blank(value: Json) -> bool:
+    """Whether nothing in a value tells one event from another."""
+    if isinstance(value, list):
+        return all(_blank(item) for item in value)
+    return value is None or value is False or value in ("", {})
 
 
 def account_of(expression: Expression | None, view: Json, notes: list[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from marshmallow import ValidationError
@@ -13,7 +14,8 @@ from bridge.map.kinds import Expr, Fault, Flag, Kind, Named, Part, Text, Word, f
 from bridge.map.lint import Use, negations
 from bridge.map.route import ALL, Directory, Route, RouteKind
 from bridge.map.substitution import missing_in
-from bridge.map.unusable import Unusable
+from bridge.map.text import clean
+from bridge.map.unusable import Unusable, shown
 from bridge.map.value import Phones, Value, custom_field, flag_field, text_field
 from bridge.map.value_kind import ValueKind
 from bridge.model import Channel, Json
@@ -26,7 +28,8 @@ _OTHER_CHANNELS = (Channel.SMS, Channel.EMAIL, Channel.NONE)
 class Rule:
     """One rule, compiled. Either ``skip`` or the fields of a lead.
 
-    ``phone`` is the place of its phone number among the distinct ones of the file.
+    ``phone`` is the place of its phone number among the distinct ones of the file. ``custom_all``
+    gives an object whose every key is a custom field; ``custom`` names them one by one.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Rule:
     do_not_call: Value | None
     fields: tuple[tuple[str, Value, Callable[[Json], Json]], ...]
     custom: tuple[tuple[str, Value], ...]
+    custom_all: Value | None = None
 
 
 @dataclass(slots=True)
@@ -103,9 +107,9 @@ def _fields(rule: Rule, view: Mapping[str, Json], said: Said) -> list[str]:
         if found is not None and (name != "mark_as_unanswered" or found is True):
             said.fields[name] = found
     custom: dict[str, Json] = {}
-    for key, value in rule.custom:
+    for key, give in _custom(rule, view, said.notes, problems):
         try:
-            found = custom_field(value.get(view, said.notes))
+            found = custom_field(give())
         except Unusable as problem:
             problems.append(f"custom_fields.{key}: {problem}")
             continue
@@ -114,6 +118,31 @@ def _fields(rule: Rule, view: Mapping[str, Json], said: Said) -> list[str]:
     if custom:
         said.fields["custom_fields"] = custom
     return problems
+
+
+def _custom(
+    rule: Rule, view: Mapping[str, Json], notes: list[str], problems: list[str]
+) -> Iterable[tuple[str, Callable[[], Json]]]:
+    """Every custom field with what gives its value."""
+    for key, value in rule.custom:
+        yield key, partial(value.get, view, notes)
+    if rule.custom_all is None:
+        return
+    try:
+        given = rule.custom_all.get(view, notes)
+    except Unusable as problem:
+        problems.append(f"custom_fields: {problem}")
+        return
+    if isinstance(given, dict):
+        for key, one in given.items():
+            if name := clean(key).strip()[:200]:
+                yield name, partial(_itself, one)
+    elif given is not None and given not in ("", []):
+        problems.append(f"custom_fields: {shown(given)} is not an object")
+
+
+def _itself(value: Json) -> Json:
+    return value
 
 
 def _consent(rule: Rule, view: Mapping[str, Json], weak_time: bool, said: Said) -> None:
@@ -141,6 +170,31 @@ class _Skip(Text):
     what = "the reason"
 
 
+class _CustomKind(Kind):
+    """``custom_fields``: values by name, or an expression for an object with all of them."""
+
+    what = "a mapping of names, or an expression that gives an object"
+
+    def __init__(self, region: str) -> None:
+        super().__init__(default={}, example="custom_fields: {plan: contact.plan}")
+        self.all = ValueKind(region)
+        self.named = Named(ValueKind(region), example=self.example)
+
+    def read(self, value: Json) -> Any:
+        if isinstance(value, str):
+            return self.all.read(value)
+        if not isinstance(value, dict):
+            raise self.wrong(value)
+        blank = {
+            key: list[Any]([Fault("bad-key", "is blank.", "Name the custom field.")])
+            for key in value
+            if not key.strip()
+        }
+        if blank:
+            raise ValidationError(dict[str, Any](blank))
+        return self.named.read(value)
+
+
 class _LeadKind(Kind):
     """``lead`` of a rule."""
 
@@ -160,9 +214,7 @@ class _LeadKind(Kind):
                 **{name: ValueKind(region) for name in _TEXTS},
                 "do_not_call": ValueKind(region, use=Use.DO_NOT_CALL),
                 "mark_as_unanswered": ValueKind(region),
-                "custom_fields": Named(
-                    ValueKind(region), default={}, example="custom_fields: {plan: contact.plan}"
-                ),
+                "custom_fields": _CustomKind(region),
             }
         )
 
@@ -174,11 +226,6 @@ class _LeadKind(Kind):
                 "nothing-to-send",
                 "has a phone number and nothing to send.",
                 "Add a field, or write `skip: <reason>` instead.",
-            )
-        unusable = [key for key in loaded["custom_fields"] if not key.strip() or "\x00" in key]
-        if unusable:
-            raise ValidationError(
-                {"custom_fields": [Fault("bad-key", "has a blank name.", "Name the field.")]}
             )
         return loaded
 
@@ -283,6 +330,7 @@ def build_rule(given: Mapping[str, Any], phone: int) -> Rule:
     ]
     if lead.get("mark_as_unanswered") is not None:
         fields.append(("mark_as_unanswered", lead["mark_as_unanswered"], flag_field))
+    custom = lead.get("custom_fields") or {}
     return Rule(
         str(given["name"]),
         given["when"],
@@ -292,5 +340,6 @@ def build_rule(given: Mapping[str, Any], phone: int) -> Rule:
         phone,
         lead.get("do_not_call"),
         tuple(fields),
-        tuple((lead.get("custom_fields") or {}).items()),
+        tuple(custom.items()) if isinstance(custom, dict) else (),
+        custom if isinstance(custom, Value) else None,
     )

@@ -37,7 +37,7 @@ from bridge.map.verify_kind import SchemeKind, build_schemes
 from bridge.model import Answer, Decoder, Json, Source
 
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
-_LOOKUP_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}\Z")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}\Z")
 
 
 class _Identity(Kind):
@@ -114,30 +114,34 @@ def _file_part(region: str) -> Part:
                 required=True,
                 example="receive: and below it verify:",
             ),
+            "define": Named(Expr(), default={}, example='define: {type: "not_null(a, b)"}'),
             "enrich": Named(LOOKUP, default={}),
             "rules": Many(
                 rule_part(region), required=True, example="rules: and below it - name: …"
             ),
         },
-        _lookup_names,
+        _names,
     )
 
 
-def _lookup_names(
+def _names(
     loaded: Mapping[str, Any], written: Mapping[str, Json]
 ) -> Iterable[tuple[str | None, Fault]]:
     del loaded
-    enrich = written.get("enrich")
-    for name in enrich if isinstance(enrich, dict) else ():
-        if not _LOOKUP_NAME.match(name):
-            yield (
-                "enrich",
-                Fault(
-                    "bad-name",
-                    f"cannot name a look-up `{name}`.",
-                    "Use letters, digits and _, a letter first.",
-                ),
-            )
+    seen: set[str] = set()
+    for section in ("define", "enrich"):
+        given = written.get(section)
+        for name in given if isinstance(given, dict) else ():
+            if not _NAME.match(name) or name in seen:
+                yield (
+                    section,
+                    Fault(
+                        "bad-name",
+                        f"cannot give something the name `{name[:60]}`.",
+                        "Use letters, digits and _, a letter first, each name once.",
+                    ),
+                )
+            seen.add(name)
 
 
 def _is_secret(path: Path_) -> bool:
@@ -195,7 +199,13 @@ def read_source(
         everything,
     )
     return SourceMapping(
-        source, version, directory, _plan(stem, receive), tuple(plans), rules, phones
+        source,
+        version,
+        directory,
+        _plan(stem, receive, loaded["define"]),
+        tuple(plans),
+        rules,
+        phones,
     )
 
 
@@ -251,7 +261,7 @@ def _rules(
     return tuple(rules), tuple(phones)
 
 
-def _plan(stem: str, receive: Mapping[str, Any]) -> EventPlan:
+def _plan(stem: str, receive: Mapping[str, Any], defined: Mapping[str, Expression]) -> EventPlan:
     identity = receive["event_id"]
     contacts = receive["contacts"] or {}
     return EventPlan(
@@ -262,4 +272,5 @@ def _plan(stem: str, receive: Mapping[str, Any]) -> EventPlan:
         receive["event_time"],
         contacts.get("account"),
         contacts.get("ids") or (),
+        tuple(defined.items()),
     )
