@@ -137,6 +137,12 @@ def test_the_number_of_pairs_is_bounded(read: object) -> None:
         read(b"&".join(b"k%d=v" % n for n in range(51)), max_keys=50)
 
 
+def test_a_list_of_repeated_values_is_a_level_of_its_own() -> None:
+    assert flat(b"a=1&b=2", max_depth=1) == {"a": "1", "b": "2"}
+    with pytest.raises(DecodeError, match="deeper than 1 levels"):
+        flat(b"a=1&a=2", max_depth=1)
+
+
 def test_the_depth_of_names_is_bounded() -> None:
     assert nested(b"a" + b"[b]" * 3 + b"=1", max_depth=4) == {"a": {"b": {"b": {"b": "1"}}}}
     with pytest.raises(DecodeError, match=r"deeper than 4 levels") as caught:

@@ -29,9 +29,9 @@ def decode_form(body: bytes, bounds: Bounds) -> Json:
         if name not in document:
             document[name] = value
         elif isinstance(document[name], list):
-            bounds.require_depth(2)
             document[name].append(value)
         else:
+            bounds.require_depth(2)
             document[name] = [document[name], value]
     return document
 
