@@ -57,6 +57,7 @@ class Bounds:
     depth: int
     lease: int
     lookup_give_up: int
+    lookup_settle: int
     backoff_first: int
     backoff_most: int
 
@@ -300,6 +301,11 @@ class Pipeline:
             else:
                 records = {n: a for n, a in found[item.id] if isinstance(a, Found)}
                 mapped = self._map(delivery, event, mapping, records, memory)
+                young = now - delivery.received_at < self.bounds.lookup_settle
+                if young and mapped.state is State.SKIPPED and _lacks(records):
+                    why = "the CRM does not know the record yet"
+                    later.append((item.id, now + self._pause(item.tries + 2, None), why))
+                    continue
             known.append((item.id, _Ready(delivery, event, mapped, mapping.version)))
         with self.database.write() as connection:
             taken = events.take(connection, [event_id for event_id, _ in known])
@@ -308,13 +314,14 @@ class Pipeline:
             lines = self._add_outcomes(connection, mine, current.campaigns, now)
             memory.keep(connection, now)
         for _, _, why in later[:1]:
-            log.warning("look-up failed", events=len(later), reason=why)
+            log.warning("look-ups postponed", events=len(later), reason=why)
         log_outcomes(lines)
         self.ring({line.campaign for line in lines if line.campaign})
 
-    def _pause(self, tries: int, failed: LookupFailed) -> int:
+    def _pause(self, tries: int, failed: LookupFailed | None) -> int:
         doubled: int = self.bounds.backoff_first * 2 ** min(tries, 20)
-        return max(min(self.bounds.backoff_most, doubled), int((failed.retry_after_s or 0) * 1000))
+        asked = (failed.retry_after_s or 0) if failed is not None else 0
+        return max(min(self.bounds.backoff_most, doubled), int(asked * 1000))
 
     # ------------------------------------------------------------------ send
 
@@ -511,6 +518,10 @@ class _Memory:
         """Store what was learned."""
         for source, seen in sorted(self._learned.items()):
             contacts.remember(connection, source, seen, now)
+
+
+def _lacks(records: Mapping[str, Found]) -> bool:
+    return any(found.missing for found in records.values())
 
 
 def _unreadable(delivery: Delivery, problem: str) -> Event:

@@ -146,6 +146,12 @@ SETTINGS: tuple[Setting, ...] = (
         least=1,
     ),
     Setting(
+        "BRIDGE_LOOKUP_SETTLE",
+        float,
+        60.0,
+        "seconds during which a record that the CRM does not know may still appear there",
+    ),
+    Setting(
         "BRIDGE_BATCH",
         int,
         500,

@@ -333,6 +333,7 @@ def _bounds(settings: Settings) -> Bounds:
         depth=settings["BRIDGE_MAX_DEPTH"],
         lease=round(settings["BRIDGE_LEASE"] * 1000),
         lookup_give_up=round(settings["BRIDGE_LOOKUP_GIVE_UP"] * 1000),
+        lookup_settle=round(settings["BRIDGE_LOOKUP_SETTLE"] * 1000),
         backoff_first=round(settings["BRIDGE_BACKOFF"] * 1000),
         backoff_most=round(settings["BRIDGE_BACKOFF_MAX"] * 1000),
     )

@@ -33,7 +33,7 @@ CONTENT_TYPES = {
     type=click.Path(exists=True, dir_okay=False),
     help="PEM private key, for sources that verify by a public key.",
 )
-@click.option("--break-signature", is_flag=True, help="Change a byte after signing; expects 401.")
+@click.option("--break-signature", is_flag=True, help="Spoil every credential; expects 401.")
 def command(
     source: str,
     payload: str,
@@ -50,7 +50,7 @@ def command(
         settings, source, body, base, headers, Path(key).read_bytes() if key else None
     )
     if break_signature:
-        body = bytes([body[0] ^ 1]) + body[1:] if body else b"!"
+        signed = broken(signed)
     reply = post(base, signed, body)
     click.echo(f"HTTP {reply.status_code}  signed by {signed.scheme}")
     click.echo(reply.text)
@@ -90,6 +90,16 @@ def signed_for(
         headers=given,
         private_key=key,
     )
+
+
+def broken(signed: Signed) -> Signed:
+    """The same request with every credential spoilt."""
+    kept = ("content-type", "timestamp", "webhook-id", "svix-id", "version")
+    headers = {
+        name: value if name.lower().endswith(kept) else value[:-3] + value[-3:].swapcase() + "x"
+        for name, value in signed.headers.items()
+    }
+    return Signed(headers, signed.url.replace("=", "=x"), signed.scheme)
 
 
 def post(base: str, signed: Signed, body: bytes) -> httpx.Response:

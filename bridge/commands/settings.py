@@ -10,7 +10,11 @@ from bridge.settings import SETTINGS, Settings
 
 @click.command(help="Print every setting, its value (secrets masked) and its meaning.")
 @click.option("--json", "json_", is_flag=True, help="As JSON.")
-def command(json_: bool) -> None:
+@click.option("--markdown", is_flag=True, help="As docs/settings.md, defaults only.")
+def command(json_: bool, markdown: bool) -> None:
+    if markdown:
+        click.echo(page(), nl=False)
+        return
     settings = Settings.current()
     rows = [
         {
@@ -25,3 +29,25 @@ def command(json_: bool) -> None:
         as_json(rows)
     else:
         table(("name", "value", "default", "help"), rows)
+
+
+def page() -> str:
+    """``docs/settings.md``, made from the declarations."""
+    lines = [
+        "# Settings",
+        "",
+        "From the environment; a file `.env` in the working folder is read beneath it.",
+        "Every name also as `NAME_FILE`, a file that holds the value. For a secret,",
+        "`NAME_PREVIOUS` is accepted beside `NAME` while it is being rotated. Mapping files bring",
+        "settings of their own; `crm-bridge mapping check` names those that are missing.",
+        "",
+        "`crm-bridge settings` prints this table with the values in force.",
+        "This page is made by `crm-bridge settings --markdown`.",
+        "",
+        "| name | default | meaning |",
+        "| --- | --- | --- |",
+    ]
+    for s in SETTINGS:
+        default = "–" if s.default is None else f"`{s.default}`"
+        lines.append(f"| `{s.name}` | {default} | {s.help}{' (secret)' if s.secret else ''} |")
+    return "\n".join(lines) + "\n"

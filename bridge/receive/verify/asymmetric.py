@@ -15,7 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 
 from bridge.receive.verify.keys import from_base64
 
@@ -93,3 +99,10 @@ def sign_message(algorithm: Algorithm, private_pem: bytes, message: bytes) -> by
     if algorithm == "rsa_sha256" and isinstance(key, RSAPrivateKey):
         return key.sign(message, PKCS1v15(), SHA256())
     raise ValueError(f"is not a key for {algorithm}")
+
+
+def new_ed25519_pair() -> tuple[bytes, str]:
+    """A fresh key pair for samples: the private key as PEM, the public one as 64 hex digits."""
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private, key.public_key().public_bytes_raw().hex()

@@ -1,0 +1,1 @@
+"""The demonstration: real payloads through the real processes, and what has to come of them."""
