@@ -19,9 +19,17 @@ from bridge.model import (
     StandardWebhooksScheme,
     Verified,
 )
+from bridge.receive.sign import sign
 from bridge.receive.verify import check_scheme, verify
 
-from .webhooks import flipped, flipped_text, make_request, read_vectors, secret
+from .webhooks import (
+    flipped,
+    flipped_text,
+    make_request,
+    other_spelling,
+    read_vectors,
+    secret,
+)
 
 FILE = read_vectors("signatures.json")
 VECTORS: dict[str, dict[str, Any]] = {vector["id"]: vector for vector in FILE["vectors"]}
@@ -201,6 +209,48 @@ def test_the_time_among_the_parts_is_signed_and_stands_once() -> None:
             headers={"X-Mailchimp-Signature": value}, body=vector["body"].encode()
         )
         assert isinstance(verify((scheme,), request, vector["now"] * 1000), Refused), value
+
+
+def test_two_different_times_are_refused_as_such() -> None:
+    value = "t=1768473000,t=1768473001,v1=00"
+    request = make_request(headers={"X-Mailchimp-Signature": value})
+    verdict = verify((_MAILCHIMP,), request, 1768473000_000)
+    assert isinstance(verdict, Refused)
+    assert "two different timestamps" in verdict.reason
+
+
+@pytest.mark.parametrize("name", ["espocrm", "espocrm-legacy"])
+def test_a_wrapping_has_one_spelling(name: str) -> None:
+    vector = VECTORS[name]
+    scheme = scheme_of(name, vector["secret"])
+    assert isinstance(scheme, HmacScheme)
+    good = vector["headers"][scheme.header]
+    other = other_spelling(good)
+    assert (other != good) is good.endswith("=")
+    if other != good:
+        request = make_request(headers={scheme.header: other}, body=vector["body"].encode())
+        assert isinstance(verify((scheme,), request, 0), Refused)
+
+
+@pytest.mark.parametrize(
+    ("signed", "configured", "good"),
+    [
+        ("https://h.example/x?y=1", "https://h.example:443/x?y=1", True),
+        ("https://h.example:443/x?y=1", "https://h.example/x?y=1", True),
+        ("http://h.example:80/x", "http://h.example/x", True),
+        ("https://h.example:80/x", "https://h.example/x", False),
+        ("https://h.example:8443/x", "https://h.example/x", False),
+        ("https://h.example:8443/x", "https://h.example:443/x", False),
+        ("https://h.example:443/x", "http://h.example/x", False),
+    ],
+)
+def test_the_standard_port_may_be_written_out_or_not(
+    signed: str, configured: str, good: bool
+) -> None:
+    scheme = scheme_of("twilio-form", "an-auth-token")
+    made = sign((scheme,), method="POST", url=signed, body=b"a=1", now_ms=0, headers={})
+    request = make_request(url=configured, headers=made.headers, body=b"a=1")
+    assert isinstance(verify((scheme,), request, 0), Verified) is good
 
 
 def test_hex_digits_may_be_in_upper_case() -> None:

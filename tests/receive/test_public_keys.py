@@ -22,7 +22,7 @@ from bridge.receive.sign import sign
 from bridge.receive.verify import check_scheme, verify
 from bridge.receive.verify.asymmetric import Algorithm
 
-from .webhooks import NOW, URL, flipped, flipped_text, make_request
+from .webhooks import NOW, URL, flipped, flipped_text, make_request, other_spelling
 
 BODY = b'{"type":"ContactDndUpdate","id":"c1","dnd":true}'
 PUBLISHED_ED25519 = """-----BEGIN PUBLIC KEY-----
@@ -85,6 +85,9 @@ def test_a_signature_by_the_key_passes_and_nothing_else_does(algorithm: Algorith
     for changed in flipped_text(text):
         altered = make_request(headers={scheme.header: changed}, body=BODY)
         assert isinstance(verify((scheme,), altered, NOW), Refused), changed
+    spelled = make_request(headers={scheme.header: other_spelling(text)}, body=BODY)
+    assert spelled != request
+    assert isinstance(verify((scheme,), spelled, NOW), Refused)
     stranger = ghl(algorithm, pair(algorithm, 1)[1])
     assert isinstance(verify((stranger,), request, NOW), Refused)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import string
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,3 +63,18 @@ def flipped(data: bytes, step: int = 1) -> Iterator[bytes]:
 
 def flipped_text(text: str) -> Iterator[str]:
     return (changed.decode("latin-1") for changed in flipped(text.encode("latin-1")))
+
+
+def other_spelling(text: str) -> str:
+    """Other base64 for the same bytes: the bits that padding leaves unused are set.
+
+    Text without padding has no other spelling and comes back as it is.
+    """
+    bare = text.rstrip("=")
+    if bare == text:
+        return text
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    last = alphabet[alphabet.index(bare[-1]) + 1]
+    changed = bare[:-1] + last + text[len(bare) :]
+    assert base64.b64decode(changed) == base64.b64decode(text)
+    return changed
