@@ -22,7 +22,7 @@ from bridge.store.database import Database
 from bridge.store.deliveries import NewDelivery
 from bridge.store.group_commit import GroupCommit
 from bridge.store.refusals import NewRefusal
-from bridge.store.wakeup import Bell
+from bridge.store.wakeup import Bell, notify
 
 METHODS = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -39,13 +39,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     database = Database(
         settings["DATABASE_URL"], busy_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"], pool_size=8
     )
-    bell = Bell(database)
     app = Flask(__name__, static_folder=None)
     acceptor = Acceptor(
         sources=lambda: _sources(live),
         keep=GroupCommit(_commit_to(database, settings)).put,
         limits=Limits(settings["BRIDGE_MAX_BODY"], settings["BRIDGE_MAX_DEPTH"]),
-        stored=bell.ring,
     )
     health = Health(
         Subject(
@@ -86,14 +84,19 @@ def _commit_to(database: Database, settings: Settings) -> Any:
         total_bytes=settings["BRIDGE_REFUSALS_BYTES"],
     )
 
+    bell = Bell(database)
+
     def commit(items: Sequence[NewDelivery | NewRefusal]) -> None:
         accepted = [item for item in items if isinstance(item, NewDelivery)]
         refused = [item for item in items if isinstance(item, NewRefusal)]
         with database.write() as connection:
             if accepted:
                 deliveries.add(connection, accepted)
+                notify(connection)
             if refused:
                 refusals.add(connection, refused, bounds)
+        if accepted:
+            bell.ring()
 
     return commit
 

@@ -54,6 +54,7 @@ class Bounds:
     """How much a step takes at a time, and how long a lead may be held. Times in milliseconds."""
 
     batch: int
+    events: int
     depth: int
     lease: int
     lookup_give_up: int
@@ -118,20 +119,40 @@ class Pipeline:
             rows = deliveries.next_stored(connection, ready_sources(current), self.bounds.batch)
         if not rows:
             return 0
-        parts = [(row, self._events_of(row, current.mappings[row.source])) for row in rows]
+        parts = self._split(rows, current)
         memory = self._memory((row.source, event) for row, found in parts for event in found)
         ready = [
             self._prepare(row, event, current.mappings[row.source], memory)
             for row, found in parts
             for event in found
         ]
-        self._keep(rows, ready, memory, current)
-        return len(rows)
+        self._keep([row for row, _ in parts], ready, memory, current)
+        return len(parts)
+
+    def _split(
+        self, rows: Sequence[Delivery], current: MappingSet
+    ) -> list[tuple[Delivery, list[Event]]]:
+        """Deliveries with their events, as many as one transaction should hold."""
+        parts: list[tuple[Delivery, list[Event]]] = []
+        count = 0
+        for row in rows:
+            found = self._events_of(row, current.mappings[row.source])
+            count += len(found)
+            if parts and count > self.bounds.batch:
+                break
+            parts.append((row, found))
+        return parts
 
     def _events_of(self, delivery: Delivery, mapping: SourceMapping) -> list[Event]:
         try:
             document = decode(mapping.source.decode, delivery.body, max_depth=self.bounds.depth)
-            return mapping.split(document, delivery)
+            found = mapping.split(document, delivery)
+            if len(found) <= self.bounds.events:
+                return found
+            problem = (
+                f"the delivery holds {len(found)} events; {self.bounds.events} are the most "
+                "(BRIDGE_MAX_EVENTS)"
+            )
         except DecodeError as error:
             problem = f"the body cannot be read: {error}"
         except Exception as error:
@@ -367,6 +388,7 @@ class Pipeline:
                     updates,
                     all_known=campaign.custom_fields == "all_known",
                     alone=row.bare,
+                    reassert=row.reassert,
                 )
                 sent = Sent(row.id, row.phone, payload.element(campaign, row.phone, plan.payload))
                 size += payload.size(sent.payload)
@@ -381,7 +403,7 @@ class Pipeline:
                         settled_lines.append(
                             Line.of_update(update, (campaign.name, row.phone), state, why, now)
                         )
-                if plan.carried:
+                if plan.carried or plan.reasserts:
                     claimed.append(_Claimed(row, plan, updates, sent))
                     taken.append(
                         (row.id, ledgers.write(plan.ledger), ledgers.opted_out(plan.ledger))
@@ -599,6 +621,7 @@ def _released(lead_id: int, step: Next, lane: Lane, due_at: int) -> leads.Releas
         tries=step.tries,
         standing_tries=step.standing_tries,
         bare=step.bare,
+        reassert=step.reassert,
     )
 
 

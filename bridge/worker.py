@@ -259,6 +259,7 @@ class Worker:
                 campaign = self.live.current().campaigns.get(name)
                 if campaign is None or not campaign.configured or number >= campaign.concurrency:
                     return
+                gate.set_rate(campaign.rate_per_s)
                 seen = self.bells.count(name)
                 with self.database.read() as connection:
                     due = leads.next_due(connection, name)
@@ -330,6 +331,7 @@ def _gate_policy(settings: Settings) -> GatePolicy:
 def _bounds(settings: Settings) -> Bounds:
     return Bounds(
         batch=settings["BRIDGE_BATCH"],
+        events=settings["BRIDGE_MAX_EVENTS"],
         depth=settings["BRIDGE_MAX_DEPTH"],
         lease=round(settings["BRIDGE_LEASE"] * 1000),
         lookup_give_up=round(settings["BRIDGE_LOOKUP_GIVE_UP"] * 1000),

@@ -107,7 +107,8 @@ def post(base: str, signed: Signed, body: bytes) -> httpx.Response:
     parts = urlsplit(signed.url)
     url = base + parts.path + (f"?{parts.query}" if parts.query else "")
     try:
-        return httpx.post(url, content=body, headers=signed.headers, timeout=10, trust_env=False)
+        headers = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in signed.headers.items()]
+        return httpx.post(url, content=body, headers=headers, timeout=10, trust_env=False)
     except httpx.HTTPError as error:
         raise click.ClickException(
             f"no answer from {base} ({type(error).__name__}). Is the bridge running?"

@@ -61,7 +61,6 @@ class Acceptor:
     sources: Callable[[], Mapping[str, Source]]
     keep: Keep
     limits: Limits
-    stored: Callable[[], None]
 
     def find(self, name: str, method: str, length: int | None) -> Source | Reply:
         """The source that a request is for, or why its body need not be read."""
@@ -121,7 +120,6 @@ class Acceptor:
         except StoreError as error:
             logs.get("receive").error("not stored", source=source.name, error=str(error))
             return _not_stored(source)
-        self.stored()
         answer = source.answer
         if answer.body is not None:
             return Reply(answer.status, answer.body.encode(), answer.content_type)

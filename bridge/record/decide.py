@@ -50,6 +50,7 @@ class Next:
     standing_tries: int
     bare: bool
     ledger: Ledger
+    reassert: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,7 @@ class _Tally:
         self.tries = lead.tries if tries is None else tries
         self.standing_tries = lead.standing_tries if standing_tries is None else standing_tries
         self.stood = False
+        self.resumed = False
         self.alone = lead.bare
         self.ledger = call.plan.ledger
         self.decisions: list[Decision] = []
@@ -143,7 +145,9 @@ class _Tally:
         left_out = self.call.plan.left_out.get(update.id)
         if left_out is not None:
             message = f"{message} ({left_out})"
-        unsure = ledgers.MARK in update.fields and update.doubtful
+        # beside an opt-out of its own the mark never travels, so there is nothing to doubt
+        marked = ledgers.MARK in update.fields and not self.call.asserts(update)
+        unsure = marked and update.doubtful
         self.settle(update, State.UNCONFIRMED if unsure else State.UPDATED, message)
 
     def refused(self, update: OpenUpdate, end: State) -> None:
@@ -172,21 +176,29 @@ class _Tally:
         doubtful = update.doubtful or sent
         self.settle(update, state, self.call.result.message, doubtful=doubtful)
         self.follow(lane, due_at)
+        self.resumed = True
 
     def close(self) -> Next:
         """The sum."""
+        confirmed = self.call.result.verdict is Verdict.CONFIRMED
+        reassert = self.call.lead.reassert and not (confirmed and self.call.plan.reasserts)
+        if reassert:
+            steps = self.policy.standing_steps
+            pause = steps[min(self.standing_tries, len(steps) - 1)]
+            self.follow(Lane.STANDING, self.call.now + pause)
+            self.stood = True
         held_back = self.call.plan.held_back > 0
-        if held_back:
+        if held_back and not self.resumed:  # else they would cut short the pause of those before
             self.follow(Lane.RETRY, self.call.now)
-        open_again = any(d.state is State.WAITING for d in self.decisions)
         return Next(
             tuple(self.decisions),
             self.lane,
             self.due_at,
             self.tries,
             self.standing_tries + (1 if self.stood else 0),
-            self.alone and (open_again or held_back),
+            self.alone and (self.resumed or held_back),
             self.ledger,
+            reassert,
         )
 
 
@@ -194,7 +206,8 @@ def _rejected(call: Call, policy: Policy) -> _Tally:
     tally = _Tally(call, policy, tries=0)
     carried, plan = call.carried, call.plan
     several = len(carried) > 1 and not call.lead.bare
-    mixed = any(call.asserts(u) for u in carried) and len(plan.payload) > 1
+    asserts = plan.reasserts or any(call.asserts(u) for u in carried)
+    mixed = asserts and len(plan.payload) > 1
     if several or mixed:
         tally.alone = True
         for update in carried:

@@ -59,6 +59,10 @@ class Gate:
         self._probing = False
         self._next_call = 0.0
 
+    def set_rate(self, rate_per_s: float) -> None:
+        """The pace: calls per second."""
+        self._interval = 1000 / rate_per_s
+
     def try_pass(self, now: float) -> float:
         """0 if a call may go now, which it then must; otherwise how many milliseconds to wait."""
         with self._lock:

@@ -80,7 +80,8 @@ class Plan:
     ``payload``: fields to send, empty if there is nothing. ``carried``: updates whose result the
     call decides. ``settled``: updates that end without being sent: id → (state, message).
     ``left_out``: carried update → its fields that are not in the payload, and why.
-    ``held_back``: how many updates wait for a later call.
+    ``held_back``: how many updates wait for a later call. ``reasserts``: the opt-out goes out
+    although no open update asks for it.
     """
 
     payload: dict[str, Any]
@@ -89,16 +90,22 @@ class Plan:
     left_out: dict[int, str]
     held_back: int
     ledger: Ledger = field(repr=False)
+    reasserts: bool = False
 
 
 def plan(
-    stored: Mapping[str, Any], updates: Sequence[Update], *, all_known: bool, alone: bool
+    stored: Mapping[str, Any],
+    updates: Sequence[Update],
+    *,
+    all_known: bool,
+    alone: bool,
+    reassert: bool = False,
 ) -> Plan:
     """Merge the open updates of one lead with its ledger.
 
     ``all_known``: a payload with custom fields carries every custom field that the ledger knows.
     ``alone``: the API refused the updates together, so send the opt-out by itself, and after it
-    one update at a time.
+    one update at a time. ``reassert``: send the opt-out of the ledger even if it is confirmed.
     """
     ledger = _merged(read(stored), updates)
     latch = opted_out(ledger)
@@ -122,13 +129,22 @@ def plan(
             left_out[update.id] = "; ".join(notes)
     carried = _one_at_a_time(owned, latch, left_out) if alone else owned
     payload = {name: ledger[name].value for _, own in carried for name in own}
+    reasserts = reassert and latch and not (alone and carried)
+    if reasserts:
+        payload[DO_NOT_CALL] = True
+    sending = {update.id for update, _ in carried}
+    for update, own in owned:
+        if update.id in sending:
+            ledger = _refused(ledger, set(own) - payload.keys())
+    held = {name for update, own in owned if update.id not in sending for name in own}
     return Plan(
-        _nested(payload, ledger, all_known=all_known),
+        _nested(payload, ledger, held, all_known=all_known),
         tuple(update.id for update, _ in carried),
         settled,
         left_out,
         len(owned) - len(carried),
         ledger,
+        reasserts,
     )
 
 
@@ -153,7 +169,9 @@ def _one_at_a_time(
     for update, own in owned:
         if any(update is u for u, _ in chosen) and chosen is opt_outs and len(own) > 1:
             others = ", ".join(sorted(set(own) - {DO_NOT_CALL}))
-            left_out[update.id] = f"{others} left out: the API refused it beside the opt-out"
+            note = f"{others} left out: the API refused it beside the opt-out"
+            before = left_out.get(update.id)
+            left_out[update.id] = note if before is None else f"{before}; {note}"
     return chosen
 
 
@@ -166,7 +184,10 @@ def _flat(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _nested(payload: dict[str, Any], ledger: Ledger, *, all_known: bool) -> dict[str, Any]:
+def _nested(
+    payload: dict[str, Any], ledger: Ledger, held: set[str], *, all_known: bool
+) -> dict[str, Any]:
+    """The payload in the API's shape; ``held`` are fields whose own turn comes later."""
     flat = {k: v for k, v in payload.items() if not k.startswith(_CUSTOM_PREFIX)}
     custom = {
         k.removeprefix(_CUSTOM_PREFIX): v
@@ -177,7 +198,7 @@ def _nested(payload: dict[str, Any], ledger: Ledger, *, all_known: bool) -> dict
         known = {
             k.removeprefix(_CUSTOM_PREFIX): entry.value
             for k, entry in ledger.items()
-            if k.startswith(_CUSTOM_PREFIX) and not entry.refused
+            if k.startswith(_CUSTOM_PREFIX) and not entry.refused and k not in held
         }
         custom = {**known, **custom}
     if custom:
@@ -224,6 +245,10 @@ def refuse(ledger: Ledger, updates: Sequence[Update]) -> Ledger:
         for name, _ in _flat(update.fields)
         if name in ledger and _owns(ledger, name, update) and name != DO_NOT_CALL
     }
+    return _refused(ledger, names)
+
+
+def _refused(ledger: Ledger, names: set[str]) -> Ledger:
     return {
         name: Entry(e.value, e.time, e.key, refused=True) if name in names else e
         for name, e in ledger.items()

@@ -15,6 +15,9 @@ from bridge.model import ContactRef, Known
 from bridge.store.database import upsert
 from bridge.store.schema import contact
 
+AT_A_TIME = 500
+"""Contacts in one statement."""
+
 MOST_PHONES = 20
 """Numbers remembered per contact; the oldest give way."""
 
@@ -25,13 +28,15 @@ def recall(
     """What is remembered of these contacts of one source."""
     wanted = sorted({(ref.account, ref.id) for ref in refs})
     found: dict[ContactRef, Known] = {}
-    for start in range(0, len(wanted), 500):
+    for start in range(0, len(wanted), AT_A_TIME):
         rows = connection.execute(
             select(
                 contact.c.account, contact.c.contact_id, contact.c.phones, contact.c.opted_out
             ).where(
                 contact.c.source == source,
-                tuple_(contact.c.account, contact.c.contact_id).in_(wanted[start : start + 500]),
+                tuple_(contact.c.account, contact.c.contact_id).in_(
+                    wanted[start : start + AT_A_TIME]
+                ),
             )
         )
         for row in rows:
@@ -50,8 +55,18 @@ def remember(
 
     Consent follows event time, not arrival; at equal times an opt-out stands.
     """
-    if not seen:
-        return
+    refs = sorted(seen, key=lambda ref: (ref.account, ref.id))
+    for start in range(0, len(refs), AT_A_TIME):
+        part = {ref: seen[ref] for ref in refs[start : start + AT_A_TIME]}
+        _remember(connection, source, part, now)
+
+
+def _remember(
+    connection: Connection,
+    source: str,
+    seen: Mapping[ContactRef, tuple[tuple[str, ...], bool | None, int]],
+    now: int,
+) -> None:
     old = {
         ContactRef(row.account, row.contact_id): row
         for row in connection.execute(

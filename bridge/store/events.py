@@ -12,6 +12,9 @@ from bridge.model import Event, Lane
 from bridge.store.database import upsert
 from bridge.store.schema import event
 
+AT_A_TIME = 5000
+"""Keys in one statement, well under what both engines allow."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
@@ -86,15 +89,16 @@ def _values(row: NewEvent) -> dict[str, Any]:
 def _add_duplicates(
     connection: Connection, copies: list[dict[str, Any]]
 ) -> dict[tuple[int, int], Added]:
-    first = {
-        row.dedupe_key: row.id
-        for row in connection.execute(
+    keys = sorted({copy["key"] for copy in copies})
+    first: dict[str, int] = {}
+    for start in range(0, len(keys), AT_A_TIME):
+        rows = connection.execute(
             select(event.c.id, event.c.dedupe_key).where(
-                event.c.dedupe_key.in_({copy["key"] for copy in copies})
+                event.c.dedupe_key.in_(keys[start : start + AT_A_TIME])
             )
         )
-    }
-    rows = connection.execute(
+        first.update((row.dedupe_key, row.id) for row in rows)
+    added = connection.execute(
         insert(event).returning(
             event.c.id, event.c.delivery_id, event.c.ordinal, event.c.duplicate_of
         ),
@@ -103,7 +107,7 @@ def _add_duplicates(
             for copy in copies
         ],
     )
-    return {(r.delivery_id, r.ordinal): Added(r.id, r.duplicate_of) for r in rows}
+    return {(r.delivery_id, r.ordinal): Added(r.id, r.duplicate_of) for r in added}
 
 
 _PENDING = (

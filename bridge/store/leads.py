@@ -32,7 +32,10 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Claimable:
-    """A lead that may be claimed: what the ledger holds and how its tries went."""
+    """A lead that may be claimed: what the ledger holds and how its tries went.
+
+    ``reassert``: its opt-out, confirmed before, has to be sent again all the same.
+    """
 
     id: int
     phone: str
@@ -43,6 +46,7 @@ class Claimable:
     tries: int
     standing_tries: int
     bare: bool
+    reassert: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class Released:
     tries: int
     standing_tries: int
     bare: bool
+    reassert: bool = False
 
 
 def schedule(connection: Connection, rows: Iterable[Due]) -> dict[tuple[str, str], int]:
@@ -98,6 +103,7 @@ def schedule(connection: Connection, rows: Iterable[Due]) -> dict[tuple[str, str
                 "tries": 0,
                 "standing_tries": 0,
                 "bare": False,
+                "reassert": False,
             }
             for _, due in sorted(best.items())
         ],
@@ -146,6 +152,7 @@ _CLAIMABLE = (
         lead.c.tries,
         lead.c.standing_tries,
         lead.c.bare,
+        lead.c.reassert,
     )
     .where(
         lead.c.campaign == bindparam("campaign"),
@@ -180,6 +187,7 @@ def claimable(
             tries=row.tries,
             standing_tries=row.standing_tries,
             bare=row.bare,
+            reassert=row.reassert,
         )
         for row in rows
     ]
@@ -249,6 +257,7 @@ def release(connection: Connection, rows: Sequence[Released]) -> None:
             tries=bindparam("the_tries"),
             standing_tries=bindparam("the_standing"),
             bare=bindparam("the_bare"),
+            reassert=bindparam("the_reassert"),
         ),
         [
             {
@@ -261,6 +270,7 @@ def release(connection: Connection, rows: Sequence[Released]) -> None:
                 "the_tries": row.tries,
                 "the_standing": row.standing_tries,
                 "the_bare": row.bare,
+                "the_reassert": row.reassert,
             }
             for row in rows
         ],
@@ -308,8 +318,8 @@ def assert_opt_outs_again(connection: Connection, campaign: str, now: int) -> in
     """Make every opted-out lead of a campaign due, since the API no longer is the same one."""
     return connection.execute(
         update(lead)
-        .where(lead.c.campaign == campaign, lead.c.opted_out, lead.c.lane > int(Lane.OPT_OUT))
-        .values(lane=int(Lane.OPT_OUT), due_at=now)
+        .where(lead.c.campaign == campaign, lead.c.opted_out)
+        .values(lane=int(Lane.OPT_OUT), due_at=now, reassert=True)
     ).rowcount
 
 

@@ -16,6 +16,9 @@ from bridge import jsontext
 from bridge.model import State
 from bridge.store.schema import OPEN, batch, delivery, event, outcome
 
+AT_A_TIME = 5000
+"""Ids in one statement, well under what both engines allow."""
+
 
 @dataclass(frozen=True, slots=True)
 class NewOutcome:
@@ -192,9 +195,11 @@ def decide(connection: Connection, rows: Sequence[Decision], now: int) -> None:
 
 def in_flight(connection: Connection, ids: Sequence[int]) -> None:
     """Mark open updates as being sent now."""
-    if ids:
+    for start in range(0, len(ids), AT_A_TIME):
         connection.execute(
-            update(outcome).where(outcome.c.id.in_(ids), OPEN).values(state=State.IN_FLIGHT.value)
+            update(outcome)
+            .where(outcome.c.id.in_(ids[start : start + AT_A_TIME]), OPEN)
+            .values(state=State.IN_FLIGHT.value)
         )
 
 

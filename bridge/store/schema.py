@@ -110,6 +110,7 @@ lead = Table(
     Column("tries", Integer, nullable=False),
     Column("standing_tries", Integer, nullable=False),
     Column("bare", Boolean, nullable=False),
+    Column("reassert", Boolean, nullable=False),
     UniqueConstraint("campaign", "phone"),
     Index(
         "ix_lead_due",

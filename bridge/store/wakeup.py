@@ -12,8 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bridge.errors import StoreError
-from bridge.store.database import Database
+from bridge.store.database import Connection, Database
 
 CHANNEL = "crm_bridge"
 LONGEST_PATH = 100
@@ -27,25 +26,28 @@ def _socket_path(database: Database) -> Path | None:
     return path if len(str(path).encode()) <= LONGEST_PATH else None
 
 
+def notify(connection: Connection) -> None:
+    """On PostgreSQL, nudge whoever listens when this transaction commits."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+
+
 class Bell:
-    """The side that nudges. ``ring`` never waits and never fails."""
+    """The side that nudges on SQLite, after a commit. ``ring`` never waits and never fails."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
         self._path = _socket_path(database)
         self._socket: socket.socket | None = None
 
     def ring(self) -> None:
         """Nudge whoever listens."""
-        if not self._database.is_sqlite:
-            with contextlib.suppress(StoreError), self._database.write() as connection:
-                connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
-        elif self._path is not None:
-            with contextlib.suppress(OSError):
-                if self._socket is None:
-                    self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-                    self._socket.setblocking(False)
-                self._socket.sendto(b"!", str(self._path))
+        if self._path is None:
+            return
+        with contextlib.suppress(OSError):
+            if self._socket is None:
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._socket.setblocking(False)
+            self._socket.sendto(b"!", str(self._path))
 
 
 def listen(database: Database, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:

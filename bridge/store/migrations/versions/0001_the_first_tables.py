@@ -126,6 +126,7 @@ def upgrade() -> None:
         sa.Column("tries", sa.Integer(), nullable=False),
         sa.Column("standing_tries", sa.Integer(), nullable=False),
         sa.Column("bare", sa.Boolean(), nullable=False),
+        sa.Column("reassert", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lead")),
         sa.UniqueConstraint("campaign", "phone", name=op.f("uq_lead_campaign_phone")),
         sqlite_autoincrement=True,
