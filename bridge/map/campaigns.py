@@ -90,7 +90,7 @@ def read_campaigns(
     placeholders: bool = False,
 ) -> dict[str, Campaign]:
     """The campaigns by name. Mistakes end in the document."""
-    if not isinstance(document.data, dict):
+    if document.data is None:
         return {}
     data, _ = substitute(document, environment, lambda path: bool(path) and path[-1] == "token")
     loaded = load_part(_FILE, data, document)

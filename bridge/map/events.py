@@ -144,10 +144,13 @@ def account_of(expression: Expression | None, view: Json, notes: list[str]) -> s
     return clean(as_text(expression.get(view, notes)) or "").strip()
 
 
+_CANONICAL = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode
+
+
 def fingerprint(value: Json) -> str | None:
     """32 hexadecimal digits for a JSON value; None if it has no canonical text."""
     try:
-        text = json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+        text = _CANONICAL(value)
     except (ValueError, TypeError, RecursionError):
         return None
     return blake2b(text.encode("ascii"), digest_size=16).hexdigest()

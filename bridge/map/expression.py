@@ -17,6 +17,7 @@ from bridge.map.unusable import Unusable
 from bridge.model import Json
 
 LONGEST = 500
+_DONE_BY_TRANSFORMS = frozenset({"lower", "upper", "trim", "replace", "split", "format", "date"})
 
 Run: TypeAlias = Callable[[Json], Json]
 _Node: TypeAlias = Any
@@ -50,7 +51,12 @@ class Expression:
         self.source = str(source)
         self.text = text or self.source
         self.tree = _parse(self.source)
-        self.run: Run = _compile(self.tree)
+        try:
+            self.run: Run = _compile(self.tree)
+        except RecursionError:
+            raise ExpressionError(
+                f"`{self.text}` is nested too deeply.", "Split it over several rules."
+            ) from None
 
     def get(self, view: Json, notes: list[str]) -> Json:
         """The value, None if absent; an expression that fails is absent and leaves a note."""
@@ -62,7 +68,11 @@ class Expression:
 
     def holds(self, view: Json, notes: list[str]) -> bool:
         """Whether the value is neither false, null nor something empty."""
-        return not _is_false(self.get(view, notes))
+        try:
+            value = self.run(view)
+        except _FAILURES:
+            value = self.get(view, notes)
+        return value is True or not _is_false(value)
 
     def take(self, value: Json) -> Json:
         """The value for use in a transform. Errors: ``Unusable``."""
@@ -106,9 +116,11 @@ def _check_functions(tree: _Node, source: str) -> None:
         name = node["value"]
         entry = functions.Functions.FUNCTION_TABLE.get(name)
         if entry is None:
+            hint = advice(name, functions.Functions.FUNCTION_TABLE)
+            if name in _DONE_BY_TRANSFORMS:
+                hint = f"Values are changed by transforms, such as {{from: name, to: trim}}."
             raise ExpressionError(
-                f"`{source}` calls `{name}()`, which JMESPath does not have.",
-                advice(name, functions.Functions.FUNCTION_TABLE),
+                f"`{source}` calls `{name}()`, which JMESPath does not have.", hint
             )
         signature, given = entry["signature"], len(node["children"])
         variadic = bool(signature) and bool(signature[-1].get("variadic"))
@@ -146,7 +158,9 @@ def _why(error: BaseException) -> str:
 
 
 def _is_false(value: Json) -> bool:
-    return value is None or value is False or value in ("", [], {})
+    if isinstance(value, str | list | dict):
+        return not value
+    return value is None or value is False
 
 
 # The rules of equality and order are the library's own: 1 is not true, and only numbers and texts
@@ -193,6 +207,11 @@ def _comparator(node: _Node) -> Run:
     literal = node["children"][1]
     if kind in ("eq", "ne") and literal["type"] == "literal" and isinstance(literal["value"], str):
         constant, same = literal["value"], kind == "eq"
+        if node["children"][0]["type"] == "field":
+            name = node["children"][0]["value"]
+            return lambda value: (
+                ((value.get(name) if isinstance(value, dict) else None) == constant) is same
+            )
         return lambda value: (left(value) == constant) is same
     if kind in ("eq", "ne"):
         return lambda value: compare(left(value), right(value))
@@ -269,7 +288,82 @@ def _function(node: _Node) -> Run:
         interpreter = _INTERPRETER()
         return lambda value: interpreter.visit(node, value)
     call: Callable[[str, list[Json]], Json] = functions.Functions().call_function
+    if name in _ON_TEXT and len(arguments) == 2:
+        subject, part = arguments
+        direct = _ON_TEXT[name]
+
+        def on_text(value: Json) -> Json:
+            whole, wanted = subject(value), part(value)
+            if isinstance(wanted, str) and isinstance(whole, str):
+                return direct(whole, wanted)
+            if name == "contains" and isinstance(whole, list):
+                return wanted in whole
+            return call(name, [whole, wanted])
+
+        return on_text
     return lambda value: call(name, [argument(value) for argument in arguments])
+
+
+# The library checks types at length before it does these; text needs no such check.
+_ON_TEXT: dict[str, Callable[[str, str], bool]] = {
+    "starts_with": str.startswith,
+    "ends_with": str.endswith,
+    "contains": str.__contains__,
+}
+
+
+def _index(node: _Node) -> Run:
+    place = node["value"]
+
+    def run(value: Json) -> Json:
+        if not isinstance(value, list):
+            return None
+        return value[place] if -len(value) <= place < len(value) else None
+
+    return run
+
+
+def _flatten(node: _Node) -> Run:
+    base = _compile(node["children"][0])
+
+    def run(value: Json) -> Json:
+        found = base(value)
+        if not isinstance(found, list):
+            return None
+        merged: list[Json] = []
+        for item in found:
+            if isinstance(item, list):
+                merged.extend(item)
+            else:
+                merged.append(item)
+        return merged
+
+    return run
+
+
+def _projection(node: _Node) -> Run:
+    base, each = (_compile(child) for child in node["children"])
+
+    def run(value: Json) -> Json:
+        found = base(value)
+        if not isinstance(found, list):
+            return None
+        return [one for one in map(each, found) if one is not None]
+
+    return run
+
+
+def _filter(node: _Node) -> Run:
+    base, each, holds = (_compile(child) for child in node["children"])
+
+    def run(value: Json) -> Json:
+        found = base(value)
+        if not isinstance(found, list):
+            return None
+        kept = (each(item) for item in found if not _is_false(holds(item)))
+        return [one for one in kept if one is not None]
+
+    return run
 
 
 _MAKERS: dict[str, Callable[[_Node], Run]] = {
@@ -282,6 +376,12 @@ _MAKERS: dict[str, Callable[[_Node], Run]] = {
     "not_expression": _not,
     "multi_select_list": _list,
     "function_expression": _function,
+    "index": _index,
+    "index_expression": _subexpression,
+    "pipe": _subexpression,
+    "flatten": _flatten,
+    "projection": _projection,
+    "filter_projection": _filter,
     "current": lambda _node: lambda value: value,
     "identity": lambda _node: lambda value: value,
 }

@@ -158,7 +158,8 @@ class Number(Kind):
                 f"Write {self.unset if self.unset is not None else self.least:g}, without quotes.",
             )
         if not self.least <= value <= self.most or (self.whole and isinstance(value, float)):
-            raise faulty("bad-number", f"must be {self.what}.", "")
+            usual = self.unset if self.unset is not None else self.least
+            raise faulty("bad-number", f"must be {self.what}.", f"Write {usual:g}, for example.")
         return value if self.whole else float(value)
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from bridge.map.events import EventPlan
 from bridge.map.lookups import LookupPlan, fill
@@ -30,7 +31,11 @@ from bridge.model import (
 
 @dataclass(frozen=True, slots=True)
 class SourceMapping:
-    """One mapping file, ready to work. ``version``: 12 hexadecimal digits of the file's content."""
+    """One mapping file, ready to work. ``version``: 12 hexadecimal digits of the file's content.
+
+    ``phones`` are the distinct ways in which rules find numbers; those whose places are in
+    ``remembered`` give between them every number there is.
+    """
 
     source: Source
     version: str
@@ -39,6 +44,7 @@ class SourceMapping:
     lookup_plans: tuple[LookupPlan, ...]
     rules: tuple[Rule, ...]
     phones: tuple[Value, ...]
+    remembered: tuple[int, ...]
 
     @property
     def lookups(self) -> Mapping[str, Lookup]:
@@ -90,8 +96,12 @@ class SourceMapping:
         for rule in self.rules:
             notes: list[str] = []
             if rule.when is not None and not rule.when.holds(view, notes):
-                unsure.extend(f"rule {rule.name}: {note}" for note in notes)
-                trace.append(RuleTrace(rule.name, False, "; ".join(["when is false", *notes])))
+                if notes:
+                    unsure.extend(f"rule {rule.name}: {note}" for note in notes)
+                    why = "; ".join([rule.silent.why, *notes])
+                    trace.append(RuleTrace(rule.name, False, why))
+                else:
+                    trace.append(rule.silent)
                 continue
             if rule.skip is not None:
                 skips.append(rule.skip)
@@ -112,7 +122,7 @@ class SourceMapping:
             updates,
             state,
             reason,
-            numbers.all(),
+            numbers.all(self.remembered if event.contacts else ()),
             _consent(said, updates),
             tuple(trace),
         )
@@ -135,12 +145,12 @@ class _Numbers:
             phones = self._found[place] = self._values[place].phones(self._view, [])
         return phones
 
-    def all(self) -> tuple[str, ...]:
-        """Every number, each once."""
-        numbers: dict[str, None] = {}
-        for place in range(len(self._values)):
-            numbers.update(dict.fromkeys(self.of(place).numbers))
-        return tuple(numbers)
+    def all(self, places: Iterable[int]) -> tuple[str, ...]:
+        """Every number found so far or at these places, each once."""
+        for place in places:
+            self.of(place)
+        found = (phones.numbers for phones in self._found if phones is not None)
+        return tuple(dict.fromkeys(chain.from_iterable(found)))
 
 
 def _decide(

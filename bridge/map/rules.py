@@ -18,7 +18,7 @@ from bridge.map.text import clean
 from bridge.map.unusable import Unusable, shown
 from bridge.map.value import Phones, Value, custom_field, flag_field, text_field
 from bridge.map.value_kind import ValueKind
-from bridge.model import Channel, Json
+from bridge.model import Channel, Json, RuleTrace
 
 _TEXTS = ("first_name", "last_name", "email")
 _OTHER_CHANNELS = (Channel.SMS, Channel.EMAIL, Channel.NONE)
@@ -30,6 +30,7 @@ class Rule:
 
     ``phone`` is the place of its phone number among the distinct ones of the file. ``custom_all``
     gives an object whose every key is a custom field; ``custom`` names them one by one.
+    ``silent`` is the trace of the rule where it does not fire.
     """
 
     name: str
@@ -41,7 +42,8 @@ class Rule:
     do_not_call: Value | None
     fields: tuple[tuple[str, Value, Callable[[Json], Json]], ...]
     custom: tuple[tuple[str, Value], ...]
-    custom_all: Value | None = None
+    custom_all: Value | None
+    silent: RuleTrace
 
 
 @dataclass(slots=True)
@@ -342,4 +344,5 @@ def build_rule(given: Mapping[str, Any], phone: int) -> Rule:
         tuple(fields),
         tuple(custom.items()) if isinstance(custom, dict) else (),
         custom if isinstance(custom, Value) else None,
+        RuleTrace(str(given["name"]), False, "when is false"),
     )

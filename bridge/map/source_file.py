@@ -206,6 +206,7 @@ def read_source(
         tuple(plans),
         rules,
         phones,
+        _remembered(phones),
     )
 
 
@@ -259,6 +260,27 @@ def _rules(
                 phones.append(given["lead"]["phone_number"])
         rules.append(build_rule(given, place))
     return tuple(rules), tuple(phones)
+
+
+def _remembered(phones: tuple[Value, ...]) -> tuple[int, ...]:
+    """The places without those whose every number another one gives as well."""
+    covers = [
+        (frozenset(source.text for source in value.sources), (value.steps, value.region))
+        for value in phones
+    ]
+
+    def covered(place: int) -> bool:
+        mine, treated = covers[place]
+        if not mine or phones[place].default is not None:
+            return False
+        for other, (theirs, their_treatment) in enumerate(covers):
+            if other == place or not phones[other].every or treated != their_treatment:
+                continue
+            if mine < theirs or (mine == theirs and (other < place or not phones[place].every)):
+                return True
+        return False
+
+    return tuple(place for place in range(len(phones)) if not covered(place))
 
 
 def _plan(stem: str, receive: Mapping[str, Any], defined: Mapping[str, Expression]) -> EventPlan:

@@ -119,8 +119,10 @@ def _simple(value: Json) -> Json:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, int | float):
-        number = transforms.number(value)
-        return storable(number)
+        number = storable(transforms.number(value))
+        if number is None:
+            raise Unusable("a number is too large to be sent")
+        return number
     raise Unusable(
         f"{shown(value)} cannot be sent; a custom field takes text, numbers, true or false"
     )

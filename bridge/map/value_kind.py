@@ -53,13 +53,13 @@ class ValueKind(Kind):
         self.region, self.use, self.phone = region, use, phone
         keys: dict[str, Kind] = {
             "from": Expr(use),
+            "all": Many(Expr(use), example="all: [contact.phone, contact.mobilephone]"),
             "first": Many(Expr(use), example="first: [contact.phone, contact.mobilephone]"),
             "value": Constant(),
             "to": Steps(region, default=()),
             "default": Constant(),
         }
         if phone:
-            keys["all"] = Many(Expr(use), example="all: [contact.phone, contact.mobilephone]")
             keys["region"] = Region(default=region)
         self.part = Part(keys, self._one_source)
 

@@ -1,0 +1,176 @@
+"""The shipped mappings do what their cases say, and a case that is wrong is told."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import DecodeError, MappingError
+from bridge.map import MappingSet, load_cases, load_mappings, run_cases
+from bridge.map.cases import found_for
+from bridge.model import Decoder, Delivery, Json, State
+from bridge.settings import Environment
+
+from .conftest import SHIPPED
+
+SOURCES = sorted(
+    path.name.removesuffix(".yaml")
+    for path in SHIPPED.glob("*.yaml")
+    if not path.name.endswith(".cases.yaml") and path.name != "campaigns.yaml"
+)
+
+
+def decode(decoder: Decoder, body: bytes) -> Json:
+    assert decoder is Decoder.JSON
+    try:
+        return json.loads(body)
+    except ValueError as error:
+        raise DecodeError(str(error)) from None
+
+
+def shipped(**environment: str) -> MappingSet:
+    return load_mappings(
+        SHIPPED,
+        Environment(environment),
+        api_url="https://api.example.com",
+        api_token=None,
+        default_region="US",
+        placeholders=True,
+    )
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_case_passes(source: str) -> None:
+    cases = load_cases(SHIPPED / f"{source}.cases.yaml")
+    assert len(cases) >= 5
+    results = run_cases(shipped().mappings[source], cases, decode=decode)
+    assert [(r.line, r.name, r.differences) for r in results if not r.passed] == []
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_rule_fires_in_some_case(source: str) -> None:
+    optional = {"HUBSPOT_DELETION_OPTS_OUT", "GHL_SMS_STOP_OPTS_OUT", "GHL_DELETION_OPTS_OUT"}
+    fired: set[str] = set()
+    for environment in ({}, dict.fromkeys(optional, "yes"), {PRIVACY: "no"}):
+        mapping = shipped(**environment).mappings[source]
+        for case in load_cases(SHIPPED / f"{source}.cases.yaml"):
+            document = case.payload if case.body is None else decode(Decoder.JSON, case.body)
+            delivery = Delivery(
+                1, "r", source, case.received_at, "POST", {}, case.headers, b"", "x"
+            )
+            for event in mapping.split(document, delivery):
+                mapped = mapping.apply(event, found_for(mapping, event, case), case.known)
+                fired.update(trace.rule for trace in mapped.trace if trace.fired)
+    assert fired == {rule.name for rule in mapping.rules}
+
+
+PRIVACY = "HUBSPOT_PRIVACY_DELETION_OPTS_OUT"
+
+
+def test_settings_change_what_a_mapping_does() -> None:
+    (case,) = [
+        case
+        for case in load_cases(SHIPPED / "hubspot.cases.yaml")
+        if case.name == "a privacy deletion goes to every number that is remembered"
+    ]
+    off = shipped(**{PRIVACY: "no"}).mappings["hubspot"]
+    (result,) = run_cases(off, [case], decode=decode)
+    assert "skipped: privacy deletions are switched off" in result.differences[0]
+    other = shipped(HUBSPOT_OPT_OUT_PROPERTY="no_calls").mappings["hubspot"]
+    results = run_cases(other, load_cases(SHIPPED / "hubspot.cases.yaml"), decode=decode)
+    assert not results[0].passed
+
+
+CASES = """\
+- name: right
+  payload: {phone: "+14155550123", do_not_call: true}
+  expect:
+    - updates: [{phone_number: "+14155550123", do_not_call: true}]
+- name: wrong value
+  payload: {phone: "+14155550123", first_name: Jane}
+  expect:
+    - updates: [{campaigns: all, phone_number: "+14155550123", first_name: Joan}]
+- name: wrong number
+  payload: {phone: "+14155550123", first_name: Jane}
+  expect:
+    - updates: [{campaigns: [main], phone_number: "+14155550199", first_name: Jane}]
+- name: wrong kind
+  payload: {phone: "+14155550123", first_name: Jane}
+  expect:
+    - skipped: because
+- name: wrong reason
+  payload: {first_name: Jane}
+  expect:
+    - skipped: because
+- name: wrong state
+  payload: {first_name: Jane}
+  expect:
+    - dead: no phone
+- name: wrong count
+  payload: [{}, {}]
+  expect: []
+- name: not decodable
+  body: "{"
+  expect: []
+- name: true is not one
+  payload: {phone: "+14155550123", custom_fields: {a: true}}
+  expect:
+    - updates: [{phone_number: "+14155550123", custom_fields: {a: 1}}]
+"""
+
+
+def test_differences_are_told_in_words(tmp_path: Path) -> None:
+    (tmp_path / "generic.cases.yaml").write_text(CASES)
+    cases = load_cases(tmp_path / "generic.cases.yaml")
+    results = run_cases(shipped().mappings["generic"], cases, decode=decode)
+    assert [(r.name, r.line) for r in results if r.passed] == [("right", 1)]
+    told = {r.name: " | ".join(r.differences) for r in results}
+    assert told["wrong value"] == ('+14155550123 in main: expected first_name "Joan", found "Jane"')
+    assert "found no update" in told["wrong number"]
+    assert "not expected" in told["wrong number"]
+    assert "found updates" in told["wrong kind"]
+    assert "no phone number" in told["wrong reason"]
+    assert f"expected dead, found {State.SKIPPED}" in told["wrong state"]
+    assert "expected 0 events, found 2" in told["wrong count"]
+    assert "cannot be decoded" in told["not decodable"]
+    assert not next(r for r in results if r.name == "true is not one").passed
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "line"),
+    [
+        ("{}", "wrong-type", 1),
+        ("- name: a\n  payload: 1\n", "missing-key", 1),
+        ("- name: a\n  expect: []\n", "one-payload", 1),
+        ("- name: a\n  payload_file: nowhere\n  expect: []\n", "no-file", 2),
+        ("- name: a\n  payload: 1\n  expect:\n    - updated: []\n", "unknown-key", 4),
+        ("- name: a\n  payload: 1\n  received_at: today\n  expect: []\n", "bad-time", 3),
+        ("- name: a\n  payload: 1\n  expect:\n    - {skipped: a, dead: b}\n", "one-outcome", 4),
+        ("- name: [\n", "yaml-syntax", 2),
+    ],
+)
+def test_mistakes_in_cases_are_told(tmp_path: Path, text: str, code: str, line: int) -> None:
+    path = tmp_path / "x.cases.yaml"
+    path.write_text(text)
+    with pytest.raises(MappingError) as caught:
+        load_cases(path)
+    assert (code, line) in [(m.code, m.line) for m in caught.value.mistakes]
+
+
+def test_the_document_shows_what_works(tmp_path: Path) -> None:
+    """The whole file in docs/mappings.md loads."""
+    text = (SHIPPED.parent / "docs" / "mappings.md").read_text(encoding="utf-8")
+    blocks = [block.partition("```")[0] for block in text.split("```yaml\n")[1:]]
+    (tmp_path / "hubspot.yaml").write_text(blocks[0])
+    (campaigns,) = [block for block in blocks if block.startswith("campaigns:")]
+    (tmp_path / "campaigns.yaml").write_text(campaigns)
+    loaded = load_mappings(
+        tmp_path,
+        Environment({}),
+        api_url="https://api.example.com",
+        api_token=None,
+        default_region="US",
+    )
+    assert loaded.mappings["hubspot"].source.missing

@@ -1,0 +1,236 @@
+"""What each transform does, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bridge.map.phone import e164
+from bridge.map.text import clean, storable
+from bridge.map.times import FormatError, time_format
+from bridge.map.transform_kind import NAMES, TransformKind
+from bridge.map.transforms import PLAIN
+from bridge.map.unusable import Unusable, shown
+from bridge.model import Json
+
+KIND = TransformKind("US")
+
+
+def transform(written: Json, value: Json) -> Json:
+    return KIND.read(written)(value)
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "expected"),
+    [
+        ("boolean", "TRUE", True),
+        ("boolean", " Yes ", True),
+        ("boolean", 1, True),
+        ("boolean", "checked", True),
+        ("boolean", "off", False),
+        ("boolean", 0, False),
+        ("boolean", 0.0, False),
+        ("boolean", "", None),
+        ({"boolean": {"true": ["Do not call", 57], "false": ["Call me"]}}, "do NOT call", True),
+        ({"boolean": {"true": ["Do not call", 57], "false": ["Call me"]}}, 57, True),
+        ({"boolean": {"true": ["Do not call"], "false": ["Call me"]}}, "Call me", False),
+        ("not", "yes", False),
+        ("not", False, True),
+        ("text", 5, "5"),
+        ("text", True, "true"),
+        ("text", 5.0, "5"),
+        ("trim", "  a ", "a"),
+        ("lower", "AB", "ab"),
+        ("upper", "ab", "AB"),
+        ("integer", "42", 42),
+        ("integer", 42.0, 42),
+        ("integer", " ", None),
+        ("number", "4.5", 4.5),
+        ("number", 3, 3),
+        ("email", " Jane@Example.COM ", "Jane@example.com"),
+        ("first_name", "Doe, Jane", "Jane"),
+        ("last_name", "Doe, Jane", "Doe"),
+        ("first_name", "Jane van Doe", "Jane"),
+        ("last_name", "Jane van Doe", "van Doe"),
+        ("first_name", "Jane", "Jane"),
+        ("last_name", "Jane", None),
+        ({"table": {"A": "x", "57": "y", "true": "z"}}, "A", "x"),
+        ({"table": {"A": "x", "57": "y", "true": "z"}}, 57, "y"),
+        ({"table": {"A": "x", "57": "y", "true": "z"}}, True, "z"),
+        ({"table": {"A": "x"}, "otherwise": "o"}, "B", "o"),
+        ({"table": {"A": "x"}, "otherwise": None}, "B", None),
+        ({"default": "d"}, None, "d"),
+        ({"default": "d"}, False, False),
+        ({"null_if": ["", "n/a"]}, "n/a", None),
+        ({"null_if": [False]}, False, None),
+        ({"contains": "do not call"}, ["a", " Do Not Call"], True),
+        ({"contains": "do not call"}, "a, do not call", True),
+        ({"contains": "do not call"}, "do not call list", False),
+        ({"contains": "do not call"}, [], False),
+        (
+            {"pick": {"where": {"primary": True}, "value": "value"}},
+            [{"primary": False, "value": 1}, {"primary": True, "value": 2}],
+            2,
+        ),
+        ({"pick": {"where": {"id": "x"}}}, [{"id": "y"}], None),
+        ({"join": ", "}, ["a", None, 3], "a, 3"),
+        ("json", '{"a": [1]}', {"a": [1]}),
+        ({"truncate": 3}, "abcdef", "abc"),
+        ("e164", "(415) 555-0123 ext. 9", "+14155550123"),
+        ({"e164": {"region": "DE"}}, "030 901820", "+4930901820"),
+        ({"date": {"from": "unix_ms"}}, 1782371969536, "2026-06-25"),
+        (
+            {"date": {"from": "unix_s", "to": "datetime"}},
+            "1782371969",
+            "2026-06-25T07:19:29Z",
+        ),
+        ({"date": {"from": "%d.%m.%Y", "zone": "Asia/Tokyo"}}, "31.01.2026", "2026-01-31"),
+        ({"date": {"from": "unix_ms", "zone": "Asia/Tokyo"}}, 1782399600000, "2026-06-26"),
+        ({"date": {"from": "iso"}}, "2026-01-31", "2026-01-31"),
+    ],
+)
+def test_a_transform_converts(written: Json, value: Json, expected: Json) -> None:
+    found = transform(written, value)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("boolean", "maybe"),
+        ("boolean", 2),
+        ("boolean", []),
+        ("boolean", "нет"),
+        ({"boolean": {"true": ["a"], "false": ["b"]}}, "true"),
+        ("text", {}),
+        ("lower", []),
+        ("integer", "4.5"),
+        ("integer", True),
+        ("number", "1,5"),
+        ("number", "nan"),
+        ("number", float("inf")),
+        ("email", "a@b"),
+        ("email", "a b@c.de"),
+        ({"table": {"A": "x"}}, "B"),
+        ({"table": {"A": "x"}}, {}),
+        ({"contains": "x"}, 5),
+        ({"pick": {"where": {"a": 1}}}, "text"),
+        ({"join": ","}, {"a": 1}),
+        ("json", "{"),
+        ("json", "NaN"),
+        ("json", "[" * 100_000),
+        ("e164", "12"),
+        ("e164", True),
+        ("e164", ["+14155550123"]),
+        ({"date": {"from": "iso", "to": "datetime"}}, "2026-01-31"),
+        ({"date": {"from": "unix_ms"}}, 10**30),
+    ],
+)
+def test_a_transform_refuses(written: Json, value: Json) -> None:
+    with pytest.raises(Unusable):
+        transform(written, value)
+
+
+ANYTHING: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(name=st.sampled_from(sorted([*PLAIN, "e164"])), value=ANYTHING)
+def test_a_transform_gives_a_value_or_refuses(name: str, value: Json) -> None:
+    try:
+        found = transform(name, value)
+    except Unusable:
+        return
+    if name in ("boolean", "not"):
+        assert found in (True, False, None)
+    if name == "e164" and found is not None:
+        assert found.startswith("+")
+        assert found[1:].isdigit()
+
+
+def test_absent_stays_absent_through_every_transform() -> None:
+    for name in PLAIN:
+        assert transform(name, None) is None
+    assert "default" in NAMES
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "expected"),
+    [
+        ("+14155550123", "US", "+14155550123"),
+        ("415.555.0123", "US", "+14155550123"),
+        ("1 (415) 555-0123", "US", "+14155550123"),
+        (14155550123, "US", "+14155550123"),
+        (4155550123.0, "US", "+14155550123"),
+        ("00 49 30 901820", "DE", "+4930901820"),
+        ("+91 95095 97501", "US", "+919509597501"),
+        (" ", "US", None),
+        (None, "US", None),
+    ],
+)
+def test_numbers_as_people_type_them(text: Json, region: str, expected: str | None) -> None:
+    assert e164(text, region) == expected
+
+
+def test_two_numbers_in_one_text_are_not_taken_for_one() -> None:
+    with pytest.raises(Unusable):
+        e164("415-555-0123 / 415-555-0124", "US")
+
+
+TIMES = [
+    ("unix_s", None, 1782371969, 1782371969000),
+    ("unix_s", None, "1782371969.5", 1782371969500),
+    ("unix_ms", None, "1782371969536", 1782371969536),
+    ("unix_us", None, 1782371969536000, 1782371969536),
+    ("iso", None, "2026-06-25T07:19:29.536Z", 1782371969536),
+    ("iso", None, "2026-06-25T09:19:29.536123456+02:00", 1782371969536),
+    ("iso", "America/New_York", "2026-06-25 03:19:29", 1782371969000),
+    ("http_date", None, "Thu, 25 Jun 2026 07:19:29 GMT", 1782371969000),
+    ("dotnet", None, "/Date(1782371969536+0200)/", 1782371969536),
+    ("%d/%m/%Y %H:%M:%S", "UTC", "25/06/2026 07:19:29", 1782371969000),
+]
+
+
+@pytest.mark.parametrize(("name", "zone", "value", "expected"), TIMES)
+def test_times_are_read(name: str, zone: str | None, value: Json, expected: int) -> None:
+    assert time_format(name, zone).milliseconds(value) == expected
+
+
+@pytest.mark.parametrize("name", ["unix_s", "unix_ms", "unix_us", "iso", "http_date", "dotnet"])
+@pytest.mark.parametrize(
+    "value", [None, True, "", "x", [], {}, 10**40, -1, float("nan"), "9" * 5000, "0001-01-01", "é"]
+)
+def test_unreadable_times_are_refused(name: str, value: Json) -> None:
+    with pytest.raises(Unusable):
+        time_format(name).milliseconds(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "zone"),
+    [("unix", None), ("%Y", None), ("%Q", "UTC"), ("iso", "Mars"), ("iso", "../x")],
+)
+def test_unknown_formats_and_zones_are_refused(name: str, zone: str | None) -> None:
+    with pytest.raises(FormatError) as caught:
+        time_format(name, zone)
+    assert caught.value.hint
+
+
+def test_text_can_be_stored_as_utf8() -> None:
+    assert clean("a\x00b\x1f\ud800c\n") == "ab\ufffdc\n"
+    assert storable(2**64) == str(2**64)
+    assert storable(5) == 5
+
+
+def test_reasons_show_no_number_and_no_address() -> None:
+    assert "4155550123" not in shown("(415) 555-0123 x")
+    assert "555" not in shown("415-555-0123")
+    assert "jane" not in shown("jane@example.com")
+    assert shown("maybe") == "“maybe”"
