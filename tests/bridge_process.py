@@ -1,0 +1,368 @@
+"""Run the bridge's real processes: web, worker, or both under ``run``, over one SQLite file.
+
+    with Bridge(tmp_path, mappings=folder, api_url=sandbox.url, api_token=sandbox.token) as bridge:
+        bridge.start_web()
+        bridge.start_worker()
+        receipt = bridge.post("crm", [{"id": "1", ...}]).json()["receipt"]
+        bridge.wait_settled()
+        assert bridge.outcomes(receipt=receipt)[0]["state"] == "updated"
+
+Each process leads a process group of its own, and leaving the ``with`` block kills every group
+that is left, so that no child outlives its test. The log lines of all processes of one kind are
+in ``web.log``, ``worker.log`` and ``run.log`` of the folder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from bridge.clock import now_ms
+from bridge.live import load
+from bridge.model import Source, State
+from bridge.receive.sign import sign
+from bridge.settings import Environment, Settings
+from bridge.store import deliveries, events, outcomes, refusals
+from bridge.store.database import Database
+from bridge.store.migrate import migrate
+
+PYTHON_BIN = Path(sys.executable).parent
+CRM_TOKEN = "crm-token-for-tests"
+START_S = 60.0
+END_S = 60.0
+OPEN_STATES = (State.WAITING, State.IN_FLIGHT)
+
+QUICK = {
+    "BRIDGE_LOG": "json",
+    "BRIDGE_POLL": "0.1",
+    "BRIDGE_LEASE": "10",
+    "BRIDGE_BACKOFF": "0.05",
+    "BRIDGE_BACKOFF_MAX": "0.4",
+    "BRIDGE_STANDING": "0.3 0.5",
+    "BRIDGE_PAUSE_PROBE": "0.3",
+}
+"""Settings under which nothing has to be waited for long."""
+
+
+def wait_until(condition: Callable[[], Any], timeout: float = 30.0, what: str = "") -> Any:
+    """The first true value that the condition gives; fails the test if there is none in time."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout:g} s: {what or condition}")
+        time.sleep(0.02)
+    return value
+
+
+def free_port() -> int:
+    """A port that nobody listens on, outside the range that outgoing connections take."""
+    for _ in range(1000):
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port")
+
+
+class Group:
+    """A process that leads a process group; what it starts belongs to the group."""
+
+    def __init__(
+        self, command: Sequence[str], *, env: Mapping[str, str], folder: Path, log: Path
+    ) -> None:
+        with log.open("ab") as stream:
+            self._process = subprocess.Popen(
+                command,
+                env=dict(env),
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+        self.log = log
+
+    @property
+    def pid(self) -> int:
+        """The process id of the leader, which is the id of the group."""
+        return self._process.pid
+
+    @property
+    def status(self) -> int | None:
+        """The exit status of the leader; None while it runs."""
+        return self._process.poll()
+
+    def children(self) -> dict[int, str]:
+        """The direct children of the leader: process id → command line."""
+        with suppress(FileNotFoundError, ProcessLookupError):
+            text = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text()
+            return {int(pid): _command_line(int(pid)) for pid in text.split()}
+        return {}
+
+    def alive(self) -> bool:
+        """Whether any process of the group is left."""
+        self._process.poll()
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, 0)
+            return True
+        return False
+
+    def terminate(self) -> None:
+        """SIGTERM to the leader."""
+        self._process.terminate()
+
+    def ended(self, timeout: float = END_S) -> int:
+        """Wait for the leader's end; its exit status."""
+        return self._process.wait(timeout)
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group, and wait until nothing of it is left."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait(END_S)
+        wait_until(lambda: not self.alive(), END_S, "the end of a killed process group")
+
+
+def _command_line(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
+
+
+class Bridge:
+    """A bridge in a folder: settings, mapping files, database, and the processes as started."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        mappings: Path,
+        api_url: str,
+        api_token: str,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.env = {
+            "PATH": f"{PYTHON_BIN}{os.pathsep}{os.defpath}",
+            "HOME": str(folder),
+            "LANG": "C.UTF-8",
+            "DATABASE_URL": f"sqlite:///{folder / 'bridge.db'}",
+            "BRIDGE_MAPPINGS": str(mappings),
+            "BRIDGE_API_URL": api_url,
+            "BRIDGE_API_TOKEN": api_token,
+            "CRM_TOKEN": CRM_TOKEN,
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            **QUICK,
+            **(settings or {}),
+        }
+        self.database = Database(self.env["DATABASE_URL"])
+        self.web: Group | None = None
+        self.worker: Group | None = None
+        self._groups: list[Group] = []
+        self._http = httpx.Client(
+            trust_env=False, timeout=20, limits=httpx.Limits(max_keepalive_connections=0)
+        )
+        self._sources: Mapping[str, Source] | None = None
+
+    def __enter__(self) -> Bridge:
+        migrate(self.database)
+        return self
+
+    def __exit__(
+        self,
+        _kind: type[BaseException] | None,
+        _value: BaseException | None,
+        _trace: TracebackType | None,
+    ) -> None:
+        try:
+            for group in self._groups:
+                group.kill()
+        finally:
+            self._http.close()
+            self.database.close()
+
+    # ------------------------------------------------------------------ processes
+
+    def start(self, kind: str, command: Sequence[str] | None = None, **settings: str) -> Group:
+        """Start a process by its ``crm-bridge`` command, or by another command line."""
+        group = Group(
+            command or [sys.executable, "-m", "bridge.cli", kind],
+            env={**self.env, **settings},
+            folder=self.folder,
+            log=self.folder / f"{kind}.log",
+        )
+        self._groups.append(group)
+        return group
+
+    def start_web(self, *, ready: bool = True) -> Group:
+        """Start the web process and wait until it says that it is ready."""
+        self.web = self.start("web")
+        if ready:
+            self.wait_ready(self.web)
+        return self.web
+
+    def start_worker(self, *, ready: bool = True) -> Group:
+        """Start a worker and wait until it is at work."""
+        seen = self.said("worker", "worker started")
+        self.worker = worker = self.start("worker")
+        if ready:
+            wait_until(
+                lambda: self.said("worker", "worker started") > seen or worker.status is not None,
+                START_S,
+                "the start of the worker",
+            )
+            assert worker.status is None, self.log("worker")
+        return worker
+
+    def start_both(self) -> None:
+        """Start web and worker."""
+        self.start_web(ready=False)
+        self.start_worker()
+        assert self.web is not None
+        self.wait_ready(self.web)
+
+    def wait_ready(self, group: Group) -> None:
+        """Wait until ``/readyz`` answers 200, as long as the process lives."""
+
+        def ready() -> bool:
+            assert group.status is None, f"ended with {group.status}:\n{group.log.read_text()}"
+            with suppress(httpx.HTTPError):
+                return self.get("/readyz").status_code == 200
+            return False
+
+        wait_until(ready, START_S, "a ready web process")
+
+    def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a ``crm-bridge`` command to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "bridge.cli", *arguments],
+            env={**self.env, **settings},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def log(self, kind: str) -> str:
+        """Everything that processes of this kind have written."""
+        path = self.folder / f"{kind}.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def said(self, kind: str, words: str) -> int:
+        """In how many lines of a log these words stand."""
+        return sum(words in line for line in self.log(kind).splitlines())
+
+    # ------------------------------------------------------------------ requests
+
+    def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
+        """A request without a body to the web process."""
+        return self._http.request(method, self.url + path, headers=headers)
+
+    def post(
+        self,
+        source: str,
+        payload: Any,
+        *,
+        token: str = CRM_TOKEN,
+        **headers: str,
+    ) -> httpx.Response:
+        """Post to a hook with a bearer token; bytes go as they are, all else as JSON."""
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        return self._http.post(
+            f"{self.url}/hooks/{source}",
+            content=body,
+            headers={
+                "Authorization": f"Bearer {token}",
+                "Content-Type": "application/json",
+                **headers,
+            },
+        )
+
+    def post_signed(
+        self, source: str, payload: Any, *, key: bytes | None = None, spoil: bool = False
+    ) -> httpx.Response:
+        """Post as the source's CRM would, signed by the first scheme of its mapping.
+
+        ``key``: PEM text for schemes with a public key. ``spoil``: change the body after signing.
+        """
+        if self._sources is None:
+            self._sources = load(Settings(Environment(self.env))).sources
+        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+        base = self.env.get("BRIDGE_PUBLIC_URL", self.url)
+        signed = sign(
+            self._sources[source].verify,
+            method="POST",
+            url=f"{base}/hooks/{source}",
+            body=body,
+            now_ms=now_ms(),
+            headers={"Content-Type": "application/json"},
+            private_key=key,
+        )
+        parts = urlsplit(signed.url)
+        target = self.url + parts.path + (f"?{parts.query}" if parts.query else "")
+        sent = body + b" " if spoil else body
+        return self._http.post(target, content=sent, headers=signed.headers)
+
+    def deliver(self, source: str, payload: Any, timeout: float = END_S) -> str:
+        """Post as a stubborn CRM: again until there is a 2xx. Returns the receipt."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            with suppress(httpx.HTTPError):
+                reply = self.post(source, payload)
+                if reply.is_success:
+                    return str(reply.json()["receipt"])
+                assert reply.status_code == 503, reply.text
+            time.sleep(0.02)
+        raise AssertionError(f"no 2xx within {timeout:g} s")
+
+    # ------------------------------------------------------------------ what is on disk
+
+    def outcomes(self, limit: int = 200_000, **like: Any) -> list[dict[str, Any]]:
+        """Outcomes that match, the newest first; see ``bridge.store.outcomes.listing``."""
+        with self.database.read() as connection:
+            return outcomes.listing(connection, limit=limit, **like)
+
+    def states(self, receipt: str) -> list[str]:
+        """The states of a delivery's outcomes, sorted."""
+        return sorted(row["state"] for row in self.outcomes(receipt=receipt))
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """Every stored delivery, the newest first."""
+        with self.database.read() as connection:
+            return deliveries.listing(connection, source=None, before=None, limit=200_000)
+
+    def refusals(self) -> list[dict[str, Any]]:
+        """Every kept refusal, the newest first."""
+        with self.database.read() as connection:
+            return refusals.listing(connection, source=None, before=None, limit=10_000)
+
+    def settled(self) -> bool:
+        """Whether nothing waits and nothing is in flight; opt-outs may stand."""
+        with self.database.read() as connection:
+            if deliveries.waiting(connection)[0] or events.pending(connection):
+                return False
+            counts = outcomes.counts(connection)
+        return not any(counts.get(state) for state in OPEN_STATES)
+
+    def wait_settled(self, timeout: float = 60.0) -> None:
+        """Wait until everything that came in has ended, or stands."""
+        wait_until(self.settled, timeout, "the end of all work")

@@ -1,0 +1,140 @@
+"""``kill -9`` at random moments, under load: nothing is lost, nothing is done twice.
+
+A moment is a number of deliveries accepted, or of calls made, drawn by a seeded generator.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from bridge_process import Bridge, wait_until
+from sandbox_client import Sandbox
+
+from .conftest import MakeBridge
+from .oracle import Oracle
+from .story import CAMPAIGNS, Story, tell
+
+SETTINGS = {"BRIDGE_STANDING": "1 2", "BRIDGE_BACKOFF_MAX": "0.1"}
+
+
+def accepted(bridge: Bridge) -> int:
+    """How many deliveries are on disk."""
+    return len(bridge.deliveries())
+
+
+def calls(sandbox: Sandbox) -> int:
+    """How many calls the campaign API has taken."""
+    return int(sandbox.stats()["calls"])
+
+
+def check(story: Story, bridge: Bridge, sandbox: Sandbox, receipts: list[str]) -> None:
+    """Everything that was promised with these receipts is there and ended right."""
+    on_disk = {row["receipt"] for row in bridge.deliveries()}
+    assert len(set(receipts)) == len(receipts)
+    assert set(receipts) <= on_disk
+    oracle = Oracle(story, bridge, receipts)
+    oracle.check_accounts(sent_again=True)
+    oracle.check_final_state(sandbox)
+    oracle.check_unknown_leads()
+    oracle.check_winners()
+    oracle.check_calls(sandbox.calls())
+
+
+def kill_web(bridge: Bridge, draw: random.Random) -> None:
+    """Kill the serving process alone, which its parent replaces, or all of the web process."""
+    assert bridge.web is not None
+    children = bridge.web.children()
+    if children and draw.random() < 0.5:
+        os.kill(draw.choice(list(children)), signal.SIGKILL)
+    else:
+        bridge.web.kill()
+        bridge.start_web(ready=False)
+
+
+def test_a_killed_web_process_has_lost_nothing_that_it_acknowledged(
+    sandbox: Sandbox, make_bridge: MakeBridge
+) -> None:
+    draw = random.Random(31)
+    story = tell(seed=31, count=2500, leads=120, mean_size=3)
+    sandbox.put_campaigns(*CAMPAIGNS.values())
+    story.prepare(sandbox)
+    bridge = make_bridge(campaigns=CAMPAIGNS, settings=SETTINGS)
+    bridge.start_both()
+    with ThreadPoolExecutor(1) as pool:
+        sending: Future[list[str]] = pool.submit(story.send, bridge, hands=8)
+        total = len(story.deliveries)
+        for round_ in range(6):
+            moment = (round_ + draw.random()) * total / 7
+            wait_until(lambda: accepted(bridge) >= moment, what="load")  # noqa: B023 - used at once
+            kill_web(bridge, draw)
+        receipts = sending.result()
+    bridge.wait_settled()
+    check(story, bridge, sandbox, receipts)
+
+
+def test_a_killed_worker_leaves_nothing_undone_and_marks_nobody_twice(
+    sandbox: Sandbox, make_bridge: MakeBridge
+) -> None:
+    draw = random.Random(32)
+    story = tell(seed=32, count=2500, leads=120)
+    sandbox.put_campaigns(*CAMPAIGNS.values())
+    story.prepare(sandbox)
+    bridge = make_bridge(campaigns=CAMPAIGNS, settings=SETTINGS, batch_size=10)
+    bridge.start_both()
+    with ThreadPoolExecutor(1) as pool:
+        sending: Future[list[str]] = pool.submit(story.send, bridge, hands=2)
+        for _ in range(8):
+            worker = bridge.worker
+            assert worker is not None
+            moment = calls(sandbox) + draw.randint(1, 40)
+            wait_until(
+                lambda: calls(sandbox) >= moment or bridge.settled(),  # noqa: B023 - used at once
+                what="calls",
+            )
+            worker.kill()
+            bridge.start_worker()
+        receipts = sending.result()
+    bridge.wait_settled()
+    assert bridge.said("worker", "leads freed from a lost worker") > 0
+    check(story, bridge, sandbox, receipts)
+
+
+def test_what_a_killed_worker_had_in_flight_is_asked_again_but_no_mark(
+    sandbox: Sandbox, make_bridge: MakeBridge
+) -> None:
+    phones = [f"+1415555{number:04d}" for number in range(3)]
+    sandbox.put_leads("camp_one", [{"phone_number": p, "answered": True} for p in phones])
+    slow = {"mode": "slow", "seconds": 4}
+    sandbox.behave(slow, slow, campaign="camp_one")
+    bridge = make_bridge(campaigns={"one": "camp_one"}, timeout=6)
+    bridge.start_both()
+
+    def in_flight() -> int:
+        return sum(call.finished_ms is None for call in sandbox.calls())
+
+    opt_out = bridge.deliver("crm", [{"id": "a", "phone": phones[0], "dnc": True}])
+    wait_until(lambda: in_flight() == 1, what="a call in flight")
+    marks = bridge.deliver(
+        "crm",
+        [
+            {"id": "b", "phone": phones[1], "again": True},
+            {"id": "c", "phone": phones[2], "again": True, "details": {"first_name": "Jane"}},
+        ],
+    )
+    wait_until(lambda: in_flight() == 2, what="a second call in flight")
+    assert bridge.worker is not None
+    bridge.worker.kill()
+    assert in_flight() == 2
+    bridge.start_worker()
+    bridge.wait_settled()
+    assert bridge.states(opt_out) == ["updated"]
+    assert bridge.states(marks) == ["unconfirmed", "unconfirmed"]
+    sent = [element for call in sandbox.calls() for element in call.elements]
+    assert [e["phone_number"] for e in sent].count(phones[0]) == 2
+    assert sorted(e["phone_number"] for e in sent if "mark_as_unanswered" in e) == phones[1:]
+    assert [e for e in sent if e["phone_number"] == phones[2]][1:] == [
+        {"phone_number": phones[2], "first_name": "Jane"}
+    ]

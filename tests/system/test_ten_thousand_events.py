@@ -1,0 +1,93 @@
+"""Ten thousand random events through web and worker: all accounted for, and the state is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bridge_process import wait_until
+from sandbox_client import Sandbox
+
+from bridge.model import State
+from bridge.store import outcomes
+
+from .conftest import MakeBridge
+from .oracle import Oracle, check_never_two_at_once
+from .story import CAMPAIGNS, tell
+
+SLOW = {"mode": "slow", "seconds": 0.15}
+TROUBLE: dict[str, Any] = {
+    "seed": 11,
+    "weights": {
+        "ok": 14,
+        "429": 1,
+        "status": 1,
+        "slow": 1,
+        "close": 1,
+        "close_after": 1,
+        "truncated": 1,
+        "empty": 0.5,
+        "short": 0.5,
+        "reordered": 0.5,
+        "crossed": 0.5,
+        "foreign": 0.5,
+        "duplicated": 0.5,
+        "no_results": 0.5,
+        "not_json": 0.5,
+        "overall_error": 0.5,
+        "success_without_rows": 0.5,
+    },
+    "steps": {"status": {"mode": "status", "status": 503}, "slow": SLOW},
+}
+
+
+@pytest.mark.parametrize("behaviour", ["obedient", "misbehaving"])
+def test_every_event_ends_once_and_the_newest_wins(
+    tmp_path: Path, sandbox: Sandbox, make_bridge: MakeBridge, behaviour: str
+) -> None:
+    story = tell(seed=2026 if behaviour == "obedient" else 2027, count=10_000, leads=300)
+    sandbox.put_campaigns(*CAMPAIGNS.values())
+    story.prepare(sandbox)
+    if behaviour == "misbehaving":
+        sandbox.behave(random=TROUBLE)
+    bridge = make_bridge(
+        campaigns=CAMPAIGNS,
+        settings={
+            "BRIDGE_STANDING": "1 2",
+            "BRIDGE_BACKOFF_MAX": "0.1",
+            "BRIDGE_UNKNOWN_TRIES": "100",
+        },
+        batch_size=60,
+    )
+    bridge.start_both()
+    receipts = story.send(bridge)
+    bridge.wait_settled(120)
+
+    oracle = Oracle(story, bridge, receipts)
+    oracle.check_accounts()
+    oracle.check_final_state(sandbox)
+    oracle.check_unknown_leads()
+    oracle.check_winners()
+    calls = sandbox.calls()
+    oracle.check_calls(calls)
+    check_never_two_at_once(call for call in calls if call.finished_ms is not None)
+
+    sandbox.behave()
+    absent = [
+        (name, phone)
+        for name in CAMPAIGNS
+        for phone in story.phones
+        if (name, phone) not in story.known
+    ]
+    for name, phone in absent:
+        sandbox.put_leads(CAMPAIGNS[name], [{"phone_number": phone, "answered": True}])
+
+    def nothing_stands() -> bool:
+        with bridge.database.read() as connection:
+            return State.STANDING not in outcomes.counts(connection)
+
+    wait_until(nothing_stands, 30, "the confirmation of every standing opt-out")
+    for name, phone in absent:
+        wanted = bool(oracle.wanted(name, phone).get("do_not_call"))
+        assert sandbox.leads(CAMPAIGNS[name])[phone].do_not_call is wanted
