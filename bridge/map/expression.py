@@ -118,7 +118,7 @@ def _check_functions(tree: _Node, source: str) -> None:
         if entry is None:
             hint = advice(name, functions.Functions.FUNCTION_TABLE)
             if name in _DONE_BY_TRANSFORMS:
-                hint = f"Values are changed by transforms, such as {{from: name, to: trim}}."
+                hint = "Values are changed by transforms, such as {from: name, to: trim}."
             raise ExpressionError(
                 f"`{source}` calls `{name}()`, which JMESPath does not have.", hint
             )
