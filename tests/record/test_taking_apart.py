@@ -1,0 +1,203 @@
+"""Objects that the API refuses: the opt-out goes first and alone, then one update at a time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from bridge.model import Lane, State, Trouble, Verdict
+
+from .one_lead import MARK, POLICY, START, OneLead
+
+
+def test_an_opt_out_is_taken_out_of_a_refused_object_and_goes_first() -> None:
+    lead = OneLead()
+    name = lead.arrive({"first_name": "Ann"}, 1)
+    opt_out = lead.arrive({"do_not_call": True, "email": "not an address"}, 2)
+    lead.step(Verdict.REJECTED)
+    assert lead.due_at == START
+    lead.step(Verdict.CONFIRMED)
+    assert lead.state(opt_out) is State.UPDATED
+    assert "email left out: the API refused it" in lead.messages[opt_out]
+    lead.step(Verdict.CONFIRMED)
+    assert lead.state(name) is State.UPDATED
+    assert lead.sends[1:] == [{"do_not_call": True}, {"first_name": "Ann"}]
+
+
+def test_one_bad_update_does_not_take_its_neighbours_down() -> None:
+    lead = OneLead()
+    bad = lead.arrive({"email": "not an address"}, 1)
+    good = lead.arrive({"first_name": "Ann"}, 2)
+    for verdict in (Verdict.REJECTED, Verdict.REJECTED, Verdict.CONFIRMED):
+        lead.step(verdict)
+    assert (lead.state(bad), lead.state(good)) == (State.REJECTED, State.UPDATED)
+    assert lead.due_at is None
+
+
+@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
+def test_a_refused_custom_field_does_not_ride_along_with_the_next(order: tuple[int, int]) -> None:
+    lead = OneLead(all_known=True)
+    bad = lead.arrive({"custom_fields": {"bad": 1}}, order[0])
+    good = lead.arrive({"custom_fields": {"good": 2}}, order[1])
+    lead.step(Verdict.REJECTED)
+    while lead.due_at is not None:
+        lead.now = max(lead.now, lead.due_at)
+        lead.claim()
+        refused = "bad" in lead.sends[-1]["custom_fields"]
+        lead.answer(Verdict.REJECTED if refused else Verdict.CONFIRMED)
+    assert (lead.state(bad), lead.state(good)) == (State.REJECTED, State.UPDATED)
+
+
+def test_what_was_refused_beside_an_opt_out_rides_along_with_nothing() -> None:
+    lead = OneLead(all_known=True)
+    lead.arrive({"do_not_call": True, "custom_fields": {"bad": 1}}, 1)
+    lead.step(Verdict.REJECTED)
+    lead.step(Verdict.CONFIRMED)
+    lead.arrive({"custom_fields": {"good": 2}}, 2)
+    lead.step(Verdict.CONFIRMED)
+    assert lead.sends[-1] == {"custom_fields": {"good": 2}}
+
+
+def test_a_standing_opt_out_that_is_refused_beside_its_own_fields_goes_alone_next() -> None:
+    lead = OneLead()
+    opt_out = lead.arrive({"do_not_call": True, "first_name": "Ann"}, 1)
+    lead.step(Verdict.NOT_FOUND)
+    assert lead.state(opt_out) is State.STANDING
+    lead.step(Verdict.REJECTED)
+    lead.step(Verdict.REJECTED)
+    assert lead.sends[-1] == {"do_not_call": True}
+    assert lead.due_at == lead.now + POLICY.standing_steps[1]
+
+
+def test_a_standing_opt_out_does_not_hold_up_what_came_after_it() -> None:
+    lead = OneLead()
+    opt_out = lead.arrive({"do_not_call": True}, 1)
+    lead.step(Verdict.NOT_FOUND)
+    name = lead.arrive({"first_name": "Ann"}, 2)
+    lead.step(Verdict.REJECTED)
+    lead.step(Verdict.CONFIRMED)
+    assert lead.state(name) is State.UPDATED
+    assert lead.state(opt_out) is State.STANDING
+    lead.step(Verdict.CONFIRMED)
+    assert lead.state(opt_out) is State.UPDATED
+
+
+def test_what_waits_behind_an_unclear_answer_does_not_cut_its_pause_short() -> None:
+    lead = OneLead()
+    lead.arrive({"first_name": "Ann"}, 1)
+    lead.arrive({"last_name": "Lee"}, 2)
+    lead.step(Verdict.REJECTED)
+    lead.step(Verdict.UNKNOWN)
+    assert lead.due_at == lead.now + POLICY.backoff_first
+
+
+def test_an_opt_out_stands_on_its_schedule_and_the_last_pause_repeats() -> None:
+    lead = OneLead()
+    opt_out = lead.arrive({"do_not_call": True}, 1)
+    pauses = []
+    for _ in range(5):
+        lead.step(Verdict.NOT_FOUND)
+        pauses.append((lead.due_at or 0) - lead.now)
+    assert pauses == [60_000, 300_000, 3_600_000, 3_600_000, 3_600_000]
+    assert lead.state(opt_out) is State.STANDING
+
+
+@pytest.mark.parametrize(
+    ("verdict", "end"),
+    [
+        (Verdict.NOT_FOUND, State.NOT_FOUND),
+        (Verdict.REJECTED, State.REJECTED),
+        (Verdict.UNKNOWN, State.UNCONFIRMED),
+    ],
+)
+def test_an_opt_out_ends_when_its_period_is_over(verdict: Verdict, end: State) -> None:
+    lead = OneLead(policy=replace(POLICY, unknown_tries=1))
+    opt_out = lead.arrive({"do_not_call": True}, 1)
+    lead.step(verdict)
+    assert lead.state(opt_out) is State.STANDING
+    lead.now += POLICY.standing_period
+    lead.step(verdict)
+    assert lead.state(opt_out) is end
+    assert "period of a standing opt-out is over" in lead.messages[opt_out]
+
+
+def test_failed_calls_never_end_an_opt_out_but_end_the_rest_in_time() -> None:
+    lead = OneLead()
+    opt_out = lead.arrive({"do_not_call": True}, 1)
+    name = lead.arrive({"first_name": "Ann"}, 2)
+    lead.step(Verdict.NOT_SENT, Trouble.SERVER)
+    lead.now += POLICY.standing_period
+    lead.step(Verdict.NOT_SENT, Trouble.REFUSED)
+    assert lead.state(name) is State.WAITING, "a paused campaign keeps its queue"
+    lead.step(Verdict.NOT_SENT, Trouble.SERVER)
+    assert lead.state(name) is State.DEAD
+    assert lead.state(opt_out) is State.WAITING
+
+
+def test_an_update_that_may_have_arrived_is_given_up_as_unconfirmed_not_as_dead() -> None:
+    lead = OneLead()
+    name = lead.arrive({"first_name": "Ann"}, 1)
+    lead.step(Verdict.UNKNOWN, Trouble.SERVER)
+    lead.now += POLICY.give_up_after
+    lead.step(Verdict.NOT_SENT, Trouble.TRANSPORT)
+    assert lead.state(name) is State.UNCONFIRMED
+
+
+def test_a_wish_to_be_called_is_not_sent_twice_after_an_unclear_answer() -> None:
+    lead = OneLead()
+    both = lead.arrive({MARK: True, "first_name": "Ann"}, 1)
+    lead.step(Verdict.UNKNOWN)
+    lead.step(Verdict.CONFIRMED)
+    assert lead.sends == [{MARK: True, "first_name": "Ann"}, {"first_name": "Ann"}]
+    assert lead.state(both) is State.UNCONFIRMED
+    assert "not sent again" in lead.messages[both]
+
+
+def test_a_wish_to_be_called_ends_at_an_opt_out_or_at_a_newer_change_of_consent() -> None:
+    lead = OneLead()
+    lead.arrive({"do_not_call": True}, 2)
+    wish = lead.arrive({MARK: True}, 3)
+    lead.step(Verdict.CONFIRMED)
+    assert lead.state(wish) is State.SKIPPED
+    lead.arrive({"do_not_call": False}, 5)
+    older = lead.arrive({MARK: True}, 4)
+    newer = lead.arrive({MARK: True}, 6)
+    lead.step(Verdict.CONFIRMED)
+    assert (lead.state(older), lead.state(newer)) == (State.SUPERSEDED, State.UPDATED)
+
+
+def test_an_opt_out_wins_at_equal_times_and_only_a_newer_opt_in_clears_it() -> None:
+    lead = OneLead()
+    opt_in = lead.arrive({"do_not_call": False}, 5, "ff")
+    opt_out = lead.arrive({"do_not_call": True}, 5, "00")
+    lead.step(Verdict.CONFIRMED)
+    assert (lead.state(opt_in), lead.state(opt_out)) == (State.SUPERSEDED, State.UPDATED)
+    late = lead.arrive({"do_not_call": False}, 4)
+    lead.step(Verdict.CONFIRMED)
+    assert lead.state(late) is State.SUPERSEDED
+    lead.arrive({"do_not_call": False}, 6)
+    lead.step(Verdict.CONFIRMED)
+    assert lead.at_api["do_not_call"] is False
+
+
+def test_a_campaign_that_became_another_one_hears_of_the_opt_out_until_it_confirms() -> None:
+    lead = OneLead()
+    lead.arrive({"do_not_call": True}, 1)
+    lead.step(Verdict.CONFIRMED)
+    lead.forget_at_api()
+    for verdict in (Verdict.NOT_FOUND, Verdict.UNKNOWN, Verdict.REJECTED, Verdict.CONFIRMED):
+        assert lead.step(verdict)
+    assert lead.at_api == {"do_not_call": True}
+    assert lead.due_at is None
+
+
+def test_an_opt_out_that_waits_goes_in_the_lane_of_opt_outs() -> None:
+    lead = OneLead()
+    lead.arrive({"do_not_call": True}, 1)
+    lead.claim()
+    assert lead.flight is not None
+    assert lead.flight.lead.lane is Lane.OPT_OUT
+    lead.answer(Verdict.NOT_SENT, Trouble.BUSY)
+    lead.claim()
+    assert lead.flight.lead.lane is Lane.OPT_OUT
