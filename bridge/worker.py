@@ -44,6 +44,9 @@ BEAT_EVERY_S = 2.0
 DRAIN_S = 60.0
 """How long a stopping worker waits for calls that are in flight."""
 
+GAP_S = 0.001
+"""How long a worker leaves SQLite's lock to the web process after each transaction."""
+
 OTHER_LANES = (Lane.FIRST, Lane.RETRY, Lane.STANDING, Lane.REPLAY)
 
 
@@ -98,7 +101,7 @@ class Worker:
         self.poll_s: float = settings["BRIDGE_POLL"]
         self.lease_ms = round(settings["BRIDGE_LEASE"] * 1000)
         self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
-        self.database = Database(settings["DATABASE_URL"], pool_size=64)
+        self.database = Database(settings["DATABASE_URL"], pool_size=64, gap_s=GAP_S)
         self.live = LiveMappings(settings)
         self.bells = Bells()
         self.gate_policy, self.gates = _gate_policy(settings), dict[str, Gate]()

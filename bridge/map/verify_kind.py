@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -69,6 +70,10 @@ class Entry:
         return self.name == name or any(part.uses(name) for part in self.parts)
 
 
+_RAW_KEY = re.compile(r"[0-9A-Fa-f]{64}")
+"""An Ed25519 key as 32 bytes in hexadecimal digits."""
+
+
 class _Pem(Text):
     def read(self, value: Json) -> Any:
         text = str(super().read(value)).strip()
@@ -76,13 +81,13 @@ class _Pem(Text):
             return text
         if "PRIVATE KEY" in text:
             raise faulty("private-key", "is a private key.", "Put the sender's public key here.")
-        if not (
+        if not _RAW_KEY.fullmatch(text) and not (
             text.startswith("-----BEGIN PUBLIC KEY-----")
             and text.endswith("-----END PUBLIC KEY-----")
         ):
             raise faulty(
                 "bad-key-text",
-                "is not a PEM public key.",
+                "is neither a PEM public key nor 64 hexadecimal digits.",
                 "Write it below `|`, with its BEGIN PUBLIC KEY and END PUBLIC KEY lines.",
             )
         return text

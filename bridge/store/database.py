@@ -5,35 +5,53 @@ ends, and every function of this package takes that connection. Errors of the da
 ``StoreError``; those that may pass by themselves as ``StoreBusy``.
 
 On SQLite a write begins with ``BEGIN IMMEDIATE``, so that a transaction that has begun cannot
-fail for a lock; durability is WAL with ``synchronous=FULL``, every commit is on disk.
+fail for a lock; durability is WAL with ``synchronous=FULL``, every commit is on disk. SQLite lets
+those who wait for its lock sleep for longer and longer, so that a busy worker would keep the web
+process waiting; here they look every fraction of a millisecond, and a worker leaves a gap after
+each of its transactions.
 """
 
 from __future__ import annotations
 
+import sqlite3
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from sqlite3 import Error as SqliteError
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.errors import SettingError, StoreBusy, StoreError
+
+LOOK_EVERY_S = 0.0003
+"""How often a write looks whether SQLite's lock is free."""
 
 _PASSING = (
     "database is locked",
     "database table is locked",
     "disk is full",
     "disk i/o error",
+    "locking protocol",
     "readonly database",
     "unable to open database",
     "deadlock detected",
     "could not serialize",
     "too many connections",
     "no space left",
+    "read-only transaction",
 )
 
 __all__ = ["Connection", "Database", "upsert"]
@@ -42,12 +60,23 @@ __all__ = ["Connection", "Database", "upsert"]
 class Database:
     """A database by URL. Opens no connection before the first use.
 
-    ``busy_timeout_s``: how long a write waits for its turn before ``StoreBusy``.
+    ``busy_timeout_s``: how long a write waits for its turn before ``StoreBusy``. ``gap_s``: how
+    long SQLite's lock is left to other processes after a write.
     """
 
-    def __init__(self, url: str, *, busy_timeout_s: float = 5.0, pool_size: int = 16) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        busy_timeout_s: float = 5.0,
+        pool_size: int = 16,
+        gap_s: float = 0.0,
+    ) -> None:
         self.url = _normal_url(url)
         self.is_sqlite = self.url.startswith("sqlite")
+        self._busy_timeout_s = busy_timeout_s
+        self._gap_s = gap_s
+        self._turn = threading.Lock()
         if self.is_sqlite:
             self._engine = _sqlite_engine(self.url, busy_timeout_s, pool_size)
         else:
@@ -73,13 +102,28 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A connection for writing: committed at the end, rolled back on any error."""
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._turn_to_write(), self._engine.connect() as connection:
             connection.info["write"] = True
             try:
                 with connection.begin():
                     yield connection
             finally:
                 connection.info.pop("write", None)
+
+    @contextmanager
+    def _turn_to_write(self) -> Iterator[None]:
+        """On SQLite the threads of a process take turns, since only one can write."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._turn.acquire(timeout=self._busy_timeout_s):
+            raise StoreBusy("another write of this process took too long")
+        try:
+            yield
+            if self._gap_s:
+                time.sleep(self._gap_s)
+        finally:
+            self._turn.release()
 
     def close(self) -> None:
         """Give all pooled connections back."""
@@ -100,9 +144,11 @@ def _translated() -> Iterator[None]:
     except DBAPIError as error:
         text = str(error.orig)
         passing = error.connection_invalidated or any(p in text.lower() for p in _PASSING)
-        name = type(error.orig).__name__
-        passing = passing or name in ("OperationalError", "InterfaceError", "AdminShutdown")
-        brief = f"{name}: {text.splitlines()[0] if text else ''}"
+        # PostgreSQL's own word for trouble that is not the statement's fault; SQLite says the
+        # same of a table that is missing
+        outside = isinstance(error, (OperationalError, InterfaceError))
+        passing = passing or (outside and not isinstance(error.orig, SqliteError))
+        brief = f"{type(error.orig).__name__}: {text.splitlines()[0] if text else ''}"
         if passing:
             raise StoreBusy(f"the database did not take the request ({brief})") from error
         raise StoreError(f"the database refused a statement ({brief})") from error
@@ -115,23 +161,27 @@ def _translated() -> Iterator[None]:
 def _normal_url(url: str) -> str:
     for prefix in ("postgres://", "postgresql://"):
         if url.startswith(prefix):
-            return "postgresql+psycopg://" + url.removeprefix(prefix)
+            url = "postgresql+psycopg://" + url.removeprefix(prefix)
     try:
-        name = make_url(url).get_backend_name()
-    except ArgumentError:
-        name = ""
-    if name == "sqlite" and make_url(url).database not in (None, "", ":memory:"):
-        return url
-    if name == "postgresql":
-        return url
+        made = make_url(url)
+    except (ArgumentError, ValueError):  # their texts quote the URL, which holds a password
+        made = None
+    if made is not None:
+        if made.drivername in ("sqlite", "sqlite+pysqlite"):
+            if made.database not in (None, "", ":memory:"):
+                return url
+        elif made.drivername == "postgresql+psycopg":
+            return url
     raise SettingError(
-        "DATABASE_URL must be sqlite:///path/to/file.db or postgresql://user:password@host/name."
+        "DATABASE_URL must be sqlite:///path/to/file.db or postgresql://user:password@host/name; "
+        "in a user or password, write @ : / and % as percent-escapes."
     )
 
 
 def _sqlite_engine(url: str, busy_timeout_s: float, pool_size: int) -> Engine:
     engine = create_engine(
         url,
+        hide_parameters=True,
         pool_size=pool_size,
         max_overflow=pool_size,
         connect_args={
@@ -152,16 +202,37 @@ def _sqlite_engine(url: str, busy_timeout_s: float, pool_size: int) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(
-            "BEGIN IMMEDIATE" if connection.info.get("write") else "BEGIN DEFERRED"
-        )
+        if connection.info.get("write"):
+            _begin_immediate(connection, busy_timeout_s)
+        else:
+            connection.exec_driver_sql("BEGIN DEFERRED")
 
     return engine
+
+
+def _begin_immediate(connection: Connection, busy_timeout_s: float) -> None:
+    """Take SQLite's write lock, looking for it often rather than sleeping ever longer."""
+    raw: Any = connection.connection.driver_connection
+    deadline = time.monotonic() + busy_timeout_s
+    raw.execute("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                raw.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() >= deadline:
+                    raise StoreBusy(f"the database is busy ({error})") from error
+                time.sleep(LOOK_EVERY_S)
+            else:
+                return
+    finally:
+        raw.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
 
 
 def _postgres_engine(url: str, busy_timeout_s: float, pool_size: int) -> Engine:
     return create_engine(
         url,
+        hide_parameters=True,
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=busy_timeout_s,
