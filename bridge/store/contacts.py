@@ -7,6 +7,7 @@ association is kept so that a deletion still finds its lead.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from sqlalchemy import Connection, select, tuple_
 
@@ -67,35 +68,31 @@ def _remember(
     seen: Mapping[ContactRef, tuple[tuple[str, ...], bool | None, int]],
     now: int,
 ) -> None:
-    old = {
-        ContactRef(row.account, row.contact_id): row
-        for row in connection.execute(
-            select(contact)
-            .where(
-                contact.c.source == source,
-                tuple_(contact.c.account, contact.c.contact_id).in_(
-                    sorted((ref.account, ref.id) for ref in seen)
-                ),
-            )
-            .with_for_update()
+    old = _locked(connection, source, seen)
+    new = [ref for ref in seen if ref not in old]
+    if new:
+        # a row that another transaction is adding just now is waited for, and then read
+        blank = {"source": source, "phones": "[]", "opted_out": False, "consent_time": 0}
+        connection.execute(
+            upsert(connection, contact).on_conflict_do_nothing(),
+            [
+                {**blank, "account": ref.account, "contact_id": ref.id, "seen_at": now}
+                for ref in new
+            ],
         )
-    }
+        old |= _locked(connection, source, new)
     rows = []
     for ref, (phones, consent, when) in sorted(seen.items(), key=lambda i: (i[0].account, i[0].id)):
-        before = old.get(ref)
-        known = jsontext.loads(before.phones) if before is not None else []
-        opted_out = before.opted_out if before is not None else False
-        consent_time = before.consent_time if before is not None else 0
-        if consent is not None and (
-            when > consent_time or (when == consent_time and consent) or before is None
-        ):
+        before = old[ref]
+        known = jsontext.loads(before.phones)
+        opted_out, consent_time = before.opted_out, before.consent_time
+        if consent is not None and (when > consent_time or (when == consent_time and consent)):
             opted_out, consent_time = consent, when
         merged = [*phones, *(phone for phone in known if phone not in phones)][:MOST_PHONES]
         if (
-            before is not None
-            and merged == known
+            merged == known
             and opted_out == before.opted_out
-            and (consent_time == before.consent_time)
+            and consent_time == before.consent_time
         ):
             continue
         rows.append(
@@ -121,3 +118,21 @@ def _remember(
             ),
             rows,
         )
+
+
+def _locked(
+    connection: Connection, source: str, refs: Iterable[ContactRef]
+) -> dict[ContactRef, Any]:
+    """The rows of these contacts, locked to this transaction."""
+    rows = connection.execute(
+        select(contact)
+        .where(
+            contact.c.source == source,
+            tuple_(contact.c.account, contact.c.contact_id).in_(
+                sorted((ref.account, ref.id) for ref in refs)
+            ),
+        )
+        .order_by(contact.c.account, contact.c.contact_id)
+        .with_for_update()
+    )
+    return {ContactRef(row.account, row.contact_id): row for row in rows}

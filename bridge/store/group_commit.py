@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
@@ -31,7 +32,7 @@ class GroupCommit(Generic[T]):
     def __init__(self, commit: Callable[[Sequence[T]], None], *, most: int = 256) -> None:
         self._commit = commit
         self._most = most
-        self._queue: list[_Ticket[T]] = []
+        self._queue: deque[_Ticket[T]] = deque()
         self._turn = threading.Lock()
 
     def put(self, item: T) -> None:
@@ -43,8 +44,8 @@ class GroupCommit(Generic[T]):
             with self._turn:
                 if ticket.done:
                     break
-                group, self._queue = self._queue[: self._most], self._queue[self._most :]
-                self._commit_group(group)
+                count = min(self._most, len(self._queue))
+                self._commit_group([self._queue.popleft() for _ in range(count)])
         if ticket.error is not None:
             raise ticket.error
 
