@@ -108,6 +108,7 @@ def _file_part(region: str) -> Part:
                             "status": Number(200, 299, whole=True, default=200),
                             "body": Text(),
                             "content_type": Text(),
+                            "busy": Number(429, 599, whole=True, default=503),
                         }
                     ),
                 },
@@ -195,6 +196,7 @@ def read_source(
             answer.get("status", 200),
             str(answer["body"]) if answer.get("body") is not None else None,
             str(answer.get("content_type") or "application/json"),
+            answer.get("busy", 503),
         ),
         everything,
     )

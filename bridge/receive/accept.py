@@ -71,7 +71,7 @@ class Acceptor:
             return problem(405, "Webhooks are sent by POST.", ("Allow", "POST"))
         if not source.configured:
             return problem(
-                503,
+                source.answer.busy_status,
                 f"The source {name} is not configured yet: the operator has to set "
                 f"{', '.join(source.missing)}.",
             )
