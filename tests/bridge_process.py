@@ -54,6 +54,7 @@ QUICK = {
     "BRIDGE_BACKOFF_MAX": "0.4",
     "BRIDGE_STANDING": "0.3 0.5",
     "BRIDGE_PAUSE_PROBE": "0.3",
+    "BRIDGE_LOOKUP_SETTLE": "0.5",
 }
 """Settings under which nothing has to be waited for long."""
 

@@ -65,6 +65,7 @@ def bridge(
             "HUBSPOT_API_URL": sandbox.url,
             "GENERIC_TOKEN": CRM_TOKEN,
             "GHL_PUBLIC_KEY": public.hex(),
+            "BRIDGE_LOOKUP_SETTLE": "20",
         },
     )
     with made:
@@ -128,6 +129,25 @@ def test_a_hubspot_opt_out_reaches_every_campaign_by_way_of_a_look_up(
     assert bridge.states(reply.json()["receipt"]) == ["updated"] * 4
     assert everywhere(sandbox, phone, "do_not_call") == [True, True]
     assert everywhere(sandbox, phone, "first_name") == ["Jane", "Jane"]
+
+
+def test_a_contact_that_the_crm_shows_only_later_is_waited_for(
+    bridge: Bridge, sandbox: Sandbox
+) -> None:
+    phone = known_lead(sandbox, "+14155550109")
+    event = property_change("109", "do_not_call", "true", now_ms())
+    receipt = bridge.post_signed("hubspot", [event]).json()["receipt"]
+
+    def looked_up() -> bool:
+        reads = sandbox.calls(endpoint="batch_read")
+        return any({"id": "109"} in call.elements["inputs"] for call in reads)
+
+    wait_until(looked_up, what="a look-up")
+    assert bridge.outcomes(receipt=receipt) == []
+    sandbox.put_contacts([{"id": "109", "properties": {"phone": phone}}])
+    bridge.wait_settled()
+    assert bridge.states(receipt) == ["updated", "updated"]
+    assert everywhere(sandbox, phone, "do_not_call") == [True, True]
 
 
 def test_a_highlevel_webhook_is_verified_by_its_public_key(
