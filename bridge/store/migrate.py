@@ -13,6 +13,9 @@ from sqlalchemy import Connection
 from bridge.errors import SchemaError
 from bridge.store.database import Database
 
+LOCK = 0x63726D
+"""The number under which migrations of one PostgreSQL database wait for each other."""
+
 
 def _config() -> Config:
     config = Config()
@@ -44,6 +47,8 @@ def migrate(database: Database) -> tuple[str | None, str]:
     if database.path is not None:
         database.path.parent.mkdir(parents=True, exist_ok=True)
     with database.write() as connection:
+        if not database.is_sqlite:  # two that migrate at once would both make the tables
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
         before = current(connection)
         if before is not None and before not in known:
             raise SchemaError(
