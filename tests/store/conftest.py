@@ -1,0 +1,111 @@
+"""Every test of this folder runs on both engines: one empty, migrated database each."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from bridge.store.database import Database
+from bridge.store.migrate import migrate
+
+from .postgres import Postgres, running
+
+ENGINES = ("sqlite", "postgresql")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """The session's server, with a migrated database named by ``template``."""
+    context = running()
+    try:
+        server = context.__enter__()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the reason is shown
+        pytest.skip(f"PostgreSQL DOES NOT START, half of the store is untested: {error!r}")
+    try:
+        yield server
+    finally:
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    name = postgres.create()
+    database = Database(postgres.url(name))
+    migrate(database)
+    database.close()
+    return name
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("template") / "bridge.db"
+    database = Database(f"sqlite:///{path}")
+    migrate(database)
+    database.close()
+    return path
+
+
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    """The engine that the test runs on."""
+    return str(request.param)
+
+
+@pytest.fixture
+def empty_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a database without tables."""
+    if engine == "sqlite":
+        yield f"sqlite:///{tmp_path / 'bridge.db'}"
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    name = postgres.create()
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a migrated database without rows."""
+    if engine == "sqlite":
+        path = tmp_path / "bridge.db"
+        shutil.copy(request.getfixturevalue("sqlite_template"), path)
+        yield f"sqlite:///{path}"
+        return
+    postgres: Postgres = request.getfixturevalue("postgres")
+    name = postgres.create(request.getfixturevalue("postgres_template"))
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Callable[..., Database]]:
+    """Opens the test's database once more, as another process would."""
+    open_ones: list[Database] = []
+
+    def open_one(**options: float) -> Database:
+        open_ones.append(Database(url, **options))
+        return open_ones[-1]
+
+    yield open_one
+    for database in open_ones:
+        database.close()
+
+
+@pytest.fixture
+def database(opened: Callable[..., Database]) -> Database:
+    return opened()
+
+
+@pytest.fixture(scope="session")
+def sqlite_store(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Database]:
+    """One SQLite database for all examples of a property."""
+    path = tmp_path_factory.mktemp("store") / "bridge.db"
+    shutil.copy(sqlite_template, path)
+    database = Database(f"sqlite:///{path}")
+    yield database
+    database.close()

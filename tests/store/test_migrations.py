@@ -1,0 +1,92 @@
+"""The migrations make exactly the declared schema, once, and refuse what they do not know."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import inspect, text
+
+from bridge.errors import SchemaError
+from bridge.store import migrate
+from bridge.store.database import Database
+from bridge.store.schema import metadata
+
+
+@pytest.fixture
+def empty(empty_url: str) -> Iterator[Database]:
+    database = Database(empty_url)
+    yield database
+    database.close()
+
+
+def test_migrations_make_exactly_the_declared_schema(empty: Database) -> None:
+    assert migrate.migrate(empty) == (None, migrate.newest())
+    with empty.read() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_every_declared_index_is_there_with_its_condition(empty: Database) -> None:
+    migrate.migrate(empty)
+    dialect = empty.engine.dialect.name
+    with empty.read() as connection:
+        inspector = inspect(connection)
+        for table in metadata.sorted_tables:
+            made = {
+                index["name"]: index["dialect_options"].get(f"{dialect}_where")
+                for index in inspector.get_indexes(table.name)
+                if "duplicates_constraint" not in index
+            }
+            for index in table.indexes:
+                declared = index.dialect_options[dialect]["where"]
+                assert index.name in made
+                assert (made[index.name] is None) == (declared is None), index.name
+
+
+def test_a_second_migration_changes_nothing(empty: Database) -> None:
+    migrate.migrate(empty)
+    assert migrate.migrate(empty) == (migrate.newest(), migrate.newest())
+    migrate.check(empty)
+
+
+def test_processes_may_migrate_at_once(empty_url: str, tmp_path: Path) -> None:
+    environment = {"DATABASE_URL": empty_url, "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-m", "bridge.cli", "migrate"]
+    running = [subprocess.Popen(command, env=environment, cwd=tmp_path) for _ in range(3)]
+    assert [process.wait(30) for process in running] == [0, 0, 0]
+    database = Database(empty_url)
+    migrate.check(database)
+    database.close()
+
+
+def test_an_empty_database_is_refused_with_the_command_to_run(empty: Database) -> None:
+    with empty.write():
+        pass
+    with pytest.raises(SchemaError, match=r"is empty.*crm-bridge migrate"):
+        migrate.check(empty)
+
+
+def test_a_schema_of_a_newer_version_is_refused_and_left_alone(empty: Database) -> None:
+    migrate.migrate(empty)
+    with empty.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SchemaError, match=r"9999.*newer crm-bridge"):
+        migrate.migrate(empty)
+    with pytest.raises(SchemaError, match="has schema 9999"):
+        migrate.check(empty)
+    with empty.read() as connection:
+        assert migrate.current(connection) == "9999"
+
+
+def test_the_folder_of_a_new_sqlite_database_is_made(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'new' / 'folder' / 'bridge.db'}")
+    migrate.migrate(database)
+    migrate.check(database)
+    database.close()
