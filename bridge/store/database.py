@@ -78,9 +78,10 @@ class Database:
         self._gap_s = gap_s
         self._turn = threading.Lock()
         if self.is_sqlite:
-            self._engine = _sqlite_engine(self.url, busy_timeout_s, pool_size)
+            self._engine = self._reader = _sqlite_engine(self.url, busy_timeout_s, pool_size)
         else:
             self._engine = _postgres_engine(self.url, busy_timeout_s, pool_size)
+            self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
 
     @property
     def engine(self) -> Engine:
@@ -96,7 +97,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading; what it sees does not change while it is open."""
-        with _translated(), self._engine.connect() as connection:
+        with _translated(), self._reader.connect() as connection:
             yield connection
 
     @contextmanager
@@ -124,6 +125,19 @@ class Database:
                 time.sleep(self._gap_s)
         finally:
             self._turn.release()
+
+    @contextmanager
+    def listening(self) -> Iterator[Any]:
+        """The driver's own connection, for good: PostgreSQL's LISTEN needs one. Never pooled."""
+        driver_error = self._engine.dialect.loaded_dbapi.Error
+        with _translated():
+            pooled = self._engine.raw_connection()
+        try:
+            yield pooled.driver_connection
+        except driver_error as error:
+            raise StoreBusy(f"the database hung up ({type(error).__name__})") from error
+        finally:
+            pooled.invalidate()
 
     def close(self) -> None:
         """Give all pooled connections back."""

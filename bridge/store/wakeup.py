@@ -10,7 +10,6 @@ import contextlib
 import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from bridge.store.database import Connection, Database
 
@@ -51,7 +50,10 @@ class Bell:
 
 
 def listen(database: Database, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
-    """Call ``heard`` at every nudge, until ``stopping``; looks up from listening every second."""
+    """Call ``heard`` at every nudge, until ``stopping``; looks up from listening every second.
+
+    Errors: ``StoreBusy`` when PostgreSQL hangs up.
+    """
     if not database.is_sqlite:
         _listen_postgres(database, heard, stopping)
         return
@@ -77,13 +79,9 @@ def listen(database: Database, heard: Callable[[], None], stopping: Callable[[],
 def _listen_postgres(
     database: Database, heard: Callable[[], None], stopping: Callable[[], bool]
 ) -> None:
-    pooled = database.engine.raw_connection()
-    try:
-        raw: Any = pooled.driver_connection
+    with database.listening() as raw:
         raw.autocommit = True
         raw.execute(f"LISTEN {CHANNEL}")
         while not stopping():
             for _ in raw.notifies(timeout=1.0, stop_after=1):
                 heard()
-    finally:
-        pooled.invalidate()
