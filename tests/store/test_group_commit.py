@@ -1,0 +1,128 @@
+"""Group commit: who returns without an error is on disk, whoever else was in the group."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from bridge.errors import StoreBusy, StoreError
+from bridge.store import deliveries
+from bridge.store.database import Database
+from bridge.store.deliveries import NewDelivery
+from bridge.store.group_commit import GroupCommit
+
+from .rows import a_delivery
+from .waiting import until
+
+
+def put(group: GroupCommit[str], item: str) -> str:
+    """What became of one item: ``kept``, or the name of the error."""
+    try:
+        group.put(item)
+    except StoreError as error:
+        return type(error).__name__
+    return "kept"
+
+
+class Disk:
+    """Takes items; the first group waits until it is released, so that a queue forms behind it."""
+
+    def __init__(self) -> None:
+        self.kept: list[str] = []
+        self.groups: list[list[str]] = []
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def commit(self, items: Sequence[str]) -> None:
+        if not self.begun.is_set():
+            self.begun.set()
+            assert self.go_on.wait(10)
+        self.groups.append(list(items))
+        if "poison" in items:
+            raise StoreError("one of these cannot be stored")
+        if "locked" in items:
+            raise StoreBusy("the database is locked")
+        if "broken" in items:
+            raise MemoryError
+        self.kept += items
+
+
+def together(disk: Disk, items: Sequence[str], most: int = 256) -> list[str]:
+    """Put a first item and, while it is being written, all these; what became of each of these."""
+    group = GroupCommit(disk.commit, most=most)
+    with ThreadPoolExecutor(len(items) + 1) as pool:
+        first = pool.submit(put, group, "first")
+        assert disk.begun.wait(10)
+        others = []
+        for number, item in enumerate(items, 1):
+            others.append(pool.submit(put, group, item))
+            until(lambda number=number: len(group._queue) == number)  # type: ignore[misc]
+        disk.go_on.set()
+        assert first.result(10) == "kept"
+        return [other.result(10) for other in others]
+
+
+def test_who_comes_while_the_disk_is_busy_shares_one_commit_in_order() -> None:
+    disk = Disk()
+    items = [f"i{n}" for n in range(8)]
+    assert together(disk, items) == ["kept"] * 8
+    assert disk.groups == [["first"], items]
+
+
+def test_a_group_holds_no_more_than_it_may() -> None:
+    disk = Disk()
+    assert together(disk, [f"i{n}" for n in range(7)], most=3) == ["kept"] * 7
+    assert [len(group) for group in disk.groups] == [1, 3, 3, 1]
+
+
+@pytest.mark.parametrize("bad", ["poison", "broken"])
+def test_an_item_that_cannot_be_stored_does_not_hurt_its_neighbours(bad: str) -> None:
+    disk = Disk()
+    assert together(disk, ["a", bad, "b"]) == ["kept", "StoreError", "kept"]
+    assert disk.kept == ["first", "a", "b"]
+
+
+def test_a_busy_database_is_reported_to_all_without_a_try_for_each() -> None:
+    disk = Disk()
+    assert together(disk, ["a", "locked", "b"]) == ["StoreBusy"] * 3
+    assert disk.groups == [["first"], ["a", "locked", "b"]]
+
+
+def test_all_that_many_threads_put_is_in_the_database(database: Database) -> None:
+    def commit(rows: Sequence[NewDelivery]) -> None:
+        with database.write() as connection:
+            deliveries.add(connection, rows)
+
+    group = GroupCommit(commit, most=16)
+    rows = [a_delivery() for _ in range(200)]
+    with ThreadPoolExecutor(20) as pool:
+        list(pool.map(group.put, rows))
+    with database.read() as connection:
+        stored = deliveries.next_stored(connection, ["hubspot"], 1_000)
+    assert sorted(row.receipt for row in stored) == sorted(row.receipt for row in rows)
+
+
+def test_a_row_that_the_database_refuses_leaves_the_others_stored(database: Database) -> None:
+    def commit(rows: Sequence[NewDelivery]) -> None:
+        with database.write() as connection:
+            deliveries.add(connection, rows)
+
+    twice = a_delivery()
+    commit([twice])
+    group = GroupCommit(commit)
+    rows = [a_delivery() for _ in range(10)]
+
+    def store(row: NewDelivery) -> str:
+        try:
+            group.put(row)
+        except StoreError as error:
+            return type(error).__name__
+        return "kept"
+
+    with ThreadPoolExecutor(11) as pool:
+        ends = list(pool.map(store, [*rows[:5], twice, *rows[5:]]))
+    assert ends == ["kept"] * 5 + ["StoreError"] + ["kept"] * 5
+    with database.read() as connection:
+        assert deliveries.waiting(connection)[0] == 11

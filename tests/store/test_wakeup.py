@@ -1,0 +1,137 @@
+"""A nudge reaches who listens; without one the work is still found."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from bridge.errors import StoreBusy
+from bridge.store.database import Database
+from bridge.store.wakeup import Bell, listen, notify
+
+from .postgres import Postgres
+from .waiting import until
+
+
+class Ear:
+    """A listener in a thread. ``error``: what ended it."""
+
+    def __init__(self, database: Database) -> None:
+        self.heard = 0
+        self.error: Exception | None = None
+        self._stop = threading.Event()
+        self.thread = threading.Thread(target=self._run, args=(database,), daemon=True)
+
+    def _run(self, database: Database) -> None:
+        try:
+            listen(database, self._hear, self._stop.is_set)
+        except Exception as error:  # noqa: BLE001 - the test looks at it
+            self.error = error
+
+    def _hear(self) -> None:
+        self.heard += 1
+
+    def stop(self) -> None:
+        self._stop.set()
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+
+
+@contextmanager
+def listening(database: Database) -> Iterator[Ear]:
+    ear = Ear(database)
+    ear.thread.start()
+    yield ear
+    ear.stop()
+
+
+def nudge(database: Database, bell: Bell) -> None:
+    """What the web process does around a commit."""
+    with database.write() as connection:
+        notify(connection)
+    bell.ring()
+
+
+def test_a_nudge_is_heard_in_another_process(
+    database: Database, opened: Callable[..., Database]
+) -> None:
+    bell = Bell(database)
+    with listening(opened()) as ear:
+
+        def nudged() -> bool:
+            nudge(database, bell)
+            return ear.heard > 0
+
+        until(nudged)
+        before = ear.heard
+        nudge(database, bell)
+        until(lambda: ear.heard > before)
+
+
+def test_a_nudge_of_a_transaction_that_fails_is_not_sent(
+    database: Database, opened: Callable[..., Database]
+) -> None:
+    if database.is_sqlite:
+        pytest.skip("on SQLite the bell is rung by hand, after the commit")
+    with listening(opened()) as ear:
+        until(lambda: _heard(database, ear))
+        before = ear.heard
+        with suppress(ZeroDivisionError), database.write() as connection:
+            notify(connection)
+            assert 1 / 0
+        nudge(database, Bell(database))
+        until(lambda: ear.heard > before)
+        assert ear.heard == before + 1
+
+
+def _heard(database: Database, ear: Ear) -> bool:
+    with database.write() as connection:
+        notify(connection)
+    return ear.heard > 0
+
+
+def test_ringing_without_a_listener_does_no_harm(database: Database) -> None:
+    bell = Bell(database)
+    for _ in range(1_000):
+        bell.ring()
+    nudge(database, bell)
+
+
+def test_a_bell_outlives_a_listener_that_starts_again(
+    database: Database, opened: Callable[..., Database]
+) -> None:
+    bell = Bell(database)
+    for _ in range(2):
+        with listening(opened()) as ear:
+            until(lambda ear=ear: _ring_until_heard(database, bell, ear))  # type: ignore[misc]
+
+
+def _ring_until_heard(database: Database, bell: Bell, ear: Ear) -> bool:
+    nudge(database, bell)
+    return ear.heard > 0
+
+
+def test_a_path_too_long_for_a_socket_means_no_nudge_but_no_error(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / ('x' * 120)}.db")
+    Bell(database).ring()
+    listen(database, lambda: None, lambda: False)
+
+
+def test_a_listener_whose_connection_is_cut_says_that_the_store_is_busy(
+    postgres: Postgres, postgres_template: str
+) -> None:
+    name = postgres.create(postgres_template)
+    database = Database(postgres.url(name))
+    with listening(database) as ear:
+        until(lambda: _ring_until_heard(database, Bell(database), ear))
+        postgres.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'"
+        )
+        until(lambda: ear.error is not None)
+    assert isinstance(ear.error, StoreBusy)
+    database.close()
+    postgres.drop(name)
