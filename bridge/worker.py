@@ -29,10 +29,12 @@ from bridge.forward.client import CampaignClient
 from bridge.live import LiveMappings
 from bridge.map.search import search
 from bridge.model import Campaign, Lane
-from bridge.pipeline import Bounds, Pipeline
+from bridge.pipeline import Pipeline
 from bridge.record.decide import Policy
 from bridge.record.gate import Gate, GatePolicy
 from bridge.settings import Settings
+from bridge.steps.equipment import Bounds, Equipment
+from bridge.steps.send import Way
 from bridge.store import campaigns, events, leads, migrate, workers
 from bridge.store.database import Database
 from bridge.store.schema import NEVER
@@ -106,12 +108,14 @@ class Worker:
         self.bells = Bells()
         self.gate_policy, self.gates = _gate_policy(settings), dict[str, Gate]()
         self.pipeline = Pipeline(
-            self.database,
-            self.live.current,
-            policy=_policy(settings),
-            bounds=_bounds(settings),
-            owner=self.name,
-            ring=self.bells.ring,
+            Equipment(
+                self.database,
+                self.live.current,
+                policy=_policy(settings),
+                bounds=_bounds(settings),
+                owner=self.name,
+                ring=self.bells.ring,
+            )
         )
         self._threads: dict[str, threading.Thread] = {}
 
@@ -256,6 +260,7 @@ class Worker:
         """Send batches of one campaign; ``number`` -1 is the thread for opt-outs alone."""
         client = CampaignClient()
         gate = self.gates[name]
+        way = Way(client, gate, self._pacer(gate))
         turn = max(0, number)
         try:
             while not self.bells.stopping:
@@ -276,17 +281,17 @@ class Worker:
                     self.bells.sleep(min(pause / 1000, self.poll_s))
                     continue
                 try:
-                    self.pipeline.send(campaign, lane, client, gate, self._pacer(gate))
+                    self.pipeline.send(campaign, lane, way)
                 except BaseException:
                     gate.unused()
                     raise
         finally:
             client.close()
 
-    def _pacer(self, gate: Gate) -> Callable[[], bool]:
-        def pace() -> bool:
-            while (pause := gate.try_pass(time.monotonic() * 1000)) > 0:
-                if not self.bells.sleep(pause / 1000):
+    def _pacer(self, gate: Gate) -> Callable[[float], bool]:
+        def pace(deadline: float) -> bool:
+            while (pause := gate.try_pass(time.monotonic() * 1000) / 1000) > 0:
+                if time.monotonic() + pause >= deadline or not self.bells.sleep(pause):
                     return False
             return True
 

@@ -1,0 +1,115 @@
+"""Leads that are due are taken under lease, and it is committed before anything is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bridge.clock import now_ms
+from bridge.forward import payload
+from bridge.model import Campaign, Lane, Sent
+from bridge.record import ledger as ledgers
+from bridge.record.ledger import Plan
+from bridge.record.outcome_lines import Line, log_outcomes
+from bridge.steps.equipment import Equipment
+from bridge.store import leads, outcomes
+from bridge.store.leads import Claimable
+from bridge.store.schema import NEVER
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A lead of a batch: what was claimed, what is sent for it, and the updates behind that."""
+
+    lead: Claimable
+    plan: Plan
+    updates: Sequence[outcomes.OpenUpdate]
+    sent: Sent
+
+    @property
+    def fence(self) -> int:
+        """The fence of this claim."""
+        return self.lead.fence + 1
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one claim comes to, before it is stored."""
+
+    claimed: list[Claimed] = field(default_factory=list)
+    taken: list[tuple[int, dict[str, Any], bool]] = field(default_factory=list)
+    idle: list[leads.Released] = field(default_factory=list)
+    settled: list[outcomes.Decision] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    size: int = 0
+
+
+def claim(equipment: Equipment, campaign: Campaign, lane: Lane) -> list[Claimed]:
+    """Leads of one lane with something to send, at most a batch; none if there are none.
+
+    Updates that need no call (superseded, for example) are settled on the way.
+    """
+    now = now_ms()
+    batch = _Batch()
+    with equipment.database.write() as connection:
+        rows = leads.claimable(connection, campaign.name, lane, now, campaign.batch_size)
+        waiting = outcomes.open_updates(connection, [row.id for row in rows])
+        for row in rows:
+            if not _add(batch, campaign, row, waiting.get(row.id, []), now):
+                break
+        outcomes.decide(connection, batch.settled, now)
+        leads.release(connection, batch.idle)
+        leads.claim(
+            connection, batch.taken, owner=equipment.owner, until=now + equipment.bounds.lease
+        )
+        outcomes.in_flight(connection, [i for one in batch.claimed for i in one.plan.carried])
+    log_outcomes(batch.lines)
+    return batch.claimed
+
+
+def _add(
+    batch: _Batch,
+    campaign: Campaign,
+    row: Claimable,
+    updates: Sequence[outcomes.OpenUpdate],
+    now: int,
+) -> bool:
+    """Add a lead to the batch; False if it would make the body too large."""
+    plan = ledgers.plan(
+        row.ledger,
+        updates,
+        all_known=campaign.custom_fields == "all_known",
+        alone=row.bare,
+        reassert=row.reassert,
+    )
+    sent = Sent(row.id, row.phone, payload.element(campaign, row.phone, plan.payload))
+    batch.size += payload.size(sent.payload)
+    if batch.claimed and batch.size > campaign.batch_bytes:
+        return False
+    for update in updates:
+        if update.id in plan.settled:
+            state, why = plan.settled[update.id]
+            batch.settled.append(
+                outcomes.Decision(update.id, state, why, update.doubtful, update.tries)
+            )
+            batch.lines.append(Line.of_update(update, (campaign.name, row.phone), state, why, now))
+    if plan.carried or plan.reasserts:
+        batch.claimed.append(Claimed(row, plan, updates, sent))
+        batch.taken.append((row.id, ledgers.write(plan.ledger), ledgers.opted_out(plan.ledger)))
+    else:
+        batch.idle.append(_idle(row, plan))
+    return True
+
+
+def _idle(row: Claimable, plan: Plan) -> leads.Released:
+    return leads.Released(
+        id=row.id,
+        lane=Lane.IDLE,
+        due_at=NEVER,
+        ledger=ledgers.write(plan.ledger),
+        opted_out=ledgers.opted_out(plan.ledger),
+        tries=0,
+        standing_tries=row.standing_tries,
+        bare=False,
+    )

@@ -1,0 +1,93 @@
+"""From a stored delivery to its events, and from an event to what its mapping makes of it.
+
+A fault of ours in one delivery or event must not stop those behind it: it ends as dead, with the
+fault's name, and the log has the traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bridge import logs
+from bridge.errors import DecodeError
+from bridge.map import SourceMapping
+from bridge.model import Delivery, Event, Found, Mapped, State
+from bridge.receive.decode import decode
+from bridge.steps.equipment import Bounds
+from bridge.steps.memory import Memory
+
+log = logs.get("map")
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """An event with what its mapping made of it; ``mapped`` is None while a look-up is due."""
+
+    delivery: Delivery
+    event: Event
+    mapped: Mapped | None
+    version: str
+    urgent: bool = False
+
+
+def events_of(delivery: Delivery, mapping: SourceMapping, bounds: Bounds) -> list[Event]:
+    """The events of a delivery; one event with a problem where it cannot be read as a whole."""
+    try:
+        document = decode(mapping.source.decode, delivery.body, max_depth=bounds.depth)
+        found = mapping.split(document, delivery)
+    except DecodeError as error:
+        return [unreadable(delivery, f"the body cannot be read: {error}")]
+    except Exception as error:
+        log.exception("delivery not read", receipt=delivery.receipt)
+        return [unreadable(delivery, f"an unexpected fault while reading ({type(error).__name__})")]
+    if len(found) > bounds.events:
+        return [
+            unreadable(
+                delivery,
+                f"the delivery holds {len(found)} events; {bounds.events} are the most "
+                "(BRIDGE_MAX_EVENTS)",
+            )
+        ]
+    return found
+
+
+def unreadable(delivery: Delivery, problem: str, ordinal: int = 0) -> Event:
+    """An event that ends as dead, and stands for a delivery or a part of it."""
+    return Event(
+        ordinal=ordinal,
+        key=delivery.receipt if ordinal == 0 else f"{delivery.receipt[:24]}{ordinal:08x}",
+        time_ms=delivery.received_at,
+        weak_time=True,
+        view={},
+        problem=problem,
+    )
+
+
+def prepare(delivery: Delivery, event: Event, mapping: SourceMapping, memory: Memory) -> Ready:
+    """Map an event, unless it waits for a look-up."""
+    try:
+        if event.problem is None and mapping.wants(event):
+            return Ready(delivery, event, None, mapping.version, mapping.urgent(event))
+    except Exception:
+        log.exception("look-ups not known", receipt=delivery.receipt, ordinal=event.ordinal)
+    mapped = map_event(delivery, event, mapping, {}, memory)
+    return Ready(delivery, event, mapped, mapping.version)
+
+
+def map_event(
+    delivery: Delivery,
+    event: Event,
+    mapping: SourceMapping,
+    found: Mapping[str, Found],
+    memory: Memory,
+) -> Mapped:
+    """What the mapping makes of an event; what it says of its contacts is learned."""
+    try:
+        mapped = mapping.apply(event, found, memory.of(delivery.source, event))
+    except Exception as error:
+        log.exception("event not mapped", receipt=delivery.receipt, ordinal=event.ordinal)
+        name = type(error).__name__
+        return Mapped(state=State.DEAD, reason=f"an unexpected fault while mapping ({name})")
+    memory.learn(delivery.source, event, mapped)
+    return mapped

@@ -1,0 +1,151 @@
+"""Events that lack what only their CRM knows are completed by its records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+from bridge import logs
+from bridge.clock import now_ms
+from bridge.enrich import Lookups
+from bridge.errors import LookupFailed, StoreBusy
+from bridge.map import MappingSet, SourceMapping
+from bridge.model import Delivery, Event, Found, Mapped, State, Wanted
+from bridge.record.outcome_lines import log_outcomes
+from bridge.steps.equipment import Bounds, Equipment
+from bridge.steps.events import Ready, events_of, map_event, unreadable
+from bridge.steps.memory import Memory
+from bridge.steps.new_outcomes import add_outcomes
+from bridge.store import deliveries, events
+
+log = logs.get("look up")
+
+Item = tuple[events.PendingEvent, Delivery, Event]
+Answers = Mapping[int, Sequence[tuple[str, Found | LookupFailed]]]
+
+
+def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
+    """Complete events of a source; returns how many were due. Errors: ``StoreBusy``."""
+    current = equipment.mappings()
+    mapping = current.mappings.get(source)
+    if mapping is None or not mapping.source.configured:
+        return 0
+    items = _due(equipment, source, mapping)
+    if not items:
+        return 0
+    wanted = {item.id: _wanted(mapping, event) for item, _, event in items}
+    asked = [one for item, _, _ in items for one in wanted[item.id]]
+    answers = iter(lookups.resolve(asked, time.monotonic))
+    found = {i: [(one.lookup, next(answers)) for one in ones] for i, ones in wanted.items()}
+    try:
+        _complete(equipment, items, found, mapping, current)
+    except StoreBusy:
+        raise
+    except Exception:
+        log.exception("events not completed together", events=len(items))
+        for item in items:
+            _complete_alone(equipment, item, found, mapping, current)
+    return len(items)
+
+
+def _due(equipment: Equipment, source: str, mapping: SourceMapping) -> list[Item]:
+    with equipment.database.read() as connection:
+        due = events.next_pending(connection, source, now_ms(), equipment.bounds.batch)
+        rows = deliveries.by_ids(connection, (item.delivery_id for item in due))
+    split = {
+        row.id: {event.ordinal: event for event in events_of(row, mapping, equipment.bounds)}
+        for row in rows.values()
+    }
+    return [
+        (
+            item,
+            rows[item.delivery_id],
+            split[item.delivery_id].get(item.ordinal)
+            or unreadable(
+                rows[item.delivery_id], "the mapping no longer gives this event", item.ordinal
+            ),
+        )
+        for item in due
+    ]
+
+
+def _wanted(mapping: SourceMapping, event: Event) -> tuple[Wanted, ...]:
+    try:
+        return mapping.wants(event)
+    except Exception:
+        log.exception("look-ups not known", ordinal=event.ordinal)
+        return ()
+
+
+def _complete_alone(
+    equipment: Equipment, item: Item, found: Answers, mapping: SourceMapping, current: MappingSet
+) -> None:
+    """Complete one event by itself; if even that fails, it is dead and stops nobody."""
+    pending, delivery, _ = item
+    try:
+        _complete(equipment, [item], found, mapping, current)
+    except StoreBusy:
+        raise
+    except Exception as error:
+        log.exception("event not completed", receipt=delivery.receipt, ordinal=pending.ordinal)
+        fault = f"an unexpected fault while storing its updates ({type(error).__name__})"
+        dead = (pending, delivery, unreadable(delivery, fault, pending.ordinal))
+        _complete(equipment, [dead], {pending.id: []}, mapping, current)
+
+
+def _complete(
+    equipment: Equipment,
+    items: Sequence[Item],
+    found: Answers,
+    mapping: SourceMapping,
+    current: MappingSet,
+) -> None:
+    now = now_ms()
+    with equipment.database.read() as connection:
+        memory = Memory.recall(connection, ((row.source, event) for _, row, event in items))
+    known: list[tuple[int, Ready]] = []
+    later: list[tuple[int, int, str]] = []
+    for item, delivery, event in items:
+        made = _mapped(equipment.bounds, (item, delivery, event), found[item.id], mapping, memory)
+        if isinstance(made, Mapped):
+            known.append((item.id, Ready(delivery, event, made, mapping.version)))
+        else:
+            later.append((item.id, now + made[0], made[1]))
+    with equipment.database.write() as connection:
+        taken = events.take(connection, [event_id for event_id, _ in known])
+        events.postpone(connection, later)
+        mine = [(event_id, item) for event_id, item in known if event_id in taken]
+        lines = add_outcomes(connection, mine, current.campaigns, now)
+        memory.keep(connection, now)
+    for _, _, why in later[:1]:
+        log.warning("look-ups postponed", events=len(later), reason=why)
+    log_outcomes(lines)
+    equipment.ring({line.campaign for line in lines if line.campaign})
+
+
+def _mapped(
+    bounds: Bounds,
+    item: Item,
+    answers: Sequence[tuple[str, Found | LookupFailed]],
+    mapping: SourceMapping,
+    memory: Memory,
+) -> Mapped | tuple[int, str]:
+    """What the mapping makes of a completed event; or how long to wait (ms), and why."""
+    pending, delivery, event = item
+    age = now_ms() - delivery.received_at
+    for _, answer in answers:
+        if isinstance(answer, LookupFailed):
+            if age < bounds.lookup_give_up:
+                return _pause(bounds, pending.tries, answer.retry_after_s), str(answer)
+            return Mapped(state=State.DEAD, reason=f"the look-up failed: {answer}")
+    records = {name: answer for name, answer in answers if isinstance(answer, Found)}
+    mapped = map_event(delivery, event, mapping, records, memory)
+    lacking = any(answer.missing for answer in records.values())
+    if lacking and mapped.state is State.SKIPPED and age < bounds.lookup_settle:
+        return _pause(bounds, pending.tries + 2, None), "the CRM does not know the record yet"
+    return mapped
+
+
+def _pause(bounds: Bounds, tries: int, asked_s: float | None) -> int:
+    doubled: int = bounds.backoff_first * 2 ** min(tries, 20)
+    return max(min(bounds.backoff_most, doubled), round((asked_s or 0) * 1000))

@@ -1,0 +1,63 @@
+"""What is known of contacts while a step runs: what was remembered, and what it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from bridge.model import ContactRef, Event, Known, Mapped
+from bridge.store import contacts
+from bridge.store.database import Connection
+
+Learned = tuple[tuple[str, ...], bool | None, int]
+
+
+class Memory:
+    """Later events of a step see what the earlier ones said."""
+
+    def __init__(self, known: dict[tuple[str, ContactRef], Known]) -> None:
+        self._known = known
+        self._learned: dict[str, dict[ContactRef, Learned]] = {}
+
+    @classmethod
+    def recall(cls, connection: Connection, seen: Iterable[tuple[str, Event]]) -> Memory:
+        """What is remembered of the contacts of these events; (source, event) each."""
+        wanted: dict[str, set[ContactRef]] = {}
+        for source, event in seen:
+            wanted.setdefault(source, set()).update(event.contacts)
+        known: dict[tuple[str, ContactRef], Known] = {}
+        for source, refs in wanted.items():
+            if refs:
+                for ref, what in contacts.recall(connection, source, refs).items():
+                    known[source, ref] = what
+        return cls(known)
+
+    def of(self, source: str, event: Event) -> Known:
+        """What is known of all contacts of an event together."""
+        found = [self._known.get((source, ref), Known()) for ref in event.contacts]
+        phones = tuple(dict.fromkeys(phone for known in found for phone in known.phones))
+        return Known(phones, any(known.opted_out for known in found))
+
+    def learn(self, source: str, event: Event, mapped: Mapped) -> None:
+        """Add what an event says of its contacts."""
+        if not mapped.phones and mapped.opts_out is None:
+            return
+        learned = self._learned.setdefault(source, {})
+        for ref in event.contacts:
+            phones, consent, when = learned.get(ref, ((), None, 0))
+            phones = tuple(dict.fromkeys((*mapped.phones, *phones)))
+            newer = consent is None or event.time_ms > when
+            if mapped.opts_out is not None and (
+                newer or (event.time_ms == when and mapped.opts_out)
+            ):
+                consent, when = mapped.opts_out, event.time_ms
+            learned[ref] = (phones, consent, when)
+            before = self._known.get((source, ref), Known())
+            self._known[source, ref] = Known(
+                tuple(dict.fromkeys((*phones, *before.phones))),
+                before.opted_out if consent is None else consent,
+            )
+
+    def keep(self, connection: Connection, now: int) -> None:
+        """Store what was learned."""
+        for source, seen in sorted(self._learned.items()):
+            contacts.remember(connection, source, seen, now)

@@ -1,0 +1,81 @@
+"""Mapped events become outcomes, and their leads stand in a lane: one part of a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bridge.model import Campaign, Lane, State
+from bridge.record.outcome_lines import Line
+from bridge.steps.events import Ready
+from bridge.store import leads, outcomes
+from bridge.store.database import Connection
+
+
+def add_outcomes(
+    connection: Connection,
+    known: Sequence[tuple[int, Ready]],
+    named: Mapping[str, Campaign],
+    now: int,
+) -> list[Line]:
+    """Store the outcomes of mapped events (event id, event); returns their log lines.
+
+    An opt-out is due at once, in a lane of its own; everything else may wait for company.
+    """
+    due = [
+        leads.Due(
+            update.campaign,
+            update.phone,
+            Lane.OPT_OUT if update.opts_out else Lane.FIRST,
+            now if update.opts_out else now + named[update.campaign].linger_ms,
+            item.delivery.received_at,
+        )
+        for _, item in known
+        if item.mapped is not None
+        for update in item.mapped.updates
+    ]
+    ids = leads.schedule(connection, due)
+    rows: list[outcomes.NewOutcome] = []
+    for event_id, item in known:
+        rows += _outcomes_of(event_id, item, ids, now)
+    outcomes.add(connection, rows)
+    return [Line.of_new(row) for row in rows]
+
+
+def _outcomes_of(
+    event_id: int, item: Ready, ids: Mapping[tuple[str, str], int], now: int
+) -> list[outcomes.NewOutcome]:
+    mapped, event, delivery = item.mapped, item.event, item.delivery
+    if mapped is None:
+        return []
+    whole = outcomes.NewOutcome(
+        event_id=event_id,
+        delivery_id=delivery.id,
+        receipt=delivery.receipt,
+        source=delivery.source,
+        state=mapped.state or State.DEAD,
+        event_time=event.time_ms,
+        key=event.key,
+        version=item.version,
+        accepted_at=delivery.received_at,
+        message=mapped.reason,
+        rules=tuple(trace.rule for trace in mapped.trace if trace.fired),
+        decided_at=now,
+    )
+    if not mapped.updates:
+        return [whole]
+    return [
+        replace(
+            whole,
+            state=State.WAITING,
+            campaign=update.campaign,
+            phone=update.phone,
+            lead_id=ids[update.campaign, update.phone],
+            fields=dict(update.fields),
+            opts_out=update.opts_out,
+            rules=update.rules,
+            message="; ".join(update.notes),
+            decided_at=None,
+        )
+        for update in mapped.updates
+    ]
