@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from bridge.enrich.deadline import Deadline, Sockets
+from bridge.deadline import Deadline, Sockets
 
 LARGEST_REPLY = 16_000_000
 """Bytes of a reply, before and after decompression."""

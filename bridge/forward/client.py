@@ -8,12 +8,14 @@ are opaque and percent-encoded. Redirects are not followed, since the token must
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 import httpx
 
 from bridge.clock import now_ms
+from bridge.deadline import Deadline, Sockets
 from bridge.forward.reply import read_reply
 from bridge.forward.retry_after import retry_after_s
 from bridge.jsontext import dump_bytes
@@ -36,6 +38,7 @@ class CampaignClient:
             limits=httpx.Limits(max_connections=4, keepalive_expiry=30),
             headers={"User-Agent": "crm-bridge", "Accept": "application/json"},
         )
+        self._sockets = Sockets()
         self._token_in_use: dict[str, int] = {}
 
     def close(self) -> None:
@@ -65,17 +68,21 @@ class CampaignClient:
         )
         started = time.monotonic()
         try:
-            with self._http.stream(
-                "PATCH",
-                url,
-                content=body,
-                headers={
-                    "Authorization": f"Bearer {token}",
-                    "Content-Type": "application/json",
-                },
-                timeout=campaign.timeout_s,
-            ) as response:
-                reply = _read(response, started + campaign.timeout_s)
+            with (
+                Deadline(campaign.timeout_s, self._sockets) as deadline,
+                self._http.stream(
+                    "PATCH",
+                    url,
+                    content=body,
+                    headers={
+                        "Authorization": f"Bearer {token}",
+                        "Content-Type": "application/json",
+                    },
+                    timeout=campaign.timeout_s,
+                    extensions={"trace": _watch(deadline)},
+                ) as response,
+            ):
+                reply = _read(response)
         except NOT_STARTED as error:
             return _failed(
                 batch,
@@ -83,28 +90,49 @@ class CampaignClient:
                 f"no connection to the API ({type(error).__name__})",
                 elapsed_ms=_since(started),
             )
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        except (UnicodeEncodeError, httpx.LocalProtocolError, httpx.InvalidURL) as error:
             return _failed(
                 batch,
-                Trouble.TRANSPORT,
-                f"the call broke off ({type(error).__name__})",
-                verdict=Verdict.UNKNOWN,
+                Trouble.REFUSED,
+                f"the call cannot be made: token or address hold characters that do not belong "
+                f"there ({type(error).__name__})",
                 elapsed_ms=_since(started),
             )
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            return _broken_off(batch, type(error).__name__, started)
+        if deadline.passed:
+            return _broken_off(batch, "ReadTimeout", started)
         return _judge(campaign, batch, response, reply, _since(started))
 
 
-def _read(response: httpx.Response, deadline: float) -> bytes:
+def _watch(deadline: Deadline) -> Callable[[str, Mapping[str, Any]], None]:
+    def watch(event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            deadline.opened(info["return_value"].get_extra_info("socket"))
+
+    return watch
+
+
+def _read(response: httpx.Response) -> bytes:
     chunks: list[bytes] = []
     size = 0
     for chunk in response.iter_bytes():
         size += len(chunk)
         if size > REPLY_BYTES:
             raise httpx.ReadError("the reply is too long")
-        if time.monotonic() > deadline:
-            raise httpx.ReadTimeout("the reply took too long")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _broken_off(batch: Sequence[Sent], kind: str, started: float) -> Answered:
+    """The call began and did not end: the API may have done it, or not."""
+    return _failed(
+        batch,
+        Trouble.TRANSPORT,
+        f"the call broke off ({kind})",
+        verdict=Verdict.UNKNOWN,
+        elapsed_ms=_since(started),
+    )
 
 
 def _since(started: float) -> int:
