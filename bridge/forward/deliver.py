@@ -20,14 +20,14 @@ def deliver(
     call: Call,
     *,
     deadline: float,
-    pace: Callable[[], bool],
+    pace: Callable[[float], bool],
     clock: Callable[[], float] = time.monotonic,
 ) -> Answered:
     """One result per lead of the batch, in its order, from as many calls as it takes.
 
     ``deadline``: no further call begins after that (monotonic seconds), since the lease ends; the
     leads that are left count as not sent. ``pace``: waits for the next call's turn; False when
-    the process is stopping.
+    it would not come before the deadline, or the process is stopping.
     """
     first = call(batch)
     if not _to_be_taken_apart(first, len(batch)):
@@ -35,7 +35,7 @@ def deliver(
     half = (len(batch) + 1) // 2
     total = replace(first, results=(), calls=1)
     for part in (batch[:half], batch[half:]):
-        if total.trouble is not None or clock() >= deadline or not pace():
+        if total.trouble is not None or clock() >= deadline or not pace(deadline):
             rest = Result(Verdict.NOT_SENT, total.detail or "the lease of the batch ended")
             total = replace(total, results=total.results + tuple(rest for _ in part))
             continue
