@@ -17,7 +17,7 @@ def retry_after_s(value: str | None, now_ms: int) -> float | None:
         return min(float(text[:12]), MOST_S)
     try:
         moment = parsedate_to_datetime(text)
-    except (TypeError, ValueError, IndexError):
+    except (TypeError, ValueError, IndexError, OverflowError):
         return None
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
