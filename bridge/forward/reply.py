@@ -76,4 +76,7 @@ def _result(phone: str, rows: list[dict[str, Any]]) -> Result:
 
 
 def _text(value: object) -> str:
-    return value[:MESSAGE_LENGTH] if isinstance(value, str) else ""
+    """Text from outside as it may be stored; PostgreSQL takes no NUL."""
+    if not isinstance(value, str):
+        return ""
+    return "".join(c if c.isprintable() else " " for c in value[:MESSAGE_LENGTH])
