@@ -1,0 +1,172 @@
+"""A batch that is refused whole is taken apart until only the bad leads are left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.forward.deliver import deliver
+from bridge.model import Answered, Result, Sent, Trouble, Verdict
+
+
+def leads(count: int) -> list[Sent]:
+    return [Sent(n, f"+{n}", {"phone_number": f"+{n}"}) for n in range(count)]
+
+
+def good(batch: Sequence[Sent]) -> Answered:
+    return Answered(tuple(Result(Verdict.CONFIRMED, f"{s.lead_id}") for s in batch), 200)
+
+
+def refused(batch: Sequence[Sent], status: int = 422) -> Answered:
+    return Answered(tuple(Result(Verdict.REJECTED, "no") for _ in batch), status, detail="no")
+
+
+def failed(batch: Sequence[Sent], verdict: Verdict = Verdict.UNKNOWN) -> Answered:
+    result = Result(verdict, "HTTP 500")
+    return Answered(tuple(result for _ in batch), 500, Trouble.SERVER, "HTTP 500", 3.0)
+
+
+class Api:
+    """Refuses a batch that holds a bad lead or is too large; ``batches`` are those it saw."""
+
+    def __init__(self, bad: set[int] = frozenset(), most: int = 10**9, status: int = 422) -> None:  # type: ignore[assignment]
+        self.bad, self.most, self.status = bad, most, status
+        self.batches: list[list[int]] = []
+
+    def __call__(self, batch: Sequence[Sent]) -> Answered:
+        ids = [sent.lead_id for sent in batch]
+        self.batches.append(ids)
+        if len(ids) > self.most:
+            return refused(batch, 413)
+        return refused(batch, self.status) if self.bad & set(ids) else good(batch)
+
+
+def run(
+    batch: Sequence[Sent],
+    call: Callable[[Sequence[Sent]], Answered],
+    *,
+    deadline: float = 1e9,
+    pace: Callable[[float], bool] = lambda _deadline: True,
+    clock: Callable[[], float] = lambda: 0.0,
+) -> Answered:
+    answered = deliver(batch, call, deadline=deadline, pace=pace, clock=clock)
+    assert len(answered.results) == len(batch)
+    return answered
+
+
+@given(st.data(), st.integers(1, 40), st.sampled_from([400, 422]))
+def test_exactly_the_bad_leads_are_rejected(data: st.DataObject, size: int, status: int) -> None:
+    bad = data.draw(st.sets(st.integers(0, size - 1)))
+    api = Api(bad, status=status)
+    answered = run(leads(size), api)
+    for number, result in enumerate(answered.results):
+        assert result.verdict is (Verdict.REJECTED if number in bad else Verdict.CONFIRMED)
+        assert number in bad or result.message == str(number), "each result at its own place"
+    assert answered.calls == len(api.batches)
+    assert answered.calls <= 1 + 2 * len(bad) * size.bit_length()
+
+
+@given(st.integers(1, 40), st.integers(1, 10))
+def test_a_batch_that_is_too_large_is_halved_until_it_fits(size: int, most: int) -> None:
+    api = Api(most=most)
+    assert {r.verdict for r in run(leads(size), api).results} == {Verdict.CONFIRMED}
+    taken = [batch for batch in api.batches if len(batch) <= most]
+    assert [number for batch in taken for number in batch] == list(range(size))
+
+
+def test_a_lead_that_is_too_large_by_itself_is_rejected() -> None:
+    assert run(leads(1), Api(most=0)).results[0].verdict is Verdict.REJECTED
+
+
+def test_a_batch_that_works_is_one_call() -> None:
+    api = Api()
+    answered = run(leads(9), api)
+    assert (answered.calls, len(api.batches), answered.status) == (1, 1, 200)
+
+
+@pytest.mark.parametrize("verdict", [Verdict.UNKNOWN, Verdict.NOT_SENT])
+def test_a_call_that_failed_is_not_taken_apart(verdict: Verdict) -> None:
+    answered = run(leads(4), lambda batch: failed(batch, verdict))
+    assert (answered.calls, answered.trouble) == (1, Trouble.SERVER)
+    assert {result.verdict for result in answered.results} == {verdict}
+
+
+@given(st.integers(2, 32), st.integers(2, 12), st.sets(st.integers(0, 31), min_size=1))
+def test_trouble_in_the_middle_ends_it_and_what_was_not_tried_was_not_sent(
+    size: int, breaks_at: int, bad: set[int]
+) -> None:
+    api = Api(bad)
+    sent: set[int] = set()
+
+    def call(batch: Sequence[Sent]) -> Answered:
+        if len(api.batches) + 1 >= breaks_at:
+            api.batches.append([s.lead_id for s in batch])
+            sent.update(api.batches[-1])
+            return failed(batch)
+        answer = api(batch)
+        if answer.status == 200 or len(batch) == 1:
+            sent.update(api.batches[-1])
+        return answer
+
+    answered = run(leads(size), call)
+    if answered.trouble is None:
+        return
+    assert len(api.batches) == breaks_at, "no call after the failed one"
+    assert (answered.trouble, answered.detail, answered.retry_after_s) == (
+        Trouble.SERVER,
+        "HTTP 500",
+        3.0,
+    )
+    for number, result in enumerate(answered.results):
+        if number not in sent:
+            assert result.verdict is Verdict.NOT_SENT
+        elif number in api.batches[-1]:
+            assert result.verdict is Verdict.UNKNOWN
+        else:
+            assert result.verdict in (Verdict.CONFIRMED, Verdict.REJECTED)
+
+
+@given(st.integers(2, 32), st.integers(1, 12))
+def test_no_call_begins_after_the_deadline(size: int, calls: int) -> None:
+    api = Api({0, size - 1})
+    answered = run(leads(size), api, deadline=calls, clock=lambda: float(len(api.batches)))
+    assert len(api.batches) <= max(1, calls)
+    verdicts = [result.verdict for result in answered.results]
+    assert Verdict.UNKNOWN not in verdicts
+    if len(api.batches) == calls and Verdict.NOT_SENT in verdicts:
+        assert answered.trouble is None
+
+
+def test_pace_is_asked_before_every_further_call_and_told_the_deadline() -> None:
+    asked: list[float] = []
+
+    def pace(deadline: float) -> bool:
+        asked.append(deadline)
+        return True
+
+    api = Api({3})
+    run(leads(4), api, deadline=77.0, pace=pace)
+    assert asked == [77.0] * (len(api.batches) - 1)
+
+
+def test_what_is_left_when_the_process_stops_was_not_sent() -> None:
+    turns = iter([True, False, False, False])
+    api = Api({7})
+    answered = run(leads(8), api, pace=lambda _deadline: next(turns))
+    assert [r.verdict for r in answered.results] == [
+        *[Verdict.CONFIRMED] * 4,
+        *[Verdict.NOT_SENT] * 4,
+    ]
+    assert len(api.batches) == 2
+
+
+def test_a_refusal_that_names_some_leads_is_believed() -> None:
+    def call(batch: Sequence[Sent]) -> Answered:
+        half = [Result(Verdict.CONFIRMED), Result(Verdict.REJECTED)]
+        return Answered(tuple(half), 422)
+
+    answered = run(leads(2), call)
+    assert answered.calls == 1
