@@ -37,7 +37,7 @@ from bridge.model import Source, State
 from bridge.receive.sign import sign
 from bridge.settings import Environment, Settings
 from bridge.store import deliveries, events, outcomes, refusals
-from bridge.store.database import Database
+from bridge.store.database import Connection, Database
 from bridge.store.migrate import migrate
 
 PYTHON_BIN = Path(sys.executable).parent
@@ -59,12 +59,18 @@ QUICK = {
 """Settings under which nothing has to be waited for long."""
 
 
-def wait_until(condition: Callable[[], Any], timeout: float = 30.0, what: str = "") -> Any:
-    """The first true value that the condition gives; fails the test if there is none in time."""
+def wait_until(
+    condition: Callable[[], Any], timeout: float = 30.0, what: str | Callable[[], str] = ""
+) -> Any:
+    """The first true value that the condition gives; fails the test if there is none in time.
+
+    ``what`` is waited for, in words, or what says so when the time is over.
+    """
     deadline = time.monotonic() + timeout
     while not (value := condition()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not within {timeout:g} s: {what or condition}")
+            said = what() if callable(what) else what
+            raise AssertionError(f"not within {timeout:g} s: {said or condition}")
         time.sleep(0.02)
     return value
 
@@ -356,14 +362,34 @@ class Bridge:
         with self.database.read() as connection:
             return refusals.listing(connection, source=None, before=None, limit=10_000)
 
-    def settled(self) -> bool:
-        """Whether nothing waits and nothing is in flight; opt-outs may stand."""
+    def settled(self, *, standing: bool = True) -> bool:
+        """Whether nothing waits and nothing is in flight; ``standing``: opt-outs may stand."""
         with self.database.read() as connection:
-            if deliveries.waiting(connection)[0] or events.pending(connection):
-                return False
-            counts = outcomes.counts(connection)
-        return not any(counts.get(state) for state in OPEN_STATES)
+            return _settled(connection, standing=standing)
 
-    def wait_settled(self, timeout: float = 60.0) -> None:
+    def wait_settled(self, timeout: float = 60.0, *, standing: bool = True) -> None:
         """Wait until everything that came in has ended, or stands."""
-        wait_until(self.settled, timeout, "the end of all work")
+        wait_until(lambda: self.settled(standing=standing), timeout, "the end of all work")
+
+    def final_outcomes(self, timeout: float = 60.0) -> list[dict[str, Any]]:
+        """Every outcome, seen at one moment at which nothing waits and nothing is in flight.
+
+        A standing opt-out is in flight whenever it is tried again, so the moment matters.
+        """
+
+        def seen() -> list[dict[str, Any]]:
+            with self.database.read() as connection:
+                if not _settled(connection, standing=True):
+                    return []
+                return outcomes.listing(connection, limit=200_000)
+
+        rows: list[dict[str, Any]] = wait_until(seen, timeout, "the end of all work")
+        return rows
+
+
+def _settled(connection: Connection, *, standing: bool) -> bool:
+    if deliveries.waiting(connection)[0] or events.pending(connection):
+        return False
+    counts = outcomes.counts(connection)
+    states = OPEN_STATES if standing else (*OPEN_STATES, State.STANDING)
+    return not any(counts.get(state) for state in states)

@@ -33,7 +33,7 @@ class Oracle:
 
     def __init__(self, story: Story, bridge: Bridge, receipts: Sequence[str]) -> None:
         self.story = story
-        self.rows = bridge.outcomes()
+        self.rows = bridge.final_outcomes()
         self.at_place = {
             (receipt, ordinal): told
             for receipt, delivery in zip(receipts, story.deliveries, strict=True)

@@ -87,7 +87,7 @@ class Lane:
             rows = sorted(self.bridge.outcomes(receipt=receipt), key=lambda row: row["ordinal"])
             return [row["state"] for row in rows]
 
-        wait_until(lambda: seen() == list(states), timeout, f"{states} instead of {seen()}")
+        wait_until(lambda: seen() == list(states), timeout, lambda: f"{states} instead of {seen()}")
 
     def condition(self) -> campaign_rows.Condition:
         """The campaign's condition as the bridge notes it."""

@@ -6,11 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bridge_process import wait_until
 from sandbox_client import Sandbox
-
-from bridge.model import State
-from bridge.store import outcomes
 
 from .conftest import MakeBridge
 from .oracle import Oracle, check_never_two_at_once
@@ -83,11 +79,7 @@ def test_every_event_ends_once_and_the_newest_wins(
     for name, phone in absent:
         sandbox.put_leads(CAMPAIGNS[name], [{"phone_number": phone, "answered": True}])
 
-    def nothing_stands() -> bool:
-        with bridge.database.read() as connection:
-            return State.STANDING not in outcomes.counts(connection)
-
-    wait_until(nothing_stands, 30, "the confirmation of every standing opt-out")
+    bridge.wait_settled(30, standing=False)
     for name, phone in absent:
         wanted = bool(oracle.wanted(name, phone).get("do_not_call"))
         assert sandbox.leads(CAMPAIGNS[name])[phone].do_not_call is wanted
