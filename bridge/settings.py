@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from dotenv import dotenv_values
 
@@ -21,7 +23,8 @@ from bridge.model import Secret
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. ``kind`` is its type; numbers have a smallest and a largest value."""
+    """One setting. ``kind`` is its type; numbers have a smallest and a largest value, and a text
+    with ``choices`` is one of these."""
 
     name: str
     kind: type
@@ -30,6 +33,7 @@ class Setting:
     secret: bool = False
     least: float = 0
     most: float = math.inf
+    choices: tuple[str, ...] = ()
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -159,8 +163,20 @@ SETTINGS: tuple[Setting, ...] = (
         least=1,
         most=10_000,
     ),
-    Setting("BRIDGE_LOG", str, "auto", "log lines: json, text, or auto (text on a terminal)"),
-    Setting("BRIDGE_LOG_LEVEL", str, "info", "debug, info, warning or error"),
+    Setting(
+        "BRIDGE_LOG",
+        str,
+        "auto",
+        "log lines: json, text, or auto (text on a terminal)",
+        choices=("json", "text", "auto"),
+    ),
+    Setting(
+        "BRIDGE_LOG_LEVEL",
+        str,
+        "info",
+        "debug, info, warning or error",
+        choices=("debug", "info", "warning", "error"),
+    ),
 )
 
 BY_NAME: Mapping[str, Setting] = {setting.name: setting for setting in SETTINGS}
@@ -252,14 +268,18 @@ class Settings:
         """The values that may stand in no log line: every secret setting, and every value of the
         environment whose name says that it is one."""
         words = ("SECRET", "TOKEN", "PASSWORD", "KEY")
-        names = {name for name in self.environment if name.isupper()}
-        names = {name.removesuffix("_FILE") for name in names}
-        named = [
-            self.environment[n] for n in names if _is_secret(n, words) and n in self.environment
-        ]
-        url = self["DATABASE_URL"]
-        password = mask_url(url) != url and url.partition("://")[2].rpartition("@")[0]
-        return [*named, *([password.partition(":")[2]] if password else [])]
+        names = {name.removesuffix("_FILE") for name in self.environment if name.isupper()}
+        found = _passwords(self["DATABASE_URL"])
+        for name in sorted(names):
+            if not _is_secret(name, words):
+                continue
+            try:
+                value = self.environment.get(name)
+            except SettingError:  # some other program's file; ours were read before
+                continue
+            if value is not None:
+                found.append(value)
+        return found
 
     @property
     def standing_schedule(self) -> tuple[float, ...]:
@@ -287,12 +307,16 @@ def _parse(setting: Setting, environment: Environment) -> Any:
         return setting.default
     text = environment[setting.name]
     if setting.kind is str:
+        if setting.choices and text not in setting.choices:
+            raise SettingError(
+                f"{setting.name}: {text!r} is not usable. Write {' or '.join(setting.choices)}."
+            )
         return text
     try:
         value = setting.kind(text)
     except ValueError:
         value = None
-    if value is None or not setting.least <= value <= setting.most:
+    if value is None or not setting.least <= value <= setting.most or math.isinf(value):
         what = "a whole number" if setting.kind is int else "a number"
         top = "" if setting.most == math.inf else f" and at most {setting.most:g}"
         shown = "its value" if setting.secret else repr(text)
@@ -303,11 +327,21 @@ def _parse(setting: Setting, environment: Environment) -> Any:
     return value
 
 
+_PASSWORD_IN_QUERY = re.compile(r"([?&][^=&]*password=)([^&]*)", re.IGNORECASE)
+
+
 def mask_url(url: str) -> str:
-    """A database URL without its password."""
+    """A database URL without its passwords."""
     head, separator, tail = url.partition("://")
-    if not separator or "@" not in tail:
-        return url
-    login, _, rest = tail.rpartition("@")
-    user = login.partition(":")[0]
-    return f"{head}://{user}:***@{rest}"
+    login, at, rest = tail.rpartition("@")
+    user, colon, _ = login.partition(":")
+    if separator and at and colon:
+        url = f"{head}://{user}:***@{rest}"
+    return _PASSWORD_IN_QUERY.sub(r"\1***", url)
+
+
+def _passwords(url: str) -> list[str]:
+    """The passwords in a database URL, as they stand there and as they are meant."""
+    login = url.partition("://")[2].rpartition("@")[0]
+    written = [login.partition(":")[2], *(m[2] for m in _PASSWORD_IN_QUERY.finditer(url))]
+    return [form for text in written if text for form in dict.fromkeys((text, unquote(text)))]
