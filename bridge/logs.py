@@ -7,10 +7,11 @@ by shape, and every live secret is blotted out wherever it stands.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -39,14 +40,42 @@ def mask_text(text: str) -> str:
 
 
 class Blotter:
-    """Blots out live secrets, longest first, wherever they stand in a line."""
+    """Blots out live secrets, longest first, wherever they stand in a line.
+
+    A secret is looked for as it is, and as JSON and Python write it inside a text.
+    """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        found = sorted({s for s in secrets if len(s) >= SHORTEST_SECRET}, key=len, reverse=True)
+        long = {s for s in secrets if len(s) >= SHORTEST_SECRET}
+        forms = {form for s in long for form in (s, *_written(s))}
+        found = sorted(forms, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, found))) if found else None
 
     def __call__(self, text: str) -> str:
         return self._pattern.sub("<secret>", text) if self._pattern else text
+
+    def within(self, value: Any) -> Any:
+        """A value of any shape in which every text is blotted."""
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, Mapping):
+            return {self.within(key): self.within(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return [self.within(item) for item in value]
+        return value
+
+
+def _written(secret: str) -> tuple[str, ...]:
+    forms = (json.dumps(secret), json.dumps(secret, ensure_ascii=False), repr(secret))
+    return tuple(form[1:-1] for form in forms)
+
+
+def _as_json(line: dict[str, Any]) -> str:
+    """A line as JSON; what JSON cannot hold is shown as Python writes it."""
+    try:
+        return dumps(line)
+    except TypeError:
+        return json.dumps(line, default=repr)
 
 
 def _mask_outside(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Any:
@@ -69,7 +98,11 @@ def configure(
     as_json = style == "json" or (style == "auto" and not stream.isatty())
 
     def render(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> str:
-        return blot(dumps(dict(line)))
+        return blot(_as_json(dict(line)))
+
+    def blot_values(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Any:
+        # before people are masked, since a mask over its digits would hide a secret from us
+        return blot.within(line)
 
     console = structlog.dev.ConsoleRenderer(colors=stream.isatty())
 
@@ -81,6 +114,7 @@ def configure(
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        blot_values,
         _mask_outside,
     ]
     number = getattr(logging, level.upper(), logging.INFO)
