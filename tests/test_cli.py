@@ -1,0 +1,202 @@
+"""The command line: what it lists is there, what documents name exists, how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from bridge import __version__
+from bridge.cli import COMMANDS, cli, main
+from bridge.errors import BridgeError, MappingError, Mistake
+from bridge.settings import SETTINGS
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [
+    path
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "Procfile")
+    if path.exists()
+]
+SECRET = "s3cr3t-value-0123"
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs the command as a process of its own in an empty folder, with only these settings."""
+
+    def run_it(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "bridge.cli", *arguments],
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], "BRIDGE_MAPPINGS": str(ROOT / "mappings")} | settings,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run_it
+
+
+def subcommands(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The command itself and every one beneath it."""
+    found = [path]
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            beneath = command.get_command(context, name)
+            assert beneath is not None
+            found += subcommands(beneath, (*path, name))
+    return found
+
+
+ALL = subcommands(cli)
+
+
+def test_help_lists_every_command_with_what_it_does() -> None:
+    shown = CliRunner().invoke(cli, ["--help"]).output
+    for name, (_, text) in COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(text[:30])}", shown, re.MULTILINE), name
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(cli, [*path, "--help"])
+    assert result.exit_code == 0, result.output
+    assert result.output.lower().startswith("usage:")
+
+
+def test_every_module_of_commands_is_reached() -> None:
+    modules = {path.stem for path in (ROOT / "bridge" / "commands").glob("*.py")} - {"__init__"}
+    named = {module for module, _ in COMMANDS.values()}
+    assert named <= modules
+    for module in modules - named:
+        text = (ROOT / "bridge" / "commands" / f"{module}.py").read_text(encoding="utf-8")
+        assert "@click.command" not in text, f"nothing leads to {module}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_name_only_commands_that_exist(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    for words in re.findall(r"crm-bridge ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)?)", _code(text, path)):
+        first, _, second = words.partition(" ")
+        assert (first,) in ALL, f"{path.name} names crm-bridge {first}"
+        if any(found[:1] == (first,) and len(found) == 2 for found in ALL) and second:
+            assert (first, second) in ALL, f"{path.name} names crm-bridge {words}"
+
+
+def _code(text: str, path: Path) -> str:
+    """What a document marks as code; a Procfile is all code."""
+    if path.suffix != ".md":
+        return text
+    blocks = re.findall(r"```.*?\n(.*?)```", text, re.DOTALL)
+    return "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", re.sub(r"```.*?```", "", text))])
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_name_only_settings_that_exist(path: Path) -> None:
+    mappings = [file.read_text(encoding="utf-8") for file in (ROOT / "mappings").glob("*.yaml")]
+    names = {setting.name for setting in SETTINGS}
+    names |= {name for text in mappings for name in re.findall(r"\$\{([A-Z_]+)", text)}
+    for name in re.findall(r"\bBRIDGE_[A-Z_]+\b", path.read_text(encoding="utf-8")):
+        plain = name.removesuffix("_FILE").removesuffix("_PREVIOUS")
+        assert plain in names, f"{path.name} names {name}"
+
+
+def test_the_version_is_printed(run: Run) -> None:
+    done = run("--version")
+    assert (done.returncode, done.stdout) == (0, f"crm-bridge, version {__version__}\n")
+
+
+def test_settings_as_json_hold_every_name_and_no_secret(run: Run) -> None:
+    done = run(
+        "settings",
+        "--json",
+        BRIDGE_API_TOKEN=SECRET,
+        BRIDGE_CONSOLE_TOKEN=SECRET,
+        DATABASE_URL=f"postgres://u:{SECRET}@db.example.com/bridge",
+        PORT="9000",
+    )
+    assert done.returncode == 0, done.stderr
+    rows = {row["name"]: row for row in json.loads(done.stdout)}
+    assert list(rows) == [setting.name for setting in SETTINGS]
+    assert rows["PORT"]["value"] == "9000"
+    assert rows["BRIDGE_API_TOKEN"]["value"] == "(set)"
+    assert rows["DATABASE_URL"]["value"] == "postgres://u:***@db.example.com/bridge"
+    assert SECRET not in done.stdout + done.stderr
+
+
+def test_settings_as_a_table_hold_no_secret(run: Run) -> None:
+    done = run("settings", BRIDGE_API_TOKEN=SECRET)
+    assert done.returncode == 0
+    assert all(setting.name in done.stdout for setting in SETTINGS)
+    assert SECRET not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "said"),
+    [
+        (("settings",), {"PORT": "http"}, "crm-bridge: PORT: 'http' is not usable."),
+        (("migrate",), {"DATABASE_URL": "mysql://u:pw@h/d"}, "crm-bridge: DATABASE_URL must be"),
+        (("outcomes",), {}, "Run “crm-bridge migrate”"),
+        (("nonsense",), {}, "No such command 'nonsense'"),
+        (("outcomes", "--limit", "0"), {}, "--limit"),
+        (("mapping", "check"), {"BRIDGE_MAPPINGS": "/nowhere"}, "mistakes in the mapping files"),
+    ],
+)
+def test_a_wrong_call_or_set_up_ends_with_2_and_no_traceback(
+    run: Run, arguments: tuple[str, ...], settings: dict[str, str], said: str
+) -> None:
+    done = run(*arguments, **settings)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_problem_that_a_command_meets_ends_with_1(run: Run) -> None:
+    assert run("migrate").returncode == 0
+    done = run("deliveries", "--body", "unknown")
+    assert done.returncode == 1
+    assert "there is no delivery with receipt unknown" in done.stderr
+
+
+def test_listings_of_an_empty_database_are_empty(run: Run) -> None:
+    assert run("migrate").returncode == 0
+    for name in ("outcomes", "deliveries", "refusals"):
+        assert json.loads(run(name, "--json").stdout) == []
+        assert "matches" in run(name).stdout
+    names = [row["name"] for row in json.loads(run("campaigns", "--json").stdout)]
+    assert "main" in names
+
+
+def test_every_mistake_is_printed_and_counted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for number in (1, 2):
+        (tmp_path / f"broken{number}.yaml").write_text("source: [", encoding="utf-8")
+    monkeypatch.setenv("BRIDGE_MAPPINGS", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["crm-bridge", "mapping", "check"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    printed = capsys.readouterr().err
+    assert re.search(r"broken1\.yaml:\d+:\d+: ", printed)
+    assert re.search(r"broken2\.yaml:\d+:\d+: ", printed)
+
+
+def test_errors_meant_for_a_person_are_one_tree() -> None:
+    mistake = Mistake("a.yaml", 3, 7, "unknown-key", "has no meaning", "Did you mean b?")
+    error = MappingError([mistake])
+    assert isinstance(error, BridgeError)
+    assert str(error) == "a.yaml:3:7: unknown-key: has no meaning Did you mean b?"
