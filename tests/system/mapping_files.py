@@ -85,7 +85,7 @@ def write_campaigns(folder: Path, campaigns: Mapping[str, str], **tuning: Any) -
     """Write ``campaigns.yaml`` alone."""
     document = {
         "campaigns": {name: {"id": id_} for name, id_ in campaigns.items()},
-        "defaults": {"rate": 1000, "timeout": 2, "linger_ms": 10, **tuning},
+        "defaults": {"rate": 1000, "timeout": 5, "linger_ms": 10, **tuning},
     }
     # every JSON document is a YAML document
     (folder / "campaigns.yaml").write_text(json.dumps(document, indent=1))

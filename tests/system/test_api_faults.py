@@ -41,6 +41,7 @@ def bridge(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Iterat
         settings={"BRIDGE_UNKNOWN_TRIES": "50", "BRIDGE_POLL": "0.3"},
         concurrency=1,
         batch_size=10,
+        timeout=2,
     )
     with made:
         made.start_both()
@@ -149,6 +150,14 @@ def test_after_errors_and_broken_connections_everything_is_sent_again(lane: Lane
     assert leads[phones[0]].do_not_call
     assert leads[phones[1]].first_name == "Jane"
     assert len(lane.calls()) >= 8
+
+
+def test_an_answer_that_comes_too_late_confirms_nothing(lane: Lane) -> None:
+    [phone] = lane.add_leads(1)
+    lane.behave({"mode": "slow", "seconds": 3})
+    receipt = lane.deliver(opt_out(phone))
+    lane.ends(receipt, "updated")
+    assert [call.mode for call in lane.calls()] == ["slow", "ok"]
 
 
 def test_a_mark_is_not_sent_again_after_an_answer_that_did_not_come(lane: Lane) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -222,16 +224,25 @@ def raw(
             b"Authorization: Bearer " + CRM_TOKEN.encode() + b"\r\n" + headers + b"\r\n"
         )
         answer = b""
-        try:
+        with _closed_by_server():
             connection.sendall(body)
             if finish:
                 connection.shutdown(socket.SHUT_WR)
+        with _closed_by_server():
             while not _whole(answer) and (piece := connection.recv(65_536)):
                 answer += piece
-        except (BrokenPipeError, ConnectionResetError):
-            pass
     head, _, rest = answer.partition(b"\r\n\r\n")
     return (int(head.split()[1]) if head else None), rest
+
+
+@contextmanager
+def _closed_by_server() -> Iterator[None]:
+    """What is done here may find that the server has answered and gone."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.ECONNRESET, errno.ENOTCONN):
+            raise
 
 
 def _whole(answer: bytes) -> bool:

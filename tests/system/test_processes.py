@@ -137,7 +137,7 @@ def test_a_worker_asked_to_stop_finishes_and_records_the_call_in_flight(
     sandbox: Sandbox, make_bridge: MakeBridge
 ) -> None:
     sandbox.put_leads("camp_one", [{"phone_number": PHONE, "answered": True}])
-    sandbox.behave({"mode": "slow", "seconds": 1})
+    sandbox.behave({"mode": "slow", "seconds": 2})
     bridge = make_bridge(campaigns=ONE)
     bridge.start_both()
     receipt = bridge.deliver("crm", {"id": "again", "phone": PHONE, "again": True})
