@@ -6,6 +6,7 @@ association is kept so that a deletion still finds its lead.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -22,12 +23,30 @@ AT_A_TIME = 500
 MOST_PHONES = 20
 """Numbers remembered per contact; the oldest give way."""
 
+LONGEST_ID = 200
+"""Characters of an account or contact id that the table holds."""
+
+
+def _fitting(ref: ContactRef) -> ContactRef:
+    """The contact under ids that the table holds: a longer one ends in the hash of the whole."""
+    if len(ref.account) <= LONGEST_ID and len(ref.id) <= LONGEST_ID:
+        return ref
+    return ContactRef(*(_fit(text) for text in (ref.account, ref.id)))
+
+
+def _fit(text: str) -> str:
+    if len(text) <= LONGEST_ID:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return text[: LONGEST_ID - len(digest)] + digest
+
 
 def recall(
     connection: Connection, source: str, refs: Iterable[ContactRef]
 ) -> dict[ContactRef, Known]:
     """What is remembered of these contacts of one source."""
-    wanted = sorted({(ref.account, ref.id) for ref in refs})
+    asked = {_fitting(ref): ref for ref in refs}
+    wanted = sorted((ref.account, ref.id) for ref in asked)
     found: dict[ContactRef, Known] = {}
     for start in range(0, len(wanted), AT_A_TIME):
         rows = connection.execute(
@@ -41,7 +60,7 @@ def recall(
             )
         )
         for row in rows:
-            ref = ContactRef(row.account, row.contact_id)
+            ref = asked[ContactRef(row.account, row.contact_id)]
             found[ref] = Known(tuple(jsontext.loads(row.phones)), row.opted_out)
     return found
 
@@ -56,6 +75,7 @@ def remember(
 
     Consent follows event time, not arrival; at equal times an opt-out stands.
     """
+    seen = {_fitting(ref): what for ref, what in seen.items()}
     refs = sorted(seen, key=lambda ref: (ref.account, ref.id))
     for start in range(0, len(refs), AT_A_TIME):
         part = {ref: seen[ref] for ref in refs[start : start + AT_A_TIME]}

@@ -102,11 +102,16 @@ def add(connection: Connection, rows: Sequence[NewOutcome]) -> None:
                 "tries": 0,
                 "doubtful": False,
                 "batch_id": None,
-                "message": row.message,
+                "message": _text(row.message),
             }
             for row in rows
         ],
     )
+
+
+def _text(text: str) -> str:
+    """Text as both engines take it; it may quote what a CRM or the campaign API sent."""
+    return text.replace("\x00", "")
 
 
 _OPEN_COLUMNS = (
@@ -182,7 +187,7 @@ def decide(connection: Connection, rows: Sequence[Decision], now: int) -> None:
             {
                 "the_id": row.id,
                 "the_state": row.state.value,
-                "the_message": row.message,
+                "the_message": _text(row.message),
                 "the_doubt": row.doubtful,
                 "the_tries": row.tries,
                 "the_batch": row.batch_id,

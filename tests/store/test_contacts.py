@@ -89,3 +89,14 @@ def test_thousands_of_contacts_are_remembered_in_one_go(database: Database) -> N
         contacts.remember(connection, "hubspot", seen, 6)
         known = contacts.recall(connection, "hubspot", refs)
     assert {ref: what.phones for ref, what in known.items()} == {r: (f"+{r.id}",) for r in refs}
+
+
+def test_ids_of_any_length_are_told_apart(database: Database) -> None:
+    refs = [ContactRef("1", "9" * 500 + end) for end in ("a", "b")]
+    refs += [ContactRef("x" * 300, "501"), ContactRef("1", "9" * contacts.LONGEST_ID)]
+    seen = {ref: ((f"+{n}",), n == 0, 5) for n, ref in enumerate(refs)}
+    with database.write() as connection:
+        contacts.remember(connection, "hubspot", seen, 5)
+        contacts.remember(connection, "hubspot", seen, 6)
+        known = contacts.recall(connection, "hubspot", refs)
+    assert known == {ref: Known((f"+{n}",), n == 0) for n, ref in enumerate(refs)}

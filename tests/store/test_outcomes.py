@@ -179,3 +179,13 @@ def test_a_delivery_is_unfinished_until_all_of_it_is_decided(database: Database)
         assert busy() == 1
         outcomes.decide(connection, [decision(number, State.STANDING)], NOW)
         assert busy() == 0
+
+
+def test_a_message_with_a_nul_is_stored_without_it(database: Database) -> None:
+    with database.write() as connection:
+        lead, number = add_one(connection, message="a\x00b", fields={"first_name": "A\x00n"})
+        (row,) = outcomes.open_updates(connection, [lead])[lead]
+        assert (row.message, row.fields) == ("ab", {"first_name": "A\x00n"})
+        outcomes.decide(connection, [decision(number, State.WAITING, message="c\x00d")], NOW)
+        (row,) = outcomes.open_updates(connection, [lead])[lead]
+        assert row.message == "cd"
