@@ -112,4 +112,5 @@ def _idle(row: Claimable, plan: Plan) -> leads.Released:
         tries=0,
         standing_tries=row.standing_tries,
         bare=False,
+        reassert=False,
     )

@@ -125,18 +125,18 @@ def _record(
             step = decide(call, equipment.policy)
             decisions += step.decisions
             arrived = held[item.lead.id]
-            released.append(_released(item.lead.id, step, *arrived))
+            released.append(_released(item.lead, step, *arrived))
             lines += _lines(item, step, campaign.name, now)
         outcomes.decide(connection, decisions, now)
         leads.release(connection, released)
     log_outcomes(lines)
 
 
-def _released(lead_id: int, step: Next, lane: Lane, due_at: int) -> leads.Released:
+def _released(lead: leads.Claimable, step: Next, lane: Lane, due_at: int) -> leads.Released:
     """Where a lead stands after a call; ``lane`` and ``due_at`` are what arrived meanwhile."""
     following = NEVER if step.due_at is None else step.due_at
     return leads.Released(
-        id=lead_id,
+        id=lead.id,
         lane=min(lane, step.lane),
         due_at=min(due_at, following),
         ledger=ledgers.write(step.ledger),
@@ -144,7 +144,7 @@ def _released(lead_id: int, step: Next, lane: Lane, due_at: int) -> leads.Releas
         tries=step.tries,
         standing_tries=step.standing_tries,
         bare=step.bare,
-        reassert=step.reassert,
+        reassert=step.reassert if lead.reassert else None,
     )
 
 

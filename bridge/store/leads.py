@@ -11,7 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, func, literal, select, union_all, update
+from sqlalchemy import (
+    Boolean,
+    Connection,
+    bindparam,
+    case,
+    func,
+    literal,
+    select,
+    union_all,
+    update,
+)
 
 from bridge import jsontext
 from bridge.model import Lane
@@ -51,7 +61,10 @@ class Claimable:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """A lead after its claim: where it stands next (``Lane.IDLE`` and ``NEVER``: nowhere)."""
+    """A lead after its claim: where it stands next (``Lane.IDLE`` and ``NEVER``: nowhere).
+
+    ``reassert`` None: as it stands, since it may have been set while the lead was held.
+    """
 
     id: int
     lane: Lane
@@ -61,7 +74,7 @@ class Released:
     tries: int
     standing_tries: int
     bare: bool
-    reassert: bool = False
+    reassert: bool | None = None
 
 
 def schedule(connection: Connection, rows: Iterable[Due]) -> dict[tuple[str, str], int]:
@@ -257,7 +270,7 @@ def release(connection: Connection, rows: Sequence[Released]) -> None:
             tries=bindparam("the_tries"),
             standing_tries=bindparam("the_standing"),
             bare=bindparam("the_bare"),
-            reassert=bindparam("the_reassert"),
+            reassert=func.coalesce(bindparam("the_reassert", type_=Boolean), lead.c.reassert),
         ),
         [
             {

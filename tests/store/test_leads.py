@@ -185,6 +185,23 @@ def test_opt_outs_are_asserted_again_at_another_campaign(database: Database) -> 
         assert (row.id, row.reassert) == (out, True)
 
 
+def test_an_opt_out_to_be_asserted_again_while_its_lead_is_held_is_not_forgotten(
+    database: Database,
+) -> None:
+    with database.write() as connection:
+        number = a_lead(connection)
+        leads.release(connection, [released(number, lane=Lane.FIRST, due_at=NOW, opted_out=True)])
+        (row,) = leads.claimable(connection, "main", Lane.FIRST, NOW, 1)
+        leads.claim(connection, [(row.id, row.ledger, True)], owner="w1", until=NOW + 30_000)
+        assert leads.assert_opt_outs_again(connection, "main", NOW) == 1
+        ((lane, due_at),) = leads.held(connection, {number: row.fence + 1}).values()
+        leads.release(connection, [released(number, lane=lane, due_at=due_at, opted_out=True)])
+        (again,) = leads.claimable(connection, "main", Lane.OPT_OUT, NOW, 1)
+        assert again.reassert is True
+        leads.release(connection, [released(number, reassert=False)])
+    assert not cell(database, "reassert", "lead", number)
+
+
 def test_leads_are_promoted_but_never_put_back_nor_taken_from_their_holder(
     database: Database,
 ) -> None:
