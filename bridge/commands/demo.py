@@ -156,7 +156,8 @@ def _where_next(folder: str) -> str:
     return f"""
 Where to look next
   {folder}/bridge.log        one JSON line for each outcome
-  cd {folder} && crm-bridge outcomes      the same from the database (also: deliveries, refusals)
+  cd {folder} && {Path(sys.argv[0]).resolve()} outcomes
+                             the same from the database (also: deliveries, refusals)
   mappings/hubspot.yaml      the mapping that did this; docs/mappings.md explains it
   README.md                  from here to a HubSpot app that points at your bridge
 """
