@@ -115,7 +115,9 @@ def _add_hooks(app: Flask, acceptor: Acceptor, settings: Settings) -> None:
         try:
             body = read_body(environ["wsgi.input"], length, limit)
         except OSError:
-            return _response(problem(400, "The body broke off before its end."))
+            return _response(
+                problem(400, "The body broke off before its end.", ("Connection", "close"))
+            )
         if body is None:
             return _response(acceptor.too_large())
         arrived = request_from(

@@ -280,6 +280,8 @@ class Worker:
                 if pause > 0:
                     self.bells.sleep(min(pause / 1000, self.poll_s))
                     continue
+                if lane is not Lane.OPT_OUT and self._opt_out_due(name):
+                    lane = Lane.OPT_OUT
                 try:
                     self.pipeline.send(campaign, lane, way)
                 except BaseException:
@@ -287,6 +289,12 @@ class Worker:
                     raise
         finally:
             client.close()
+
+    def _opt_out_due(self, name: str) -> bool:
+        """Whether an opt-out has come while a call waited for its turn."""
+        with self.database.read() as connection:
+            due = leads.next_due(connection, name)
+        return due.get(Lane.OPT_OUT, NEVER) <= now_ms()
 
     def _pacer(self, gate: Gate) -> Callable[[float], bool]:
         def pace(deadline: float) -> bool:

@@ -189,7 +189,7 @@ def _why(said: Said) -> str:
         told.append("no phone number")
     if said.denied:
         told.append(said.denied)
-    return "; ".join([*told, *said.errors, *said.notes])
+    return "; ".join([*told, *said.errors, *said.left_out, *said.notes])
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,9 @@ def _guard(lead: _Lead, opts_out: bool, known: Known) -> None:
 
 def errors_of(said: Iterable[Said]) -> list[str]:
     """Every mistake in the data, with its rule."""
-    return [f"rule {one.rule.name}: {error}" for one in said for error in one.errors]
+    return [
+        f"rule {one.rule.name}: {error}" for one in said for error in (*one.errors, *one.left_out)
+    ]
 
 
 def with_notes(updates: Iterable[LeadUpdate], notes: Sequence[str]) -> tuple[LeadUpdate, ...]:

@@ -50,7 +50,8 @@ class Rule:
 class Said:
     """What one rule that fired says of one event.
 
-    ``errors`` are mistakes in the data; ``denied`` says why an opt-in was left out.
+    ``errors`` are mistakes in the data that leave the rule without a lead or a campaign;
+    ``left_out`` those that cost it single fields. ``denied`` says why an opt-in was left out.
     """
 
     rule: Rule
@@ -59,6 +60,7 @@ class Said:
     campaigns: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
     denied: str = ""
 
     @property
@@ -83,7 +85,7 @@ def say(
     if said.opts_out:
         notes.extend(f"left out {problem}" for problem in left_out)
     else:
-        said.errors.extend(left_out)
+        said.left_out.extend(left_out)
     said.phones = phones.numbers
     if phones.numbers:
         notes.extend(f"left out a number: {problem}" for problem in phones.problems)

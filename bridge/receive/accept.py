@@ -81,7 +81,8 @@ class Acceptor:
 
     def too_large(self) -> Reply:
         """The answer to a body over the limit."""
-        return problem(413, f"The body is larger than {self.limits.body_bytes} bytes.")
+        detail = f"The body is larger than {self.limits.body_bytes} bytes."
+        return problem(413, detail, ("Connection", "close"))
 
     def accept(self, source: Source, request: Request) -> Reply:
         """Verify a request over its raw bytes, commit it, and answer."""

@@ -182,6 +182,7 @@ class _Tally:
         """The sum."""
         confirmed = self.call.result.verdict is Verdict.CONFIRMED
         reassert = self.call.lead.reassert and not (confirmed and self.call.plan.reasserts)
+        reassert = reassert or self.call.plan.echoes
         if reassert:
             steps = self.policy.standing_steps
             pause = steps[min(self.standing_tries, len(steps) - 1)]

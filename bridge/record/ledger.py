@@ -81,7 +81,8 @@ class Plan:
     call decides. ``settled``: updates that end without being sent: id → (state, message).
     ``left_out``: carried update → its fields that are not in the payload, and why.
     ``held_back``: how many updates wait for a later call. ``reasserts``: the opt-out goes out
-    although no open update asks for it.
+    although no open update asks for it. ``echoes``: it replaces an opt-in, a call of which may
+    still be on its way to the API, so it has to be sent once more a little later.
     """
 
     payload: dict[str, Any]
@@ -91,6 +92,7 @@ class Plan:
     held_back: int
     ledger: Ledger = field(repr=False)
     reasserts: bool = False
+    echoes: bool = False
 
 
 def plan(
@@ -107,7 +109,10 @@ def plan(
     ``alone``: the API refused the updates together, so send the opt-out by itself, and after it
     one update at a time. ``reassert``: send the opt-out of the ledger even if it is confirmed.
     """
-    ledger = _merged(read(stored), updates)
+    before = read(stored)
+    opted_in = DO_NOT_CALL in before and before[DO_NOT_CALL].value is False
+    opted_in = opted_in or any(update.fields.get(DO_NOT_CALL) is False for update in updates)
+    ledger = _merged(before, updates)
     latch = opted_out(ledger)
     settled: dict[int, tuple[State, str]] = {}
     left_out: dict[int, str] = {}
@@ -145,6 +150,7 @@ def plan(
         len(owned) - len(carried),
         ledger,
         reasserts,
+        latch and opted_in,
     )
 
 

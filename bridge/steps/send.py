@@ -144,7 +144,7 @@ def _released(lead: leads.Claimable, step: Next, lane: Lane, due_at: int) -> lea
         tries=step.tries,
         standing_tries=step.standing_tries,
         bare=step.bare,
-        reassert=step.reassert if lead.reassert else None,
+        reassert=step.reassert if lead.reassert or step.reassert else None,
     )
 
 

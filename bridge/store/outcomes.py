@@ -199,11 +199,14 @@ def decide(connection: Connection, rows: Sequence[Decision], now: int) -> None:
 
 
 def in_flight(connection: Connection, ids: Sequence[int]) -> None:
-    """Mark open updates as being sent now."""
+    """Mark waiting updates as being sent now; a standing one stays what it is."""
     for start in range(0, len(ids), AT_A_TIME):
         connection.execute(
             update(outcome)
-            .where(outcome.c.id.in_(ids[start : start + AT_A_TIME]), OPEN)
+            .where(
+                outcome.c.id.in_(ids[start : start + AT_A_TIME]),
+                outcome.c.state == State.WAITING.value,
+            )
             .values(state=State.IN_FLIGHT.value)
         )
 
