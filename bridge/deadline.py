@@ -7,9 +7,11 @@ byte now and then could hold a call for days. Here a timer cuts the connections 
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from threading import Lock, Timer
 from types import TracebackType
+from typing import Any
 from weakref import WeakSet
 
 
@@ -66,6 +68,11 @@ class Deadline:
         with self._lock:
             if self.passed:
                 self._sockets.cut()
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """For httpx's request extension ``trace``, which reports what happens to a connection."""
+        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
+            self.opened(info["return_value"].get_extra_info("socket"))
 
     def _cut(self) -> None:
         with self._lock:

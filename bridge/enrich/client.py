@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -73,7 +72,7 @@ class Client:
                         "User-Agent": "crm-bridge",
                     },
                     timeout=timeout_s,
-                    extensions={"trace": _watch(deadline)},
+                    extensions={"trace": deadline.trace},
                 )
                 answer = self._send(request)
         except httpx.TimeoutException:
@@ -113,14 +112,6 @@ def host(url: str) -> str:
         return urlsplit(url).hostname or "the CRM"
     except ValueError:
         return "the CRM"
-
-
-def _watch(deadline: Deadline) -> Callable[[str, Mapping[str, Any]], None]:
-    def watch(event: str, info: Mapping[str, Any]) -> None:
-        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            deadline.opened(info["return_value"].get_extra_info("socket"))
-
-    return watch
 
 
 def _decompressed(raw: bytes, encoding: str) -> bytes | NoReply:

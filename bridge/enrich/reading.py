@@ -8,10 +8,8 @@ rules (RFC 9110).
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -19,12 +17,16 @@ from bridge.clock import now_ms
 from bridge.enrich.client import NoReply, Reply
 from bridge.errors import BridgeError
 from bridge.model import Json, Lookup
+from bridge.retry_after import retry_after_s
 
 Search: TypeAlias = Callable[[str, Json], Json]
 """Evaluates a JMESPath expression against a document; None where there is nothing."""
 
 LONGEST_WAIT_S = 3600.0
 """However long a CRM asks to be left alone, one call an hour asks whether it still does."""
+
+SHORTEST_WAIT_S = 1.0
+"""A wait that is asked for is never shorter."""
 
 LIMIT_S = 10.0
 """The window of HubSpot's short limit, for a 429 that does not say when to come back."""
@@ -92,7 +94,7 @@ def read(reply: Reply | NoReply, lookup: Lookup, search: Search) -> Rows | Refus
         return Refused(f"answered {status}", by_size=False)
     if status == 413:
         return Refused("answered 413 (too large)", by_size=True)
-    return _failed(status, retry_after(reply.retry_after), reply.body)
+    return _failed(status, _asked(reply.retry_after), reply.body)
 
 
 def _failed(status: int, asked: float | None, body: bytes) -> Failed:
@@ -115,22 +117,10 @@ def _failed(status: int, asked: float | None, body: bytes) -> Failed:
     return Failed(why, Cause.ACCOUNT, max(asked or 0.0, SETTING_S))
 
 
-def retry_after(text: str | None) -> float | None:
-    """Seconds by a ``Retry-After`` header (RFC 9110: seconds or an HTTP date), 1 to 3600.
-
-    None if the header is absent or unreadable.
-    """
-    if text is None:
-        return None
-    text = text.strip()
-    if re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,6})?", text):
-        seconds = float(text)
-    else:
-        try:
-            seconds = parsedate_to_datetime(text).timestamp() - now_ms() / 1000
-        except (ValueError, OverflowError):
-            return None
-    return min(max(seconds, 1.0), LONGEST_WAIT_S)
+def _asked(header: str | None) -> float | None:
+    """Seconds by ``Retry-After``, 1 to 3600; None if it is absent or unreadable."""
+    seconds = retry_after_s(header, now_ms(), most_s=LONGEST_WAIT_S)
+    return None if seconds is None else max(seconds, SHORTEST_WAIT_S)
 
 
 def _daily(body: bytes) -> bool:

@@ -8,8 +8,7 @@ are opaque and percent-encoded. Redirects are not followed, since the token must
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import httpx
@@ -17,12 +16,15 @@ import httpx
 from bridge.clock import now_ms
 from bridge.deadline import Deadline, Sockets
 from bridge.forward.reply import read_reply
-from bridge.forward.retry_after import retry_after_s
 from bridge.jsontext import dump_bytes
 from bridge.model import Answered, Campaign, Result, Sent, Trouble, Verdict
+from bridge.retry_after import retry_after_s
 
 REPLY_BYTES = 8_000_000
 """The longest reply that is read."""
+
+LONGEST_WAIT_S = 86_400.0
+"""However long the API asks to be left alone, a day is the most that is heard."""
 
 NOT_STARTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 """Faults after which the API cannot have seen the request."""
@@ -79,7 +81,7 @@ class CampaignClient:
                         "Content-Type": "application/json",
                     },
                     timeout=campaign.timeout_s,
-                    extensions={"trace": _watch(deadline)},
+                    extensions={"trace": deadline.trace},
                 ) as response,
             ):
                 reply = _read(response)
@@ -103,14 +105,6 @@ class CampaignClient:
         if deadline.passed:
             return _broken_off(batch, "ReadTimeout", started)
         return _judge(campaign, batch, response, reply, _since(started))
-
-
-def _watch(deadline: Deadline) -> Callable[[str, Mapping[str, Any]], None]:
-    def watch(event: str, info: Mapping[str, Any]) -> None:
-        if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
-            deadline.opened(info["return_value"].get_extra_info("socket"))
-
-    return watch
 
 
 def _read(response: httpx.Response) -> bytes:
@@ -153,7 +147,7 @@ def _judge(
         results = read_reply(phones, reply, order=campaign.reply_order)
         return Answered(results, status, elapsed_ms=elapsed_ms)
     detail = f"HTTP {status}{_excerpt(reply)}"
-    wait = retry_after_s(response.headers.get("Retry-After"), now_ms())
+    wait = retry_after_s(response.headers.get("Retry-After"), now_ms(), most_s=LONGEST_WAIT_S)
     if status in (400, 413, 422):
         result = Result(Verdict.REJECTED, detail)
         return Answered(tuple(result for _ in batch), status, detail=detail, elapsed_ms=elapsed_ms)
