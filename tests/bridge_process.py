@@ -1,4 +1,4 @@
-"""Run the bridge's real processes: web, worker, or both under ``run``, over one SQLite file.
+"""Run the bridge's real processes: web, worker, or both under ``run``, over one database.
 
     with Bridge(tmp_path, mappings=folder, api_url=sandbox.url, api_token=sandbox.token) as bridge:
         bridge.start_web()
@@ -7,6 +7,9 @@
         bridge.wait_settled()
         assert bridge.outcomes(receipt=receipt)[0]["state"] == "updated"
 
+With ``processes=2`` on PostgreSQL, ``start_both`` starts two of each kind; webhooks then go to the
+web processes by turns, as through a load balancer.
+
 Each process leads a process group of its own, and leaving the ``with`` block kills every group
 that is left, so that no child outlives its test. The log lines of all processes of one kind are
 in ``web.log``, ``worker.log`` and ``run.log`` of the folder.
@@ -14,6 +17,7 @@ in ``web.log``, ``worker.log`` and ``run.log`` of the folder.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import random
@@ -162,15 +166,20 @@ class Bridge:
         api_url: str,
         api_token: str,
         settings: Mapping[str, str] | None = None,
+        database_url: str | None = None,
+        processes: int = 1,
     ) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.processes = processes
+        self._ports = [free_port() for _ in range(processes)]
+        self._turns = itertools.count()
+        self.port = self._ports[0]
         self.url = f"http://127.0.0.1:{self.port}"
         self.env = {
             "PATH": f"{PYTHON_BIN}{os.pathsep}{os.defpath}",
             "HOME": str(folder),
             "LANG": "C.UTF-8",
-            "DATABASE_URL": f"sqlite:///{folder / 'bridge.db'}",
+            "DATABASE_URL": database_url or f"sqlite:///{folder / 'bridge.db'}",
             "BRIDGE_MAPPINGS": str(mappings),
             "BRIDGE_API_URL": api_url,
             "BRIDGE_API_TOKEN": api_token,
@@ -181,8 +190,8 @@ class Bridge:
             **(settings or {}),
         }
         self.database = Database(self.env["DATABASE_URL"])
-        self.web: Group | None = None
-        self.worker: Group | None = None
+        self.webs: dict[int, Group] = {}
+        self.workers: dict[int, Group] = {}
         self._groups: list[Group] = []
         self._http = httpx.Client(
             trust_env=False, timeout=20, limits=httpx.Limits(max_keepalive_connections=0)
@@ -219,43 +228,67 @@ class Bridge:
         self._groups.append(group)
         return group
 
-    def start_web(self, *, ready: bool = True) -> Group:
-        """Start the web process and wait until it says that it is ready."""
-        self.web = self.start("web")
-        if ready:
-            self.wait_ready(self.web)
-        return self.web
+    @property
+    def web(self) -> Group | None:
+        """The first web process."""
+        return self.webs.get(0)
 
-    def start_worker(self, *, ready: bool = True) -> Group:
+    @property
+    def worker(self) -> Group | None:
+        """The first worker."""
+        return self.workers.get(0)
+
+    def start_web(self, number: int = 0, *, ready: bool = True) -> Group:
+        """Start a web process and wait until it says that it is ready."""
+        self.webs[number] = web = self.start("web", PORT=str(self._ports[number]))
+        if ready:
+            self.wait_ready(web, number)
+        return web
+
+    def start_worker(self, number: int = 0, *, ready: bool = True) -> Group:
         """Start a worker and wait until it is at work."""
         seen = self.said("worker", "worker started")
-        self.worker = worker = self.start("worker")
+        self.workers[number] = worker = self.start("worker")
         if ready:
-            wait_until(
-                lambda: self.said("worker", "worker started") > seen or worker.status is not None,
-                START_S,
-                "the start of the worker",
-            )
-            assert worker.status is None, self.log("worker")
+            self._wait_at_work(worker, seen + 1)
         return worker
 
     def start_both(self) -> None:
-        """Start web and worker."""
-        self.start_web(ready=False)
-        self.start_worker()
-        assert self.web is not None
-        self.wait_ready(self.web)
+        """Start every web process and every worker."""
+        seen = self.said("worker", "worker started")
+        for number in range(self.processes):
+            self.start_web(number, ready=False)
+            self.start_worker(number, ready=False)
+        for number in range(self.processes):
+            self._wait_at_work(self.workers[number], seen + self.processes)
+            self.wait_ready(self.webs[number], number)
 
-    def wait_ready(self, group: Group) -> None:
+    def _wait_at_work(self, worker: Group, count: int) -> None:
+        """Wait until so many workers have said that they started, as long as this one lives."""
+        wait_until(
+            lambda: self.said("worker", "worker started") >= count or worker.status is not None,
+            START_S,
+            "the start of the worker",
+        )
+        assert worker.status is None, self.log("worker")
+
+    def wait_ready(self, group: Group, number: int = 0) -> None:
         """Wait until ``/readyz`` answers 200, as long as the process lives."""
 
         def ready() -> bool:
             assert group.status is None, f"ended with {group.status}:\n{group.log.read_text()}"
             with suppress(httpx.HTTPError):
-                return self.get("/readyz").status_code == 200
+                return self._http.get(f"{self._url(number)}/readyz").status_code == 200
             return False
 
         wait_until(ready, START_S, "a ready web process")
+
+    def _url(self, number: int) -> str:
+        return f"http://127.0.0.1:{self._ports[number]}"
+
+    def _next_url(self) -> str:
+        """The web process whose turn it is."""
+        return self._url(next(self._turns) % self.processes)
 
     def run(self, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a ``crm-bridge`` command to its end."""
@@ -281,7 +314,7 @@ class Bridge:
     # ------------------------------------------------------------------ requests
 
     def get(self, path: str, method: str = "GET", **headers: str) -> httpx.Response:
-        """A request without a body to the web process."""
+        """A request without a body to the first web process."""
         return self._http.request(method, self.url + path, headers=headers)
 
     def post(
@@ -295,7 +328,7 @@ class Bridge:
         """Post to a hook with a bearer token; bytes go as they are, all else as JSON."""
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         return self._http.post(
-            f"{self.url}/hooks/{source}",
+            f"{self._next_url()}/hooks/{source}",
             content=body,
             headers={
                 "Authorization": f"Bearer {token}",
@@ -314,7 +347,8 @@ class Bridge:
         if self._sources is None:
             self._sources = load(Settings(Environment(self.env))).sources
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        base = self.env.get("BRIDGE_PUBLIC_URL", self.url)
+        url = self._next_url()
+        base = self.env.get("BRIDGE_PUBLIC_URL", url)
         signed = sign(
             self._sources[source].verify,
             method="POST",
@@ -325,7 +359,7 @@ class Bridge:
             private_key=key,
         )
         parts = urlsplit(signed.url)
-        target = self.url + parts.path + (f"?{parts.query}" if parts.query else "")
+        target = url + parts.path + (f"?{parts.query}" if parts.query else "")
         sent = body + b" " if spoil else body
         return self._http.post(target, content=sent, headers=signed.headers)
 

@@ -11,32 +11,9 @@ import pytest
 from bridge.store.database import Database
 from bridge.store.migrate import migrate
 
-from .postgres import Postgres, running
+from .postgres import Postgres
 
 ENGINES = ("sqlite", "postgresql")
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres]:
-    """The session's server, with a migrated database named by ``template``."""
-    context = running()
-    try:
-        server = context.__enter__()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the reason is shown
-        pytest.skip(f"PostgreSQL DOES NOT START, half of the store is untested: {error!r}")
-    try:
-        yield server
-    finally:
-        context.__exit__(None, None, None)
-
-
-@pytest.fixture(scope="session")
-def postgres_template(postgres: Postgres) -> str:
-    name = postgres.create()
-    database = Database(postgres.url(name))
-    migrate(database)
-    database.close()
-    return name
 
 
 @pytest.fixture(scope="session")

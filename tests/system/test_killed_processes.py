@@ -1,6 +1,7 @@
 """``kill -9`` at random moments, under load: nothing is lost, nothing is done twice.
 
-A moment is a number of deliveries accepted, or of calls made, drawn by a seeded generator.
+Over PostgreSQL there are two web processes and two workers, and one of them is killed while the other
+goes on. A moment is a number of deliveries accepted, or of calls made, drawn by a seeded generator.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from bridge_process import Bridge, wait_until
 from sandbox_client import Sandbox
 
-from .conftest import MakeBridge
+from .conftest import MakeBridge, on_both_engines
 from .oracle import Oracle
 from .story import CAMPAIGNS, Story, tell
 
-SETTINGS = {"BRIDGE_STANDING": "1 2", "BRIDGE_BACKOFF_MAX": "0.1"}
+SETTINGS = {"BRIDGE_STANDING": "1 2", "BRIDGE_BACKOFF_MAX": "0.1", "BRIDGE_LEASE": "4"}
+TIMEOUT_S = 3
+"""Of a call; must be shorter than the lease, which the leads of a killed worker wait for."""
 
 
 def accepted(bridge: Bridge) -> int:
@@ -44,16 +47,18 @@ def check(story: Story, bridge: Bridge, sandbox: Sandbox, receipts: list[str]) -
 
 
 def kill_web(bridge: Bridge, draw: random.Random) -> None:
-    """Kill the serving process alone, which its parent replaces, or all of the web process."""
-    assert bridge.web is not None
-    children = bridge.web.children()
+    """Kill one serving process alone, which its parent replaces, or all of a web process."""
+    number = draw.randrange(bridge.processes)
+    web = bridge.webs[number]
+    children = web.children()
     if children and draw.random() < 0.5:
         os.kill(draw.choice(list(children)), signal.SIGKILL)
     else:
-        bridge.web.kill()
-        bridge.start_web(ready=False)
+        web.kill()
+        bridge.start_web(number, ready=False)
 
 
+@on_both_engines
 def test_a_killed_web_process_has_lost_nothing_that_it_acknowledged(
     sandbox: Sandbox, make_bridge: MakeBridge
 ) -> None:
@@ -61,7 +66,7 @@ def test_a_killed_web_process_has_lost_nothing_that_it_acknowledged(
     story = tell(seed=31, count=2500, leads=120, mean_size=3)
     sandbox.put_campaigns(*CAMPAIGNS.values())
     story.prepare(sandbox)
-    bridge = make_bridge(campaigns=CAMPAIGNS, settings=SETTINGS)
+    bridge = make_bridge(campaigns=CAMPAIGNS, settings=SETTINGS, timeout=TIMEOUT_S)
     bridge.start_both()
     with ThreadPoolExecutor(1) as pool:
         sending: Future[list[str]] = pool.submit(story.send, bridge, hands=8)
@@ -75,6 +80,7 @@ def test_a_killed_web_process_has_lost_nothing_that_it_acknowledged(
     check(story, bridge, sandbox, receipts)
 
 
+@on_both_engines
 def test_a_killed_worker_leaves_nothing_undone_and_marks_nobody_twice(
     sandbox: Sandbox, make_bridge: MakeBridge
 ) -> None:
@@ -82,20 +88,19 @@ def test_a_killed_worker_leaves_nothing_undone_and_marks_nobody_twice(
     story = tell(seed=32, count=2500, leads=120)
     sandbox.put_campaigns(*CAMPAIGNS.values())
     story.prepare(sandbox)
-    bridge = make_bridge(campaigns=CAMPAIGNS, settings=SETTINGS, batch_size=10)
+    bridge = make_bridge(campaigns=CAMPAIGNS, settings=SETTINGS, batch_size=10, timeout=TIMEOUT_S)
     bridge.start_both()
     with ThreadPoolExecutor(1) as pool:
         sending: Future[list[str]] = pool.submit(story.send, bridge, hands=2)
         for _ in range(8):
-            worker = bridge.worker
-            assert worker is not None
+            number = draw.randrange(bridge.processes)
             moment = calls(sandbox) + draw.randint(1, 40)
             wait_until(
                 lambda: calls(sandbox) >= moment or bridge.settled(),  # noqa: B023 - used at once
                 what="calls",
             )
-            worker.kill()
-            bridge.start_worker()
+            bridge.workers[number].kill()
+            bridge.start_worker(number)
         receipts = sending.result()
     bridge.wait_settled()
     assert bridge.said("worker", "leads freed from a lost worker") > 0

@@ -24,7 +24,7 @@ from sandbox_client import Sandbox
 
 from bridge.clock import now_ms
 
-from .conftest import CAMPAIGNS, bridge_over
+from .conftest import CAMPAIGNS, ENGINES, bridge_over, shared_database
 from .mapping_files import write_campaigns
 
 SHIPPED = Path(__file__).parents[2] / "mappings"
@@ -36,8 +36,14 @@ def ghl_key() -> Ed25519PrivateKey:
     return Ed25519PrivateKey.generate()
 
 
+@pytest.fixture(scope="module", params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory, engine: str) -> Iterator[Sandbox]:
+    """One for each engine, since the tests count what was sent."""
     folder = tmp_path_factory.mktemp("sandbox")
     with Sandbox(folder, campaigns=list(CAMPAIGNS.values())) as running:
         yield running
@@ -45,7 +51,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="module")
 def bridge(
-    tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox, ghl_key: Ed25519PrivateKey
+    tmp_path_factory: pytest.TempPathFactory,
+    sandbox: Sandbox,
+    ghl_key: Ed25519PrivateKey,
+    engine: str,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Bridge]:
     folder = tmp_path_factory.mktemp("bridge")
     mappings = folder / "mappings"
@@ -54,21 +64,19 @@ def bridge(
         shutil.copy(SHIPPED / f"{name}.yaml", mappings)
     public = ghl_key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     write_campaigns(mappings, CAMPAIGNS)
-    made = bridge_over(
-        folder,
-        sandbox,
-        mappings=mappings,
-        settings={
-            "BRIDGE_PUBLIC_URL": "https://hooks.example.com",
-            "HUBSPOT_CLIENT_SECRET": "hubspot-client-secret-for-tests",
-            "HUBSPOT_ACCESS_TOKEN": sandbox.hubspot_token,
-            "HUBSPOT_API_URL": sandbox.url,
-            "GENERIC_TOKEN": CRM_TOKEN,
-            "GHL_PUBLIC_KEY": public.hex(),
-            "BRIDGE_LOOKUP_SETTLE": "20",
-        },
-    )
-    with made:
+    settings = {
+        "BRIDGE_PUBLIC_URL": "https://hooks.example.com",
+        "HUBSPOT_CLIENT_SECRET": "hubspot-client-secret-for-tests",
+        "HUBSPOT_ACCESS_TOKEN": sandbox.hubspot_token,
+        "HUBSPOT_API_URL": sandbox.url,
+        "GENERIC_TOKEN": CRM_TOKEN,
+        "GHL_PUBLIC_KEY": public.hex(),
+        "BRIDGE_LOOKUP_SETTLE": "20",
+    }
+    with (
+        shared_database(engine, request) as over,
+        bridge_over(folder, sandbox, mappings=mappings, settings=settings, **over) as made,
+    ):
         made.start_both()
         yield made
 

@@ -1,0 +1,68 @@
+"""The PostgreSQL server that tests of the store and of the processes share.
+
+Each pytest-xdist worker starts one, at the first test that needs it. Where it does not start, those
+tests fail, since half of what is promised would be untested; ``BRIDGE_TEST_WITHOUT_POSTGRES=1``
+skips them instead, and the summary says so.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+from store.postgres import Postgres, running
+
+from bridge.store.database import Database
+from bridge.store.migrate import migrate
+
+WITHOUT = "BRIDGE_TEST_WITHOUT_POSTGRES"
+UNTESTED = "not tested on PostgreSQL"
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running server, without a database of ours."""
+    if os.environ.get(WITHOUT) == "1":
+        pytest.skip(f"{UNTESTED}: {WITHOUT}=1")
+    context = running()
+    try:
+        server = context.__enter__()
+    except Exception as error:  # noqa: BLE001 - whatever it is, the reason is shown
+        pytest.fail(f"{UNTESTED}: the server does not start: {error!r}", pytrace=False)
+    try:
+        yield server
+    finally:
+        context.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: Postgres) -> str:
+    """The name of a migrated database without rows, to be copied."""
+    name = postgres.create()
+    database = Database(postgres.url(name))
+    migrate(database)
+    database.close()
+    return name
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say last, and in one place, what was left out."""
+    reports = (
+        report
+        for kind in ("error", "failed", "skipped")
+        for report in terminalreporter.stats.get(kind, [])
+        if UNTESTED in str(report.longrepr)
+    )
+    missing = Counter(report.nodeid.partition("::")[0] for report in reports)
+    if not missing:
+        return
+    count = missing.total()
+    terminalreporter.section(f"{count} tests WERE {UNTESTED}", sep="!", red=True, bold=True)
+    for file, tests in sorted(missing.items()):
+        terminalreporter.line(f"{tests:6} in {file}")
+    terminalreporter.line(
+        "Promise 10 (any number of processes over one PostgreSQL) and the PostgreSQL half of the "
+        f"store are unproven by this run. {WITHOUT}=1 is meant for machines that cannot run it."
+    )
