@@ -13,19 +13,17 @@ from bridge.commands.send import broken, post, signed_for
 from bridge.demo.scenes import Expected, Scene, scenes, wrong_leads
 from bridge.demo.stage import DemoFailed, Stage
 from bridge.model import State
-from bridge.settings import Settings
 from bridge.store import outcomes, refusals
 from bridge.store.database import Database
 
-COLUMNS = ("what came in", "campaign", "lead", "what was sent", "outcome", "ms", "")
+COLUMNS = ("what came in", "campaign", "lead", "lead update", "outcome", "ms", "")
 
 
 @click.command(help="Post real payloads through sandbox, bridge and worker, and show the outcomes.")
 @click.option("--folder", default="demo-data", show_default=True, help="Where its files go.")
 def command(folder: str) -> None:
-    mappings = Path(Settings.current()["BRIDGE_MAPPINGS"])
     click.echo("Starting a sandbox (campaign API and HubSpot), the bridge and its worker …")
-    stage = Stage(Path(folder).resolve(), mappings)
+    stage = Stage(Path(folder).resolve())
     try:
         stage.set_up_sandbox()
         stage.start_bridge()
@@ -101,7 +99,7 @@ class Show:
                     "what came in": title,
                     "campaign": row["campaign"] or "–",
                     "lead": row["phone"] or "–",
-                    "what was sent": row["fields"] if row["batch_status"] else "–",
+                    "lead update": row["fields"] or "–",
                     "outcome": f"{row['state']}: {row['message']}",
                     "ms": decided - row["accepted_at"] if decided else "",
                     "": "ok" if any(_matches(row, one) for one in expected) else "WRONG",
@@ -119,7 +117,7 @@ class Show:
                 "what came in": scene.title,
                 "campaign": "–",
                 "lead": "–",
-                "what was sent": "–",
+                "lead update": "–",
                 "outcome": f"refused, HTTP {scene.status}: {kept[0]['reason'] if kept else ''}",
                 "": "ok" if kept else "WRONG",
             }
@@ -158,6 +156,7 @@ Where to look next
   {folder}/bridge.log        one JSON line for each outcome
   cd {folder} && {Path(sys.argv[0]).resolve()} outcomes
                              the same from the database (also: deliveries, refusals)
-  mappings/hubspot.yaml      the mapping that did this; docs/mappings.md explains it
+  {folder}/mappings/hubspot.yaml
+                             the mapping that did this; docs/mappings.md explains it
   README.md                  from here to a HubSpot app that points at your bridge
 """

@@ -1,4 +1,4 @@
-"""``crm-bridge mapping check | try | test``: see what a mapping file does before it does it."""
+"""``crm-bridge mapping init | check | try | test``: get mapping files, and see what they do."""
 
 from __future__ import annotations
 
@@ -23,11 +23,22 @@ from bridge.model import Delivery, Event, Found, Known, Mapped
 from bridge.receive.decode import decode
 from bridge.receive.verify import check_scheme
 from bridge.settings import Settings
+from bridge.shipped import copy_mapping_files
 
 
-@click.group(help="Check, try and test mapping files.")
+@click.group(help="Get, check, try and test mapping files.")
 def command() -> None:
     pass
+
+
+@command.command(help="Copy the mapping files that come with the program into FOLDER.")
+@click.argument("folder", required=False, type=click.Path(file_okay=False, path_type=Path))
+def init(folder: Path | None) -> None:
+    folder = folder or Path(Settings.current()["BRIDGE_MAPPINGS"])
+    for path in copy_mapping_files(folder):
+        if path.suffix == ".yaml":
+            click.echo(path)
+    click.echo("Next: crm-bridge mapping check")
 
 
 @command.command(help="Load all mapping files; print every mistake with file, line and column.")
@@ -63,7 +74,7 @@ def check(json_: bool) -> None:
 
 @command.command("try", help="Show what would become of PAYLOAD (a file, or - for standard input).")
 @click.argument("source")
-@click.argument("payload", type=click.Path(dir_okay=False, allow_dash=True))
+@click.argument("payload", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @click.option(
     "--look-up", is_flag=True, help="Really ask the CRM; otherwise look-ups find nothing."
 )

@@ -20,8 +20,15 @@ from bridge.demo.scenes import CAMPAIGN_IDS, CONTACTS, LEADS, NOAH, RENEWALS, SP
 from bridge.errors import BridgeError
 from bridge.receive.verify.asymmetric import new_ed25519_pair
 from bridge.settings import Environment, Settings
+from bridge.shipped import copy_mapping_files
 
 START_S = 30.0
+
+MARKER = ".crm-bridge-demo"
+"""The file that says of a folder: the demonstration made it, and may empty it."""
+
+OURS = ("BRIDGE_", "HUBSPOT_", "GHL_", "GENERIC_")
+"""Beginnings of the settings that the demonstration makes itself, and takes from nobody."""
 
 CAMPAIGNS = f"""\
 campaigns:
@@ -37,19 +44,25 @@ class DemoFailed(BridgeError):  # noqa: N818 - reads as the event it reports
 
 
 class Stage:
-    """Everything the demonstration runs, in ``folder``; ``close`` ends it."""
+    """Everything the demonstration runs, in ``folder``; ``close`` ends it.
 
-    def __init__(self, folder: Path, mappings: Path) -> None:
+    Errors: ``DemoFailed`` when the folder holds something that the demonstration did not make.
+    """
+
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        shutil.copytree(mappings, folder / "mappings")
+        empty(folder)
+        copy_mapping_files(folder / "mappings")
         (folder / "mappings" / "campaigns.yaml").write_text(CAMPAIGNS, encoding="utf-8")
         self.ghl_key, public = new_ed25519_pair()
         self.api_token, self.hubspot_token = secrets.token_hex(16), secrets.token_hex(16)
         self.port = free_port()
         self._children: list[subprocess.Popen[bytes]] = []
-        self.sandbox_url = self._start_sandbox()
+        try:
+            self.sandbox_url = self._start_sandbox()
+        except DemoFailed:
+            self.close()
+            raise
         self.environment = self._write_environment(public)
         self.settings = Settings(Environment(self.environment))
         self.bridge_url = f"http://127.0.0.1:{self.port}"
@@ -95,10 +108,13 @@ class Stage:
     def start_bridge(self) -> None:
         """Start web and worker, and wait until webhooks can be accepted."""
         out = (self.folder / "bridge.log").open("wb")
-        environment = {**os.environ, **self.environment}
+        others = {n: v for n, v in os.environ.items() if not n.startswith(OURS)}
+        environment = {**others, **self.environment}
         command = [sys.executable, "-m", "bridge.cli", "run"]
         self._children.append(
-            subprocess.Popen(command, env=environment, stdout=out, stderr=out)  # noqa: S603
+            subprocess.Popen(  # noqa: S603
+                command, env=environment, cwd=self.folder, stdout=out, stderr=out
+            )
         )
 
         def ready() -> bool:
@@ -164,6 +180,32 @@ class Stage:
                 child.wait(80)
             except subprocess.TimeoutExpired:
                 child.kill()
+
+
+def empty(folder: Path) -> None:
+    """Make the folder, or empty one that an earlier demonstration made.
+
+    Errors: ``DemoFailed`` when it is a file, or holds something and not the demonstration's mark.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        content = list(folder.iterdir())
+        if content and not (folder / MARKER).is_file():
+            raise DemoFailed(
+                f"{folder} is not empty, and the demonstration did not make it. "
+                "Name a new folder with --folder."
+            )
+        for path in content:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != MARKER:
+                path.unlink()
+        (folder / MARKER).write_text(
+            "Made by crm-bridge demo, which empties this folder when it runs again.\n",
+            encoding="utf-8",
+        )
+    except OSError as error:
+        raise DemoFailed(f"{folder} cannot be used: {error.strerror}") from None
 
 
 def free_port() -> int:

@@ -88,7 +88,8 @@ def _contents(folder: Path, mistakes: list[Mistake]) -> dict[str, bytes | None]:
                 1,
                 "no-folder",
                 "there is no such folder, or it cannot be read.",
-                "Set BRIDGE_MAPPINGS to the folder of mapping files.",
+                "Set BRIDGE_MAPPINGS to the folder of mapping files, or make one by "
+                "“crm-bridge mapping init”.",
             )
         )
         return {}
