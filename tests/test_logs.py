@@ -114,8 +114,9 @@ def test_no_secret_survives_in_a_json_line(secret: str, before: str, after: str)
 def test_lines_of_libraries_are_masked_too() -> None:
     out = lines()
     logging.getLogger("some.library").warning("called %s with %s", PHONE, SECRET)
+    nothing: dict[str, str] = {}
     try:
-        _ = {}[EMAIL]
+        _ = nothing[EMAIL]
     except KeyError:
         logging.getLogger("some.library").exception("it failed")
     first, second = (json.loads(text) for text in out.getvalue().splitlines())

@@ -143,7 +143,7 @@ def mutate(rows: list[Any], kind: str, a: int, b: int) -> None:
     elif kind == "rubbish":
         rows[a] = None
     elif isinstance(row, dict):
-        wrong = {
+        wrong: dict[str, dict[str, Any]] = {
             "phone": {"phone_number": f"{row.get('phone_number')}9"},
             "index": {"index": [True, float(a), str(a)][b % 3]},
             "success": {"success": ["true", 1, None][b % 3]},

@@ -61,7 +61,8 @@ def flipped(data: bytes, step: int = 1) -> Iterator[bytes]:
         yield data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
-def flipped_text(text: str) -> Iterator[str]:
+def flipped_text(text: str | None) -> Iterator[str]:
+    assert text is not None
     return (changed.decode("latin-1") for changed in flipped(text.encode("latin-1")))
 
 

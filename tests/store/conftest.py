@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def opened(url: str) -> Iterator[Callable[..., Database]]:
     """Opens the test's database once more, as another process would."""
     open_ones: list[Database] = []
 
-    def open_one(**options: float) -> Database:
+    def open_one(**options: Any) -> Database:
         open_ones.append(Database(url, **options))
         return open_ones[-1]
 

