@@ -136,6 +136,22 @@ def test_retry_after_is_honoured_for_that_campaign_and_no_other(
     assert rest[0].started_ms >= earliest - 5  # the two sides round their clocks
 
 
+def test_a_pause_holds_while_an_older_slow_call_ends_well(lane: Lane) -> None:
+    phones = lane.add_leads(2)
+    lane.behave({"mode": "slow", "seconds": 1.5}, {"mode": "429", "retry_after": 4})
+    slow = lane.deliver(named(phones[0]))
+    wait_until(lambda: len(lane.calls()) == 1, what="the slow call")
+    busy = lane.deliver(opt_out(phones[1]))
+    lane.ends(slow, "updated")
+    lane.ends(busy, "updated")
+    well, refused, *rest = lane.calls()
+    assert (well.status, refused.status) == (200, 429)
+    assert well.finished_ms is not None
+    assert refused.finished_ms is not None
+    assert refused.finished_ms < well.finished_ms
+    assert rest[0].started_ms >= refused.finished_ms + 4000 - 5
+
+
 def test_after_errors_and_broken_connections_everything_is_sent_again(lane: Lane) -> None:
     phones = lane.add_leads(2)
     lane.behave(

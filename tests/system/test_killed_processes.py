@@ -1,7 +1,8 @@
 """``kill -9`` at random moments, under load: nothing is lost, nothing is done twice.
 
-Over PostgreSQL there are two web processes and two workers, and one of them is killed while the other
-goes on. A moment is a number of deliveries accepted, or of calls made, drawn by a seeded generator.
+Over PostgreSQL there are two web processes and two workers, and one of them is killed while the
+other goes on. A moment is a number of deliveries accepted, or of calls made, drawn by a seeded
+generator.
 """
 
 from __future__ import annotations
@@ -18,9 +19,9 @@ from .conftest import MakeBridge, on_both_engines
 from .oracle import Oracle
 from .story import CAMPAIGNS, Story, tell
 
-SETTINGS = {"BRIDGE_STANDING": "1 2", "BRIDGE_BACKOFF_MAX": "0.1", "BRIDGE_LEASE": "4"}
-TIMEOUT_S = 3
-"""Of a call; must be shorter than the lease, which the leads of a killed worker wait for."""
+SETTINGS = {"BRIDGE_STANDING": "1 2", "BRIDGE_BACKOFF_MAX": "0.1", "BRIDGE_LEASE": "6"}
+TIMEOUT_S = 2
+"""Of a call; a third of the lease, which the leads of a killed worker wait for."""
 
 
 def accepted(bridge: Bridge) -> int:
@@ -114,7 +115,7 @@ def test_what_a_killed_worker_had_in_flight_is_asked_again_but_no_mark(
     sandbox.put_leads("camp_one", [{"phone_number": p, "answered": True} for p in phones])
     slow = {"mode": "slow", "seconds": 4}
     sandbox.behave(slow, slow, campaign="camp_one")
-    bridge = make_bridge(campaigns={"one": "camp_one"}, timeout=6)
+    bridge = make_bridge(campaigns={"one": "camp_one"}, settings={"BRIDGE_LEASE": "18"}, timeout=6)
     bridge.start_both()
 
     def in_flight() -> int:
