@@ -13,6 +13,7 @@ each of its transactions.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 import threading
 import time
@@ -61,7 +62,9 @@ class Database:
     """A database by URL. Opens no connection before the first use.
 
     ``busy_timeout_s``: how long a write waits for its turn before ``StoreBusy``. ``gap_s``: how
-    long SQLite's lock is left to other processes after a write.
+    long SQLite's lock is left to other processes after a write. ``statement_timeout_s``: how long
+    PostgreSQL may work on one statement, and about how long its silence is borne, before
+    ``StoreBusy``; no less than ``busy_timeout_s``.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Database:
         url: str,
         *,
         busy_timeout_s: float = 5.0,
+        statement_timeout_s: float = 30.0,
         pool_size: int = 16,
         gap_s: float = 0.0,
     ) -> None:
@@ -80,7 +84,9 @@ class Database:
         if self.is_sqlite:
             self._engine = self._reader = _sqlite_engine(self.url, busy_timeout_s, pool_size)
         else:
-            self._engine = _postgres_engine(self.url, busy_timeout_s, pool_size)
+            self._engine = _postgres_engine(
+                self.url, busy_timeout_s, max(busy_timeout_s, statement_timeout_s), pool_size
+            )
             self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
 
     @property
@@ -243,7 +249,12 @@ def _begin_immediate(connection: Connection, busy_timeout_s: float) -> None:
         raw.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
 
 
-def _postgres_engine(url: str, busy_timeout_s: float, pool_size: int) -> Engine:
+def _postgres_engine(
+    url: str, busy_timeout_s: float, statement_timeout_s: float, pool_size: int
+) -> Engine:
+    # A network that swallows everything is noticed by nobody but this machine's TCP: what was
+    # sent has to be acknowledged, and a server that is silent has to answer a probe.
+    silence_s = max(1, math.ceil(statement_timeout_s))
     return create_engine(
         url,
         hide_parameters=True,
@@ -255,6 +266,11 @@ def _postgres_engine(url: str, busy_timeout_s: float, pool_size: int) -> Engine:
         connect_args={
             "connect_timeout": max(1, int(busy_timeout_s)),
             "options": f"-c lock_timeout={int(busy_timeout_s * 1000)}"
-            f" -c statement_timeout={max(30_000, int(busy_timeout_s * 1000))}",
+            f" -c statement_timeout={int(statement_timeout_s * 1000)}",
+            "tcp_user_timeout": silence_s * 1000,
+            "keepalives": 1,
+            "keepalives_idle": silence_s,
+            "keepalives_interval": max(1, silence_s // 3),
+            "keepalives_count": 3,
         },
     )

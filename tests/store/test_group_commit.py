@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -88,6 +89,74 @@ def test_a_busy_database_is_reported_to_all_without_a_try_for_each() -> None:
     disk = Disk()
     assert together(disk, ["a", "locked", "b"]) == ["StoreBusy"] * 3
     assert disk.groups == [["first"], ["a", "locked", "b"]]
+
+
+def test_who_waits_for_too_long_is_told_so_and_is_not_stored() -> None:
+    disk = Disk()
+    group = GroupCommit(disk.commit, wait_s=0.2)
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(put, group, "first")
+        assert disk.begun.wait(10)
+        begun = time.monotonic()
+        others = [pool.submit(put, group, f"i{n}") for n in range(8)]
+        assert [other.result(10) for other in others] == ["StoreBusy"] * 8
+        assert 0.15 < time.monotonic() - begun < 5
+        assert not first.done()  # its commit has begun, and only that knows how it ends
+        disk.go_on.set()
+        assert first.result(10) == "kept"
+    assert disk.kept == ["first"]
+    assert put(group, "later") == "kept"
+
+
+def test_who_is_being_written_when_the_time_is_up_gets_the_result_of_that() -> None:
+    disk = Disk()
+    second = threading.Event()
+
+    def commit(items: Sequence[str]) -> None:
+        disk.commit(items)
+        if len(disk.groups) == 2:
+            begun = time.monotonic()
+            second.set()
+            until(lambda: time.monotonic() > begun + 0.3)  # the time of all in it is up
+
+    group = GroupCommit(commit, wait_s=0.2)
+    with ThreadPoolExecutor(3) as pool:
+        ends = [pool.submit(put, group, "first")]
+        assert disk.begun.wait(10)
+        ends += [pool.submit(put, group, item) for item in ("a", "b")]
+        until(lambda: len(group._queue) == 2)
+        disk.go_on.set()
+        assert second.wait(10)
+        assert [end.result(10) for end in ends] == ["kept"] * 3
+    assert sorted(disk.kept) == ["a", "b", "first"]
+
+
+@pytest.mark.parametrize("blow", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_a_blow_that_ends_a_commit_answers_all_and_goes_on(blow: type[BaseException]) -> None:
+    disk = Disk()
+
+    def commit(items: Sequence[str]) -> None:
+        disk.commit(items)
+        if items != ["first"]:
+            raise blow
+
+    group = GroupCommit(commit)
+
+    def end(item: str) -> str:
+        try:
+            return put(group, item)
+        except BaseException as error:  # noqa: BLE001 - that it comes through is the promise
+            return type(error).__name__
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(end, "first")
+        assert disk.begun.wait(10)
+        others = [pool.submit(end, item) for item in ("a", "b", "c")]
+        until(lambda: len(group._queue) == 3)
+        disk.go_on.set()
+        assert first.result(10) == "kept"
+        ends = sorted(other.result(10) for other in others)
+    assert ends == sorted([blow.__name__, "StoreError", "StoreError"])
 
 
 def test_all_that_many_threads_put_is_in_the_database(database: Database) -> None:
