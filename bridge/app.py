@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Flask, Response, request
@@ -15,7 +15,7 @@ from bridge.live import LiveMappings
 from bridge.model import Campaign, Source
 from bridge.operate.health import Check, Health, Status, Subject, document, overall
 from bridge.receive.accept import Acceptor, Limits, Reply, problem
-from bridge.receive.wsgi import read_body, request_from
+from bridge.receive.wsgi import Bodies, NoRoom, read_body, request_from
 from bridge.settings import Settings
 from bridge.store import deliveries, refusals
 from bridge.store.database import Database
@@ -37,12 +37,17 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     live = LiveMappings(settings)
     database = Database(
-        settings["DATABASE_URL"], busy_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"], pool_size=8
+        settings["DATABASE_URL"],
+        busy_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"],
+        statement_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"] + 1,
+        pool_size=8,
     )
     app = Flask(__name__, static_folder=None)
     acceptor = Acceptor(
         sources=lambda: _sources(live),
-        keep=GroupCommit(_commit_to(database, settings)).put,
+        keep=GroupCommit(
+            _commit_to(database, settings), wait_s=settings["BRIDGE_COMMIT_TIMEOUT"]
+        ).put,
         limits=Limits(settings["BRIDGE_MAX_BODY"], settings["BRIDGE_MAX_DEPTH"]),
     )
     health = Health(
@@ -103,6 +108,16 @@ def _commit_to(database: Database, settings: Settings) -> Any:
 
 def _add_hooks(app: Flask, acceptor: Acceptor, settings: Settings) -> None:
     limit = settings["BRIDGE_MAX_BODY"]
+    bodies = Bodies(max(limit, settings["BRIDGE_BODIES_IN_FLIGHT"]))
+
+    def read(found: Source, length: int | None, take: Callable[[int], None]) -> bytes | Reply:
+        try:
+            body = read_body(request.environ["wsgi.input"], length, limit, take)
+        except TimeoutError:
+            return _come_again(found, "The body took too long to arrive.")
+        except OSError:
+            return problem(400, "The body broke off before its end.", ("Connection", "close"))
+        return acceptor.too_large() if body is None else body
 
     def hook(source: str, token: str | None = None) -> Response:
         environ = request.environ
@@ -113,23 +128,22 @@ def _add_hooks(app: Flask, acceptor: Acceptor, settings: Settings) -> None:
         if isinstance(found, Reply):
             return _response(found)
         try:
-            body = read_body(environ["wsgi.input"], length, limit)
-        except OSError:
-            return _response(
-                problem(400, "The body broke off before its end.", ("Connection", "close"))
-            )
-        if body is None:
-            return _response(acceptor.too_large())
-        arrived = request_from(
-            environ,
-            source=source,
-            token=token,
-            body=body,
-            public_url=settings["BRIDGE_PUBLIC_URL"],
-            forwarded_hops=settings["BRIDGE_FORWARDED_HOPS"],
-            received_at=now_ms(),
-        )
-        return _response(acceptor.accept(found, arrived))
+            with bodies.hold(length or 0) as take:
+                body = read(found, length, take)
+                if isinstance(body, Reply):
+                    return _response(body)
+                arrived = request_from(
+                    environ,
+                    source=source,
+                    token=token,
+                    body=body,
+                    public_url=settings["BRIDGE_PUBLIC_URL"],
+                    forwarded_hops=settings["BRIDGE_FORWARDED_HOPS"],
+                    received_at=now_ms(),
+                )
+                return _response(acceptor.accept(found, arrived))
+        except NoRoom:
+            return _response(_come_again(found, "The bridge has its hands full with other bodies."))
 
     for rule in ("/hooks/<source>", "/hooks/<source>/<token>"):
         app.add_url_rule(
@@ -139,6 +153,15 @@ def _add_hooks(app: Flask, acceptor: Acceptor, settings: Settings) -> None:
             methods=METHODS,
             provide_automatic_options=False,
         )
+
+
+def _come_again(source: Source, detail: str) -> Reply:
+    return problem(
+        source.answer.busy_status,
+        f"{detail} Nothing was stored; send it again later.",
+        ("Retry-After", "5"),
+        ("Connection", "close"),
+    )
 
 
 def _add_health(app: Flask, health: Health, settings: Settings) -> None:

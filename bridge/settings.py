@@ -85,6 +85,25 @@ SETTINGS: tuple[Setting, ...] = (
         least=0.05,
         most=30,
     ),
+    Setting(
+        "BRIDGE_READ_TIMEOUT",
+        float,
+        10.0,
+        "seconds a sender may take for a request's head, and again for its body",
+        least=0.1,
+        most=600,
+    ),
+    Setting(
+        "BRIDGE_KEEPALIVE", int, 75, "seconds a connection may be idle between requests", most=3600
+    ),
+    Setting(
+        "BRIDGE_BODIES_IN_FLIGHT",
+        int,
+        64_000_000,
+        "bytes of bodies that a web process holds at a time; who comes above it is told to come "
+        "again (counts as at least BRIDGE_MAX_BODY)",
+        least=1,
+    ),
     Setting("BRIDGE_REFUSALS_KEPT", int, 10_000, "refused requests kept for a second look"),
     Setting("BRIDGE_REFUSALS_PER_ADDRESS", int, 1000, "of those, at most from one address"),
     Setting("BRIDGE_REFUSALS_BYTES", int, 64_000_000, "of those, at most this many bytes in all"),

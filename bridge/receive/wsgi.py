@@ -6,16 +6,65 @@ parsed or re-encoded form: ``RAW_URI`` (gunicorn) or ``REQUEST_URI`` holds the p
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
 
 from bridge.model import Request
 
 
-def read_body(stream: Any, length: int | None, limit: int) -> bytes | None:
+class NoRoom(Exception):  # noqa: N818 - reads as the state it reports
+    """The bodies that are held at this moment leave no room for another."""
+
+
+class Bodies:
+    """Counts the bytes of bodies that a process holds; never more than ``most`` of them.
+
+    Only what has arrived is counted: a sender who announces much and sends nothing takes no room
+    from the others.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def hold(self, announced: int = 0) -> Iterator[Callable[[int], None]]:
+        """A block in which one body is held; call what it gives with each number of bytes read.
+
+        Errors: ``NoRoom``, at the beginning if the announced bytes would not fit, and in the call.
+        """
+        mine = 0
+
+        def take(size: int) -> None:
+            nonlocal mine
+            with self._lock:
+                if self._held + size > self._most:
+                    raise NoRoom
+                self._held += size
+                mine += size
+
+        with self._lock:
+            if self._held + max(1, announced) > self._most:
+                raise NoRoom
+        try:
+            yield take
+        finally:
+            with self._lock:
+                self._held -= mine
+
+
+def read_body(
+    stream: Any, length: int | None, limit: int, take: Callable[[int], None] | None = None
+) -> bytes | None:
     """The raw body from ``wsgi.input``; None if it is longer than the limit.
 
-    Without a length the stream is read to its end. Errors: ``OSError`` if the sender breaks off.
+    Without a length the stream is read to its end. ``take`` is told of the bytes of each piece.
+    Errors: ``OSError`` if the sender breaks off, ``TimeoutError`` if it is too slow, and those of
+    ``take``.
     """
     if length is not None and length > limit:
         return None
@@ -26,6 +75,8 @@ def read_body(stream: Any, length: int | None, limit: int) -> bytes | None:
         chunk = stream.read(min(65_536, wanted - size))
         if not chunk:
             break
+        if take is not None:
+            take(len(chunk))
         chunks.append(chunk)
         size += len(chunk)
     if length is not None and size < length:

@@ -1,0 +1,247 @@
+"""The HTTP server under the web process: gunicorn's gevent worker, with bounds and our log.
+
+gevent's server waits for a sender without limit, and writes what it could not read, path tokens
+included, to standard error. Here every wait has an end, a connection that nobody can use any more
+is closed at once, and whatever gunicorn and gevent have to say goes through ``bridge.logs``.
+
+gunicorn and gevent are at home here and are known nowhere else in the web process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import re
+import socket
+import time
+import traceback
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import gevent
+from gevent import pywsgi
+from gunicorn.glogging import Logger
+from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIHandler, PyWSGIServer
+
+from bridge import logs
+from bridge.settings import Settings
+
+SEND_S = 60.0
+"""How long a receiver may take for one piece of an answer."""
+
+LINGER_S = 1.0
+"""How long a closed connection is still emptied, so that the sender gets to see the answer: what
+arrives after a close makes the sender's system throw unread answers away."""
+
+SKIPPED_BYTES = 65_536
+"""The largest unread body that is skipped to keep a connection."""
+
+_ERROR_LOG = "gunicorn.error"
+_AFTER_SOURCE = re.compile(r"(/hooks/[^/\s?'\"]*[/?]).*")
+_REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+def mask_paths(text: str) -> str:
+    """A text in which whatever follows ``/hooks/<source>/`` on a line is masked."""
+    return _AFTER_SOURCE.sub(r"\1***", text)
+
+
+def _within(seconds: float, what: str) -> Any:
+    """A block that ends with ``TimeoutError`` after so many seconds."""
+    return gevent.Timeout(max(0.001, seconds), TimeoutError(errno.ETIMEDOUT, what))
+
+
+# --------------------------------------------------------------------- log
+
+
+class Log(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's log as lines of ours: no handlers of its own, paths masked."""
+
+    def setup(self, cfg: Any) -> None:
+        """Called at the start and whenever gunicorn reloads its configuration."""
+        settings = Settings.current()
+        logs.configure(
+            style=settings["BRIDGE_LOG"],
+            level=settings["BRIDGE_LOG_LEVEL"],
+            secrets=settings.live_secrets(),
+        )
+        super().setup(cfg)
+        for log in (self.error_log, self.access_log):
+            log.handlers = []
+            log.propagate = True
+            log.filters = [_mask]
+
+
+def _mask(record: logging.LogRecord) -> bool:
+    """A logging filter: one text, traceback included, without anything of a path's token."""
+    text = record.getMessage()
+    if record.exc_info:
+        text = "\n".join((text, *_lines(*record.exc_info)))
+    record.msg, record.args, record.exc_info = mask_paths(text), (), None
+    return True
+
+
+def _lines(kind: Any, error: Any, trace: Any) -> Iterable[str]:
+    return (line.rstrip("\n") for line in traceback.format_exception(kind, error, trace))
+
+
+def _log_fault(_context: object, kind: Any, error: Any, trace: Any) -> None:
+    logging.getLogger(_ERROR_LOG).error("fault", exc_info=(kind, error, trace))
+
+
+# --------------------------------------------------------------------- requests
+
+
+class Body(pywsgi.Input):
+    """A request's body, which has to arrive before ``until`` (monotonic seconds).
+
+    Errors: ``OSError`` when it breaks off, which includes ``TimeoutError``.
+    """
+
+    __slots__ = ("abandoned", "until")
+    until: float
+    abandoned: bool
+    _chunked_input_error: bool
+
+    def read(self, length: int | None = None) -> bytes:
+        """Up to so many bytes, or all."""
+        with _within(self.until - time.monotonic(), "the body took too long"):
+            return bytes(super().read(length))
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing of it is left to be read, so that another request may follow."""
+        if self.chunked_input:
+            return self.chunk_length == 0 and not self._chunked_input_error
+        return self.position >= (self.content_length or 0)
+
+    @property
+    def skippable(self) -> bool:
+        """Whether it is finished, or so small that reading the rest keeps the connection."""
+        left = (self.content_length or 0) - self.position
+        return self.finished or (not self.chunked_input and left <= SKIPPED_BYTES)
+
+    def _discard(self) -> None:
+        if self.skippable and not self.abandoned:
+            super()._discard()  # type: ignore[misc]  # its types leave it out
+
+
+class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
+    """One connection. ``read_s`` bounds the head and the body of each request, seconds each;
+    ``keepalive_s`` how long a connection may be idle between two."""
+
+    wsgi_input: Any  # the request's Body; None before there is one
+    ignored_socket_errors = (*PyWSGIHandler.ignored_socket_errors, errno.ETIMEDOUT)
+
+    def __init__(self, *connection: Any, read_s: float, keepalive_s: float) -> None:
+        super().__init__(*connection)
+        self._read_s = read_s
+        self._keepalive_s = keepalive_s
+        self._head: Any = None
+        self._served = False
+
+    def handle_one_request(self) -> Any:
+        """One request: True if another may follow, None or an answer at the connection's end."""
+        if self._served and not self._another():
+            return None
+        self._served = True
+        self.wsgi_input = None
+        self._head = _within(self._read_s, "the head took too long")
+        self._head.start()
+        try:
+            result = super().handle_one_request()
+        finally:
+            self._head.close()
+        if self.wsgi_input is not None and not self.wsgi_input.finished:
+            self._linger()
+            return None
+        return result
+
+    def _another(self) -> bool:
+        """Wait for the first byte of another request; False if there will be none."""
+        try:
+            with _within(self._keepalive_s, "idle"):
+                return bool(self.rfile.peek(1))
+        except (OSError, ValueError):  # ValueError: closed meanwhile
+            return False
+
+    def get_environ(self) -> dict[str, Any]:
+        """The environment of a request whose head has been read."""
+        self._head.close()
+        environ: dict[str, Any] = super().get_environ()
+        plain = self.wsgi_input
+        body = Body(
+            self.rfile,
+            plain.content_length,
+            socket=plain.socket,
+            chunked_input=plain.chunked_input,
+        )
+        body.until = time.monotonic() + self._read_s
+        body.abandoned = False
+        self.wsgi_input = environ["wsgi.input"] = body
+        environ["wsgi.input_terminated"] = True
+        return environ
+
+    def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
+        """As WSGI has it; says so when the connection ends for what is left of the body."""
+        headers = list(headers)
+        if not self.wsgi_input.skippable and all(n.lower() != "connection" for n, _ in headers):
+            headers.append(("Connection", "close"))
+        write = super().start_response(status, headers, exc_info)
+        self.wsgi_input.abandoned = self.close_connection
+        return write
+
+    def _sendall(self, data: bytes) -> None:
+        with _within(SEND_S, "the answer was not read"):
+            super()._sendall(data)
+
+    def _linger(self) -> None:
+        """End the answer at once and throw away what still comes, for a moment."""
+        with contextlib.suppress(OSError), _within(LINGER_S, "lingering"):
+            self.socket.shutdown(socket.SHUT_WR)
+            while self.socket.recv(65_536):
+                pass
+
+    def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
+        if isinstance(ex, TimeoutError):
+            return "408", _REQUEST_TIMEOUT
+        # what stands behind a colon or semicolon was sent by somebody who need not be a CRM
+        what = re.split("[:;]", str(ex) or type(ex).__name__)[0]
+        address = self.client_address[0] if isinstance(self.client_address, tuple) else "-"
+        logging.getLogger(_ERROR_LOG).warning("bad request from %s: %s", address, what)
+        return "400", _BAD_REQUEST
+
+    def _log_error(self, t: Any, v: Any, tb: Any) -> None:
+        if issubclass(t, Exception):
+            _log_fault(None, t, v, tb)
+        else:  # the end of the process, which gevent passes on
+            super()._log_error(t, v, tb)
+
+
+class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
+    """gevent's server, whose error stream is gunicorn's log."""
+
+    def __init__(self, *listener: Any, environ: dict[str, Any], **options: Any) -> None:
+        # None: the server puts its own error log in
+        environ = {**environ, "wsgi.errors": None}
+        error_log = logging.getLogger(_ERROR_LOG)
+        super().__init__(*listener, environ=environ, error_log=error_log, **options)
+
+
+class Worker(GeventPyWSGIWorker):  # type: ignore[misc]  # gunicorn has no types
+    """gunicorn's gevent worker with our server. Idle time is gunicorn's ``keepalive``."""
+
+    server_class = Server
+
+    def run(self) -> None:
+        """Serve until told to stop."""
+        vars(gevent.get_hub())["print_exception"] = _log_fault
+        self.wsgi_handler = partial(
+            Handler,
+            read_s=Settings.current()["BRIDGE_READ_TIMEOUT"],
+            keepalive_s=self.cfg.keepalive,
+        )
+        super().run()
