@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 from bridge import logs
 from bridge.errors import MappingError, SettingError
 from bridge.map import MappingSet, load_mappings
+from bridge.model import Secret
 from bridge.settings import Environment, Settings
 
 LOOK_EVERY_S = 1.0
+DOTENV = Path(".env")
 
 
 def load(settings: Settings, environment: Environment | None = None) -> MappingSet:
@@ -37,6 +42,7 @@ class LiveMappings:
         self._lock = threading.Lock()
         self._print = self._fingerprint()
         self._set = load(settings)
+        logs.blot_out(secrets_of(self._set))
         self._looked = time.monotonic()
         self.problem: str | None = None
 
@@ -55,21 +61,56 @@ class LiveMappings:
         if seen == self._print:
             return
         log = logs.get("map")
+        self._print = seen
         try:
-            fresh = load(self._settings, Environment.current())
+            fresh = load(self._settings, Environment.current(DOTENV))
         except (MappingError, SettingError) as error:
             self.problem = str(error)
             log.warning("mappings refused, the last good ones stay", problem=self.problem)
+        except Exception as error:
+            # whatever is wrong with an edit, it must not reach those who use the set
+            self.problem = f"the mapping files cannot be read ({type(error).__name__})"
+            log.exception("mappings refused, the last good ones stay")
         else:
             self.problem = None
+            logs.blot_out(secrets_of(fresh))
             self._set = fresh
             log.info("mappings taken in", version=fresh.version)
-        self._print = seen
 
-    def _fingerprint(self) -> tuple[tuple[str, int, int], ...]:
+    def _fingerprint(self) -> tuple[tuple[str, int, int, int], ...]:
+        """What shows an edit: of the mapping files, of ``.env``, and of files with secrets."""
         folder = Path(self._settings["BRIDGE_MAPPINGS"])
         try:
-            entries = [(path, path.stat()) for path in sorted(folder.glob("*.yaml"))]
+            paths = sorted(folder.glob("*.yaml"))
         except OSError:
-            return ()
-        return tuple((path.name, stat.st_mtime_ns, stat.st_size) for path, stat in entries)
+            paths = []
+        paths += [DOTENV, *self._settings.environment.files()]
+        return tuple(_stat(path) for path in paths)
+
+
+def _stat(path: Path) -> tuple[str, int, int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return str(path), 0, 0, 0
+    return str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def secrets_of(found: MappingSet) -> list[str]:
+    """Every live value of every secret that a mapping set holds, for the log to blot out."""
+    held = [found.sources, found.campaigns, [m.lookups for m in found.mappings.values()]]
+    return [value for secret in _secrets(held) for value in secret.values]
+
+
+def _secrets(value: Any) -> Iterator[Secret]:
+    if isinstance(value, Secret):
+        yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _secrets(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _secrets(item)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for one in fields(value):
+            yield from _secrets(getattr(value, one.name))

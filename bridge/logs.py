@@ -12,6 +12,7 @@ import logging
 import re
 import sys
 from collections.abc import Iterable, Mapping, MutableMapping
+from functools import lru_cache
 from typing import Any, TextIO
 
 import structlog
@@ -85,6 +86,21 @@ def _mask_outside(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> A
     return line
 
 
+_blotted: set[str] = set()
+
+
+def blot_out(secrets: Iterable[str]) -> None:
+    """From now on these secrets stand in no line of this process, beside those before them."""
+    if not _blotted.issuperset(found := set(secrets)):
+        _blotted.update(found)
+        _blotter.cache_clear()
+
+
+@lru_cache(maxsize=1)
+def _blotter() -> Blotter:
+    return Blotter(_blotted)
+
+
 def configure(
     *,
     style: str = "auto",
@@ -94,20 +110,22 @@ def configure(
 ) -> None:
     """Set the process's log up; ``style`` is json, text or auto (text on a terminal)."""
     stream = out or sys.stderr
-    blot = Blotter(secrets)
+    _blotted.clear()
+    _blotter.cache_clear()
+    blot_out(secrets)
     as_json = style == "json" or (style == "auto" and not stream.isatty())
 
     def render(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> str:
-        return blot(_as_json(dict(line)))
+        return _blotter()(_as_json(dict(line)))
 
     def blot_values(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Any:
         # before people are masked, since a mask over its digits would hide a secret from us
-        return blot.within(line)
+        return _blotter().within(line)
 
     console = structlog.dev.ConsoleRenderer(colors=stream.isatty())
 
     def render_text(logger: Any, name: str, line: MutableMapping[str, Any]) -> str:
-        return blot(str(console(logger, name, line)))
+        return _blotter()(str(console(logger, name, line)))
 
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,

@@ -19,7 +19,9 @@ from bridge.model import Campaign, Lane
 from bridge.steps import look_up, send, take_in
 from bridge.steps.equipment import Equipment
 from bridge.steps.send import Way
-from bridge.store import leads, outcomes
+from bridge.store import events, leads, outcomes
+from bridge.store.database import clock_ms
+from bridge.store.schema import NEVER
 
 log = logs.get("pipeline")
 
@@ -42,14 +44,18 @@ class Pipeline:
         """Send one batch of a lane and record its results; returns how many leads it held."""
         return send.send(self._equipment, campaign, lane, way)
 
-    def recover(self, expired_before: int) -> int:
-        """Free leads whose lease ended before a time (ms): their worker is gone.
+    def recover(self, *, all_of_them: bool = False) -> int:
+        """Free leads whose lease has ended: their worker is gone.
 
-        What was in flight is doubtful from now on. Returns how many leads were freed.
+        ``all_of_them``: for a worker that knows that it is the only one. What was in flight is
+        doubtful from now on. Returns how many leads were freed.
         """
         now = now_ms()
         with self._equipment.database.write() as connection:
-            ids = leads.recover(connection, expired_before=expired_before, now=now)
+            ended = NEVER if all_of_them else clock_ms(connection)
+            ids = leads.recover(connection, expired_before=ended, now=now)
+            if all_of_them:
+                events.release_pending(connection, now)
             if ids:
                 opt_outs = outcomes.doubt(connection, ids)
                 leads.promote(connection, opt_outs, Lane.OPT_OUT, now)

@@ -62,7 +62,13 @@ SETTINGS: tuple[Setting, ...] = (
         "the bridge's address as the CRM calls it, such as https://bridge.example.com; "
         "signatures that cover the URL use it, never the request's own",
     ),
-    Setting("BRIDGE_CONSOLE_TOKEN", str, None, "opens console and API", secret=True),
+    Setting(
+        "BRIDGE_CONSOLE_TOKEN",
+        str,
+        None,
+        "opens the details of /healthz, as bearer token; without it nobody sees them",
+        secret=True,
+    ),
     Setting("HOST", str, "127.0.0.1", "address that the web process listens on"),
     Setting("PORT", int, 8000, "port that the web process listens on", least=0, most=65535),
     Setting(
@@ -106,7 +112,15 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("BRIDGE_REFUSALS_KEPT", int, 10_000, "refused requests kept for a second look"),
     Setting("BRIDGE_REFUSALS_PER_ADDRESS", int, 1000, "of those, at most from one address"),
-    Setting("BRIDGE_REFUSALS_BYTES", int, 64_000_000, "of those, at most this many bytes in all"),
+    Setting("BRIDGE_REFUSALS_BYTES", int, 64_000_000, "bytes of refused requests kept in all"),
+    Setting("BRIDGE_REFUSALS_ADDRESS_BYTES", int, 16_000_000, "of those, at most from one address"),
+    Setting(
+        "BRIDGE_REFUSALS_DAYS",
+        float,
+        30.0,
+        "days after which a refused request is deleted",
+        least=0,
+    ),
     Setting(
         "BRIDGE_FORWARDED_HOPS",
         int,
@@ -135,7 +149,8 @@ SETTINGS: tuple[Setting, ...] = (
         "BRIDGE_GIVE_UP",
         float,
         259_200.0,
-        "seconds after which an update other than an opt-out is given up as dead",
+        "seconds after which an update other than an opt-out, sent again and again without an "
+        "answer, ends as unconfirmed",
         least=1,
     ),
     Setting(
@@ -214,7 +229,13 @@ class Environment(Mapping[str, str]):
     @classmethod
     def current(cls, dotenv: Path = Path(".env")) -> Environment:
         """The process's own environment, with the ``.env`` of the working folder beneath it."""
-        below = {k: v for k, v in dotenv_values(dotenv).items() if v is not None}
+        try:
+            below = {k: v for k, v in dotenv_values(dotenv).items() if v is not None}
+        except (OSError, UnicodeDecodeError) as error:
+            raise SettingError(
+                f"{dotenv} cannot be read ({type(error).__name__}). "
+                "Make it a text file in UTF-8 that this user may read."
+            ) from None
         return cls(dict(os.environ), below)
 
     def __getitem__(self, name: str) -> str:
@@ -247,6 +268,12 @@ class Environment(Mapping[str, str]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def files(self) -> list[Path]:
+        """The files that settings name by ``NAME_FILE``."""
+        return sorted(
+            Path(value) for name, value in self._values.items() if name.endswith("_FILE") and value
+        )
 
     def secret(self, name: str) -> Secret | None:
         """The secret of that name, with the value of ``NAME_PREVIOUS`` still accepted beside it."""

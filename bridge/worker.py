@@ -24,7 +24,7 @@ from typing import IO
 from bridge import __version__, logs
 from bridge.clock import now_ms
 from bridge.enrich import Lookups
-from bridge.errors import SettingError, StoreBusy
+from bridge.errors import StoreBusy
 from bridge.forward.client import CampaignClient
 from bridge.live import LiveMappings
 from bridge.map.search import search
@@ -103,7 +103,7 @@ class Worker:
         self.poll_s: float = settings["BRIDGE_POLL"]
         self.lease_ms = round(settings["BRIDGE_LEASE"] * 1000)
         self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
-        self.database = Database(settings["DATABASE_URL"], pool_size=64, gap_s=GAP_S)
+        self.database = Database(settings["DATABASE_URL"], pool_size=20, gap_s=GAP_S)
         self.live = LiveMappings(settings)
         self.bells = Bells()
         self.gate_policy, self.gates = _gate_policy(settings), dict[str, Gate]()
@@ -117,21 +117,20 @@ class Worker:
                 ring=self.bells.ring,
             )
         )
+        self._greeted: dict[str, str] = {}
         self._threads: dict[str, threading.Thread] = {}
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; what is in flight then is finished first."""
         migrate.check(self.database)
-        self._check_timeouts()
         with _alone(self.database.path, lambda: self.bells.stopping):
             if self.bells.stopping:
                 return
             started_at = now_ms()
             if self.database.is_sqlite:
-                while self.pipeline.recover(NEVER):
+                while self.pipeline.recover(all_of_them=True):
                     pass
             log.info("worker started", worker=self.name, version=__version__)
-            self._start("listen", self._listen)
             while not self.bells.stopping:
                 self._tend(started_at)
                 self.bells.sleep(BEAT_EVERY_S)
@@ -156,13 +155,14 @@ class Worker:
                     version=__version__,
                     now=now_ms(),
                 )
-            self.pipeline.recover(now_ms())
+            self.pipeline.recover()
+            self._start_missing()
         except StoreBusy as error:
             log.warning("database out of reach", error=str(error))
-        self._start_missing()
 
     def _start_missing(self) -> None:
         current = self.live.current()
+        self._start("listen", self._listen)
         self._start("take in", self._take_in)
         for name, mapping in current.mappings.items():
             if mapping.lookups and mapping.source.configured:
@@ -170,9 +170,10 @@ class Worker:
         for name, campaign in current.campaigns.items():
             if not campaign.configured:
                 continue
-            if name not in self.gates:
-                self.gates[name] = Gate(self.gate_policy, campaign.rate_per_s, random.random)
+            if self._greeted.get(name) != campaign.id:
                 self._greet(campaign)
+                self._greeted[name] = campaign.id
+                self.gates[name] = Gate(self.gate_policy, campaign.rate_per_s, random.random)
             self._start(f"opt-outs of {name}", self._send, name, -1)
             for number in range(campaign.concurrency):
                 self._start(f"sender {number} of {name}", self._send, name, number)
@@ -181,9 +182,10 @@ class Worker:
         """Note a campaign; one whose API id has changed has to hear of every opt-out again."""
         with self.database.write() as connection:
             before = campaigns.api_id(connection, campaign.name)
-            campaigns.set_condition(
-                connection, campaign.name, campaign.id, campaigns.Condition(since=now_ms())
-            )
+            if before != campaign.id:
+                campaigns.set_condition(
+                    connection, campaign.name, campaign.id, campaigns.Condition(since=now_ms())
+                )
             if before is not None and before != campaign.id:
                 count = leads.assert_opt_outs_again(connection, campaign.name, now_ms())
                 log.warning("campaign id changed", campaign=campaign.name, opt_outs_again=count)
@@ -218,14 +220,6 @@ class Worker:
             log.warning("database out of reach", error=str(error))
         self.database.close()
 
-    def _check_timeouts(self) -> None:
-        for campaign in self.live.current().campaigns.values():
-            if campaign.timeout_s * 1000 >= self.lease_ms:
-                raise SettingError(
-                    f"BRIDGE_LEASE ({self.lease_ms / 1000:g} s) must be longer than the timeout of "
-                    f"campaign {campaign.name} ({campaign.timeout_s:g} s)."
-                )
-
     # ------------------------------------------------------------------ the other threads
 
     def _listen(self) -> None:
@@ -259,14 +253,13 @@ class Worker:
     def _send(self, name: str, number: int) -> None:
         """Send batches of one campaign; ``number`` -1 is the thread for opt-outs alone."""
         client = CampaignClient()
-        gate = self.gates[name]
-        way = Way(client, gate, self._pacer(gate))
         turn = max(0, number)
         try:
             while not self.bells.stopping:
                 campaign = self.live.current().campaigns.get(name)
                 if campaign is None or not campaign.configured or number >= campaign.concurrency:
                     return
+                gate = self.gates[name]
                 gate.set_rate(campaign.rate_per_s)
                 seen = self.bells.count(name)
                 with self.database.read() as connection:
@@ -283,7 +276,7 @@ class Worker:
                 if lane is not Lane.OPT_OUT and self._opt_out_due(name):
                     lane = Lane.OPT_OUT
                 try:
-                    self.pipeline.send(campaign, lane, way)
+                    self.pipeline.send(campaign, lane, Way(client, gate, self._pacer(gate)))
                 except BaseException:
                     gate.unused()
                     raise

@@ -8,10 +8,11 @@ and phone number speaks for it. Everything else is *unknown*.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from bridge.jsontext import loads
 from bridge.model import Result, Verdict
 
 MESSAGE_LENGTH = 300
@@ -27,44 +28,63 @@ def read_reply(
     name the lead, wherever the row stands.
     """
     try:
-        document = loads(body)
-    except ValueError:
-        return _all_unknown(phones, "the reply is not JSON")
+        document = json.loads(body, object_pairs_hook=_without_repeats)
+    except (ValueError, RecursionError):
+        return _all_unknown(phones, "the reply is not JSON, or names a key twice")
     if not isinstance(document, dict) or not isinstance(document.get("results"), list):
         return _all_unknown(phones, "the reply has no list of results")
     if document.get("status") != "success":
         return _all_unknown(phones, "the reply's overall status is not success")
-    rows = document["results"]
-    named = _rows_by_index(rows, len(phones), order)
-    return tuple(_result(phone, named.get(i, [])) for i, phone in enumerate(phones))
+    rows = [_Row(n, row) for n, row in enumerate(document["results"]) if isinstance(row, dict)]
+    mentions = _mentions(rows, phones)
+    return tuple(_result(n, phone, mentions.get(n, []), order) for n, phone in enumerate(phones))
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; one that names a key twice says two things, so it says nothing."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row of the reply, and where it stands."""
+
+    position: int
+    content: dict[str, Any]
+
+
+def _mentions(rows: Sequence[_Row], phones: Sequence[str]) -> dict[int, list[_Row]]:
+    """Place of each lead in the request → the rows that speak of it, by index or by number."""
+    places = {phone: n for n, phone in enumerate(phones)}
+    found: dict[int, list[_Row]] = {}
+    for row in rows:
+        index, phone = row.content.get("index"), row.content.get("phone_number")
+        named = {index} if type(index) is int and 0 <= index < len(phones) else set()
+        if isinstance(phone, str) and phone in places:
+            named.add(places[phone])
+        for place in named:
+            found.setdefault(place, []).append(row)
+    return found
 
 
 def _all_unknown(phones: Sequence[str], why: str) -> tuple[Result, ...]:
     return tuple(Result(Verdict.UNKNOWN, why) for _ in phones)
 
 
-def _rows_by_index(rows: list[Any], count: int, order: str) -> dict[int, list[dict[str, Any]]]:
-    named: dict[int, list[dict[str, Any]]] = {}
-    for position, row in enumerate(rows):
-        if not isinstance(row, dict):
-            continue
-        index = row.get("index")
-        if type(index) is not int or not 0 <= index < count:
-            continue
-        moved = order == "in_order" and position != index
-        named.setdefault(index, []).append({**row, "moved": moved})
-    return named
-
-
-def _result(phone: str, rows: list[dict[str, Any]]) -> Result:
+def _result(place: int, phone: str, rows: Sequence[_Row], order: str) -> Result:
     if not rows:
         return Result(Verdict.UNKNOWN, "the reply has no row for this lead")
     if len(rows) > 1:
         return Result(Verdict.UNKNOWN, "the reply names this lead more than once")
-    row = rows[0]
+    row = rows[0].content
+    if type(row.get("index")) is not int or row["index"] != place:
+        return Result(Verdict.UNKNOWN, "the reply's row for this lead has another index")
     if row.get("phone_number") != phone:
         return Result(Verdict.UNKNOWN, "the reply's row for this lead names another phone number")
-    if row["moved"]:
+    if order == "in_order" and rows[0].position != place:
         return Result(Verdict.UNKNOWN, "the reply's rows do not stand in the order of the request")
     success, message = row.get("success"), _text(row.get("message"))
     if success is True:

@@ -19,9 +19,9 @@ from typing import Any
 
 from bridge.clock import now_ms
 from bridge.errors import BridgeError, StoreError
-from bridge.model import Campaign, Source, State
-from bridge.store import campaigns, deliveries, migrate, outcomes, workers
-from bridge.store.database import Database
+from bridge.model import Campaign, Lane, Source, State
+from bridge.store import campaigns, deliveries, events, leads, migrate, outcomes, workers
+from bridge.store.database import Connection, Database
 
 KEPT_S = 1.0
 WORKER_SILENT_MS = 15_000
@@ -52,12 +52,16 @@ class Check:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is looked at. ``mapping_problem``: why the last edit was not taken in, if it was not."""
+    """What is looked at. ``mapping_problem``: why the last edit was not taken in, if it was not.
+
+    ``need_url``: by source the schemes that refuse everything while the public URL is not known.
+    """
 
     database: Database
     sources: Callable[[], dict[str, Source]]
     campaigns: Callable[[], dict[str, Campaign]]
     mapping_problem: Callable[[], str | None]
+    need_url: Callable[[], dict[str, tuple[str, ...]]]
 
 
 class Health:
@@ -65,7 +69,7 @@ class Health:
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject
-        self._lock = threading.Lock()
+        self._locks = {name: threading.Lock() for name in ("ready", "health")}
         self._kept: dict[str, tuple[float, dict[str, Check]]] = {}
 
     def ready(self) -> dict[str, Check]:
@@ -77,12 +81,13 @@ class Health:
         return self._cached("health", lambda: {**self.ready(), **self._rest()})
 
     def _cached(self, name: str, look: Callable[[], dict[str, Check]]) -> dict[str, Check]:
-        kept = self._kept.get(name)
-        if kept is not None and time.monotonic() - kept[0] < KEPT_S:
-            return kept[1]
-        checks = look()
-        self._kept[name] = (time.monotonic(), checks)
-        return checks
+        with self._locks[name]:
+            kept = self._kept.get(name)
+            if kept is not None and time.monotonic() - kept[0] < KEPT_S:
+                return kept[1]
+            checks = look()
+            self._kept[name] = (time.monotonic(), checks)
+            return checks
 
     def _ready(self) -> dict[str, Check]:
         try:
@@ -104,11 +109,14 @@ class Health:
                     "mappings": self._mappings(),
                     "worker": _worker(workers.last_beat(connection)),
                     "deliveries": _deliveries(*deliveries.waiting(connection)),
+                    "look_ups": _look_ups(events.pending(connection)),
                     "opt_outs": _opt_outs(outcomes.oldest_opt_outs(connection)),
                     "campaigns": self._campaigns(campaigns.conditions(connection)),
+                    "backlog": self._backlog(connection),
                     "sources": self._sources(
                         deliveries.last_by_source(connection, self._subject.sources())
                     ),
+                    "public_url": _public_url(self._subject.need_url()),
                     "disk": _disk(self._subject.database.path),
                 }
         except StoreError as error:
@@ -143,6 +151,28 @@ class Health:
         if bad:
             return Check(Status.WARN, f"{len(bad)} of {len(ready)} campaigns held back", bad)
         return Check(Status.PASS, details={"configured": ready})
+
+    def _backlog(self, connection: Connection) -> Check:
+        """How late the leads of each campaign are, also of campaigns that are no longer there."""
+        now = now_ms()
+        ready = {name for name, c in self._subject.campaigns().items() if c.configured}
+        late: dict[str, int] = {}
+        left: list[str] = []
+        for name in sorted({*ready, *campaigns.conditions(connection)}):
+            lanes = leads.next_due(connection, name)
+            due = min((at for lane, at in lanes.items() if lane is not Lane.STANDING), default=now)
+            if name not in ready and lanes:
+                left.append(name)
+            elif now - due > BACKLOG_LATE_MS:
+                late[name] = (now - due) // 1000
+        details = {"late_seconds": late, "not_configured_with_leads": left}
+        if left:
+            return Check(
+                Status.WARN, "leads wait for campaigns that are not configured any more", details
+            )
+        if late:
+            return Check(Status.WARN, "updates are later than five minutes", details)
+        return Check(Status.PASS)
 
     def _sources(self, last: dict[str, int]) -> Check:
         named = self._subject.sources()
@@ -187,6 +217,26 @@ def _deliveries(count: int, oldest: int | None) -> Check:
     return Check(Status.PASS, details=details)
 
 
+def _look_ups(found: list[events.Waiting]) -> Check:
+    """Events that wait for their CRM's answer; among them opt-outs, as far as they show."""
+    now = now_ms()
+    details = {
+        f"{one.source} {one.lane.name.lower()}": {
+            "count": one.count,
+            "oldest_seconds": (now - one.oldest) // 1000,
+            "trouble": one.trouble,
+        }
+        for one in found
+    }
+    if any(one.lane is Lane.OPT_OUT and now - one.oldest > OPT_OUT_LATE_MS for one in found):
+        return Check(
+            Status.WARN, "what may be an opt-out has waited for a look-up over a minute", details
+        )
+    if any(now - one.oldest > BACKLOG_LATE_MS for one in found):
+        return Check(Status.WARN, "events wait for look-ups for over five minutes", details)
+    return Check(Status.PASS, details=details)
+
+
 def _opt_outs(found: dict[State, tuple[int, int]]) -> Check:
     now = now_ms()
     details = {
@@ -201,6 +251,16 @@ def _opt_outs(found: dict[State, tuple[int, int]]) -> Check:
     if late:
         return Check(Status.WARN, "an opt-out has waited for longer than a minute", details)
     return Check(Status.PASS, details=details)
+
+
+def _public_url(lacking: dict[str, tuple[str, ...]]) -> Check:
+    if lacking:
+        return Check(
+            Status.WARN,
+            "BRIDGE_PUBLIC_URL is not set, so signatures that cover the URL are refused",
+            {"refused_schemes": {name: list(schemes) for name, schemes in lacking.items()}},
+        )
+    return Check(Status.PASS)
 
 
 def _disk(path: Path | None) -> Check:

@@ -22,6 +22,12 @@ from bridge.store.outcomes import Decision, OpenUpdate
 
 MESSAGE_LENGTH = 500
 
+SUSPECT_TRIES = 8
+"""Failed tries after which an opt-out no longer waits for the fields that are beside it."""
+
+OPT_OUT_PAUSE = 30_000
+"""The longest pause (ms) of an opt-out after a try that was not answered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -112,6 +118,7 @@ class _Tally:
         self.tries = lead.tries if tries is None else tries
         self.standing_tries = lead.standing_tries if standing_tries is None else standing_tries
         self.stood = False
+        self.called = True
         self.resumed = False
         self.alone = lead.bare
         self.ledger = call.plan.ledger
@@ -178,12 +185,27 @@ class _Tally:
         self.follow(lane, due_at)
         self.resumed = True
 
+    def pause(self) -> int:
+        """How long a lead waits after a try that was not answered well (ms)."""
+        doubled: int = self.policy.backoff_first * 2 ** min(self.tries - 1, 20)
+        asserted = any(self.call.asserts(update) for update in self.call.carried)
+        most = OPT_OUT_PAUSE if asserted else self.policy.backoff_most
+        return min(most, self.policy.backoff_most, doubled)
+
+    def suspect(self) -> None:
+        """After many such tries an opt-out goes alone: what is beside it may be the cause."""
+        asserted = any(self.call.asserts(update) for update in self.call.carried)
+        if asserted and self.tries >= SUSPECT_TRIES and len(self.call.plan.payload) > 1:
+            self.alone = True
+
     def close(self) -> Next:
         """The sum."""
         confirmed = self.call.result.verdict is Verdict.CONFIRMED
         reassert = self.call.lead.reassert and not (confirmed and self.call.plan.reasserts)
         reassert = reassert or self.call.plan.echoes
-        if reassert:
+        if reassert and not self.called:
+            self.follow(Lane.OPT_OUT, self.call.now + (self.pause() if self.tries else 0))
+        elif reassert:
             steps = self.policy.standing_steps
             pause = steps[min(self.standing_tries, len(steps) - 1)]
             self.follow(Lane.STANDING, self.call.now + pause)
@@ -195,7 +217,7 @@ class _Tally:
             tuple(self.decisions),
             self.lane,
             self.due_at,
-            self.tries,
+            0 if self.lane is Lane.IDLE else self.tries,
             self.standing_tries + (1 if self.stood else 0),
             self.alone and (self.resumed or held_back),
             self.ledger,
@@ -225,38 +247,44 @@ def _unknown(call: Call, policy: Policy) -> _Tally:
     """The call went well, but its reply does not say in a trustworthy way what became of this."""
     tally = _Tally(call, policy, tries=call.lead.tries + 1)
     spent = tally.tries >= policy.unknown_tries
-    pause = min(policy.backoff_most, policy.backoff_first * 2 ** min(call.lead.tries, 20))
+    due_at = call.now + tally.pause()
+    tally.suspect()
     for update in call.carried:
         if call.asserts(update):
             if spent:
                 tally.stand(update, State.UNCONFIRMED)
             else:
-                tally.again(update, Lane.OPT_OUT, call.now + pause, sent=True)
+                tally.again(update, Lane.OPT_OUT, due_at, sent=True)
         elif spent or set(update.fields) == {ledgers.MARK}:
             tally.settle(update, State.UNCONFIRMED, call.result.message, doubtful=True)
         else:
-            tally.again(update, Lane.RETRY, call.now + pause, sent=True)
-    if spent:
-        tally.tries = 0
+            tally.again(update, Lane.RETRY, due_at, sent=True)
     return tally
 
 
 def _not_done(call: Call, policy: Policy) -> _Tally:
-    """The call as a whole failed: the campaign is held back, its leads keep their turn."""
-    tally = _Tally(call, policy)
+    """The call as a whole failed: the campaign is held back, its leads keep their turn.
+
+    What was not sent never ends here, however long its campaign was closed. A lead that was in a
+    call which failed may be the cause: it steps behind the others, its next batch is smaller
+    (``bridge.steps.claim``), and it is given up once it is old and has had its share of tries.
+    """
     sent = call.result.verdict is Verdict.UNKNOWN
+    tally = _Tally(call, policy, tries=call.lead.tries + 1 if sent else None)
+    due_at = call.now + (tally.pause() if sent else 0)
+    if sent:
+        tally.suspect()
     for update in call.carried:
         if call.asserts(update):
-            tally.again(update, Lane.OPT_OUT, call.now, sent=sent)
+            tally.again(update, Lane.OPT_OUT, due_at, sent=sent)
             continue
-        doubtful = update.doubtful or sent
         old = call.now - update.accepted_at >= policy.give_up_after
-        if old and call.trouble is not Trouble.REFUSED:
-            end = State.UNCONFIRMED if doubtful else State.DEAD
+        if sent and old and tally.tries >= policy.unknown_tries:
             message = f"given up; last answer: {call.result.message}"
-            tally.settle(update, end, message, doubtful=doubtful)
+            tally.settle(update, State.UNCONFIRMED, message, doubtful=True)
         elif sent and set(update.fields) == {ledgers.MARK}:
             tally.settle(update, State.UNCONFIRMED, call.result.message, doubtful=True)
         else:
-            tally.again(update, Lane.RETRY, call.now, sent=sent)
+            tally.again(update, Lane.RETRY, due_at, sent=sent)
+    tally.called = False
     return tally

@@ -3,7 +3,8 @@
 Open: calls go. Backoff: after 429, 5xx or a network fault nothing goes until a time, then a
 single probe (half-open) decides. Paused: 401, 403 or 404 say that something has to be mended; the
 queue is kept, and a probe from time to time notices when it is. A gate is shared by the threads
-of one campaign. Times are monotonic milliseconds.
+of one campaign; only the thread whose call is the probe can open it again, so that an older call
+that comes back well does not cut a pause short. Times are monotonic milliseconds.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class Gate:
         self._reason = ""
         self._failures = 0
         self._closed_until = 0.0
-        self._probing = False
+        self._prober: int | None = None
+        self._told = False
         self._next_call = 0.0
 
     def set_rate(self, rate_per_s: float) -> None:
@@ -67,38 +69,53 @@ class Gate:
         """0 if a call may go now, which it then must; otherwise how many milliseconds to wait."""
         with self._lock:
             if self._state is not GateState.OPEN:
-                if self._probing:
+                if self._prober is not None:
                     return self._interval + 50
                 if now < self._closed_until:
                     return self._closed_until - now
             if now < self._next_call:
                 return self._next_call - now
-            self._probing = self._state is not GateState.OPEN
+            if self._state is not GateState.OPEN:
+                self._prober = threading.get_ident()
             self._next_call = max(now, self._next_call) + self._interval
             return 0.0
 
     def unused(self) -> None:
-        """A call that was let through did not take place."""
+        """A call that this thread was let through for did not take place; its turn is free."""
         with self._lock:
-            self._probing = False
+            self._end_probe()
+            self._next_call -= self._interval
+
+    def _end_probe(self) -> bool:
+        mine = self._prober == threading.get_ident()
+        if mine:
+            self._prober = None
+        return mine
 
     def succeeded(self) -> bool:
-        """A call was answered. Whether that changed the state."""
+        """A call of this thread was answered. Whether the operator should be told of a change.
+
+        The first answer of all counts as one.
+        """
         with self._lock:
-            changed = self._state is not GateState.OPEN
+            first, self._told = not self._told, True
+            if self._state is GateState.OPEN:
+                return first
+            if not self._end_probe():
+                return False
             self._state = GateState.OPEN
             self._reason = ""
             self._failures = 0
-            self._probing = False
-            return changed
+            return True
 
     def failed(
         self, trouble: Trouble, detail: str, retry_after_s: float | None, now: float
     ) -> bool:
-        """A call failed as a whole. Whether that changed the state or its reason."""
+        """A call of this thread failed as a whole. Whether the state or its reason changed."""
         with self._lock:
             before = (self._state, self._reason)
-            self._probing = False
+            self._told = True
+            self._end_probe()
             self._reason = detail
             if trouble is Trouble.REFUSED:
                 self._state = GateState.PAUSED

@@ -14,6 +14,7 @@ from bridge.record.ledger import Plan
 from bridge.record.outcome_lines import Line, log_outcomes
 from bridge.steps.equipment import Equipment
 from bridge.store import leads, outcomes
+from bridge.store.database import clock_ms
 from bridge.store.leads import Claimable
 from bridge.store.schema import NEVER
 
@@ -44,6 +45,14 @@ class _Batch:
     lines: list[Line] = field(default_factory=list)
     size: int = 0
 
+    def takes(self, row: Claimable, most: int) -> bool:
+        """Whether a lead fits in beside the others.
+
+        A lead whose tries failed goes in ever smaller company, in the end alone, so that it
+        cannot keep others from being updated; those without a failed try stand before it.
+        """
+        return len(self.claimed) < max(1, most >> min(row.tries, 30))
+
 
 def claim(equipment: Equipment, campaign: Campaign, lane: Lane) -> list[Claimed]:
     """Leads of one lane with something to send, at most a batch; none if there are none.
@@ -56,13 +65,14 @@ def claim(equipment: Equipment, campaign: Campaign, lane: Lane) -> list[Claimed]
         rows = leads.claimable(connection, campaign.name, lane, now, campaign.batch_size)
         waiting = outcomes.open_updates(connection, [row.id for row in rows])
         for row in rows:
+            if not batch.takes(row, campaign.batch_size):
+                break
             if not _add(batch, campaign, row, waiting.get(row.id, []), now):
                 break
         outcomes.decide(connection, batch.settled, now)
         leads.release(connection, batch.idle)
-        leads.claim(
-            connection, batch.taken, owner=equipment.owner, until=now + equipment.bounds.lease
-        )
+        until = clock_ms(connection) + equipment.bounds.lease
+        leads.claim(connection, batch.taken, owner=equipment.owner, until=until)
         outcomes.in_flight(connection, [i for one in batch.claimed for i in one.plan.carried])
     log_outcomes(batch.lines)
     return batch.claimed

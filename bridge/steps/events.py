@@ -7,7 +7,7 @@ fault's name, and the log has the traceback.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge import logs
 from bridge.errors import DecodeError
@@ -50,6 +50,13 @@ def events_of(delivery: Delivery, mapping: SourceMapping, bounds: Bounds) -> lis
             )
         ]
     return found
+
+
+def empty(delivery: Delivery, version: str) -> Ready:
+    """What stands for a delivery without any event: skipped, and accounted for."""
+    event = replace(unreadable(delivery, ""), problem=None)
+    mapped = Mapped(state=State.SKIPPED, reason="the delivery holds no event")
+    return Ready(delivery, event, mapped, version)
 
 
 def unreadable(delivery: Delivery, problem: str, ordinal: int = 0) -> Event:

@@ -10,15 +10,22 @@ from bridge.clock import now_ms
 from bridge.enrich import Lookups
 from bridge.errors import LookupFailed, StoreBusy
 from bridge.map import MappingSet, SourceMapping
-from bridge.model import Delivery, Event, Found, Mapped, State, Wanted
+from bridge.model import Delivery, Event, Found, Lane, Mapped, State, Wanted
 from bridge.record.outcome_lines import log_outcomes
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.events import Ready, events_of, map_event, unreadable
 from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_outcomes
 from bridge.store import deliveries, events
+from bridge.store.schema import NEVER
 
 log = logs.get("look up")
+
+ROUND = 100
+"""Events in a round that has no opt-out, so that one which comes meanwhile waits for little."""
+
+LONGEST_ROUND = 300_000
+"""Milliseconds after which another worker may take events over from a round that has not ended."""
 
 Item = tuple[events.PendingEvent, Delivery, Event]
 Answers = Mapping[int, Sequence[tuple[str, Found | LookupFailed]]]
@@ -49,11 +56,17 @@ def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
 
 
 def _due(equipment: Equipment, source: str, mapping: SourceMapping) -> list[Item]:
+    now, bounds = now_ms(), equipment.bounds
+    limits = {Lane.OPT_OUT: bounds.batch, Lane.FIRST: min(bounds.batch, ROUND)}
+    with equipment.database.write() as connection:
+        until = now + LONGEST_ROUND
+        due = events.claim_pending(connection, source, now, limits=limits, until=until)
+    if not due:
+        return []
     with equipment.database.read() as connection:
-        due = events.next_pending(connection, source, now_ms(), equipment.bounds.batch)
         rows = deliveries.by_ids(connection, (item.delivery_id for item in due))
     split = {
-        row.id: {event.ordinal: event for event in events_of(row, mapping, equipment.bounds)}
+        row.id: {event.ordinal: event for event in events_of(row, mapping, bounds)}
         for row in rows.values()
     }
     return [
@@ -133,9 +146,11 @@ def _mapped(
     """What the mapping makes of a completed event; or how long to wait (ms), and why."""
     pending, delivery, event = item
     age = now_ms() - delivery.received_at
+    # an opt-out is not given up on, however long its CRM does not answer
+    patience = NEVER if pending.lane is Lane.OPT_OUT else bounds.lookup_give_up
     for _, answer in answers:
         if isinstance(answer, LookupFailed):
-            if age < bounds.lookup_give_up:
+            if age < patience:
                 return _pause(bounds, pending.tries, answer.retry_after_s), str(answer)
             return Mapped(state=State.DEAD, reason=f"the look-up failed: {answer}")
     records = {name: answer for name, answer in answers if isinstance(answer, Found)}

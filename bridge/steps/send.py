@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bridge import logs
 from bridge.clock import now_ms
@@ -42,6 +42,7 @@ class Way:
 
 def send(equipment: Equipment, campaign: Campaign, lane: Lane, way: Way) -> int:
     """Send one batch of a lane; returns how many leads it held. Errors: ``StoreBusy``."""
+    campaign = _in_time(equipment, campaign)
     started_at, started = now_ms(), time.monotonic()
     claimed = claim(equipment, campaign, lane)
     if not claimed:
@@ -66,6 +67,12 @@ def send(equipment: Equipment, campaign: Campaign, lane: Lane, way: Way) -> int:
             time.sleep(AGAIN_S)
         else:
             return len(claimed)
+
+
+def _in_time(equipment: Equipment, campaign: Campaign) -> Campaign:
+    """The campaign with a time-out that ends well before a lease does, also with two tokens."""
+    longest = equipment.bounds.lease / 1000 / 3
+    return replace(campaign, timeout_s=min(campaign.timeout_s, longest))
 
 
 def _note(equipment: Equipment, campaign: Campaign, gate: Gate, answered: Answered) -> Answered:

@@ -10,17 +10,23 @@ from bridge.clock import now_ms
 from bridge.errors import StoreBusy
 from bridge.map import MappingSet
 from bridge.model import Delivery, Event, Mapped, State
-from bridge.record.outcome_lines import log_outcomes
+from bridge.record.outcome_lines import Line, log_outcomes
 from bridge.steps.equipment import Equipment
-from bridge.steps.events import Ready, events_of, prepare, unreadable
+from bridge.steps.events import Ready, empty, events_of, prepare, unreadable
 from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_outcomes
 from bridge.store import deliveries, events
+from bridge.store.database import Connection
 from bridge.store.schema import NEVER
 
 log = logs.get("take in")
 
+MOST_BYTES = 32_000_000
+"""Bodies that are held in memory at a time."""
+
 Part = tuple[Delivery, list[Event]]
+Kept = tuple[list[Line], set[str]]
+"""What was stored: log lines, and the sources whose look-ups have new work."""
 
 
 def take_in(equipment: Equipment) -> int:
@@ -31,21 +37,35 @@ def take_in(equipment: Equipment) -> int:
     current = equipment.mappings()
     if not any(campaign.configured for campaign in current.campaigns.values()):
         return 0
-    sources = [name for name, m in current.mappings.items() if m.source.configured]
-    with equipment.database.read() as connection:
-        rows = deliveries.next_stored(connection, sources, equipment.bounds.batch)
-    if not rows:
-        return 0
-    parts = _parts(equipment, rows, current)
+    parts: list[Part] = []
     try:
-        _keep(equipment, parts, current)
+        if equipment.database.is_sqlite:
+            # SQLite has one writer: the work is done before its lock is taken
+            with equipment.database.read() as connection:
+                parts = _next_parts(equipment, connection, current)
+            kept = _keep_in_one(equipment, parts, current) if parts else None
+        else:
+            # many workers: what one has locked, the others pass over
+            with equipment.database.write() as connection:
+                parts = _next_parts(equipment, connection, current)
+                kept = _keep(connection, parts, current) if parts else None
     except StoreBusy:
         raise
     except Exception:
         log.exception("deliveries not taken in together", deliveries=len(parts))
         for part in parts:
             _keep_alone(equipment, part, current)
+    else:
+        if kept is not None:
+            _announce(equipment, kept)
     return len(parts)
+
+
+def _next_parts(equipment: Equipment, connection: Connection, current: MappingSet) -> list[Part]:
+    sources = [name for name, m in current.mappings.items() if m.source.configured]
+    bounds = equipment.bounds
+    rows = deliveries.next_stored(connection, sources, bounds.batch, MOST_BYTES)
+    return _parts(equipment, rows, current)
 
 
 def _parts(equipment: Equipment, rows: Sequence[Delivery], current: MappingSet) -> list[Part]:
@@ -65,42 +85,74 @@ def _keep_alone(equipment: Equipment, part: Part, current: MappingSet) -> None:
     """Take one delivery in by itself; if even that fails, it is dead and stops nobody."""
     delivery, _ = part
     try:
-        _keep(equipment, [part], current)
+        kept = _keep_in_one(equipment, [part], current)
     except StoreBusy:
         raise
     except Exception as error:
         log.exception("delivery not taken in", receipt=delivery.receipt)
         fault = f"an unexpected fault while storing its events ({type(error).__name__})"
-        _keep(equipment, [(delivery, [unreadable(delivery, fault)])], current)
+        dead = (delivery, [unreadable(delivery, fault)])
+        kept = _keep_in_one(equipment, [dead], current)
+    _announce(equipment, kept)
 
 
-def _keep(equipment: Equipment, parts: Sequence[Part], current: MappingSet) -> None:
-    """Store events and what they lead to, with the deliveries, in one transaction."""
+def _keep_in_one(equipment: Equipment, parts: Sequence[Part], current: MappingSet) -> Kept:
+    """Map, and then store in a transaction of its own."""
     with equipment.database.read() as connection:
-        memory = Memory.recall(
-            connection, ((row.source, event) for row, found in parts for event in found)
-        )
-    ready = [
-        prepare(row, event, current.mappings[row.source], memory)
-        for row, found in parts
-        for event in found
-    ]
+        memory, ready = _mapped(connection, parts, current)
+    with equipment.database.write() as connection:
+        return _store(connection, parts, memory, ready, current)
+
+
+def _keep(connection: Connection, parts: Sequence[Part], current: MappingSet) -> Kept:
+    """Map and store in the transaction that holds the deliveries."""
+    memory, ready = _mapped(connection, parts, current)
+    return _store(connection, parts, memory, ready, current)
+
+
+def _mapped(
+    connection: Connection, parts: Sequence[Part], current: MappingSet
+) -> tuple[Memory, list[Ready]]:
+    memory = Memory.recall(
+        connection, ((row.source, event) for row, found in parts for event in found)
+    )
+    ready: list[Ready] = []
+    for row, found in parts:
+        mapping = current.mappings[row.source]
+        ready += [prepare(row, event, mapping, memory) for event in found]
+        if not found:
+            ready.append(empty(row, mapping.version))
+    return memory, ready
+
+
+def _store(
+    connection: Connection,
+    parts: Sequence[Part],
+    memory: Memory,
+    ready: Sequence[Ready],
+    current: MappingSet,
+) -> Kept:
+    """Store events and what they lead to, with their deliveries taken by compare-and-set."""
     now = now_ms()
     versions = {row.id: current.mappings[row.source].version for row, _ in parts}
-    with equipment.database.write() as connection:
-        taken = deliveries.take(connection, [row.id for row, _ in parts], versions)
-        mine = [item for item in ready if item.delivery.id in taken]
-        added = events.add(connection, [_new_event(item, now) for item in mine])
-        known = [
-            (place.id, _unless_copy(item, place))
-            for item in mine
-            for place in (added[item.delivery.id, item.event.ordinal],)
-        ]
-        lines = add_outcomes(connection, known, current.campaigns, now)
-        memory.keep(connection, now)
+    taken = deliveries.take(connection, [row.id for row, _ in parts], versions)
+    mine = [item for item in ready if item.delivery.id in taken]
+    added = events.add(connection, [_new_event(item, now) for item in mine])
+    known = [
+        (place.id, _unless_copy(item, place))
+        for item in mine
+        for place in (added[item.delivery.id, item.event.ordinal],)
+    ]
+    lines = add_outcomes(connection, known, current.campaigns, now)
+    memory.keep(connection, now)
+    return lines, {item.delivery.source for item in mine if item.mapped is None}
+
+
+def _announce(equipment: Equipment, kept: Kept) -> None:
+    """After the commit: the log lines, and a nudge to those who have new work."""
+    lines, waiting = kept
     log_outcomes(lines)
     touched = {line.campaign for line in lines if line.campaign}
-    waiting = {item.delivery.source for item in mine if item.mapped is None}
     equipment.ring(touched | {f"source:{name}" for name in waiting})
 
 

@@ -35,6 +35,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from bridge.clock import now_ms
 from bridge.errors import SettingError, StoreBusy, StoreError
 
 LOOK_EVERY_S = 0.0003
@@ -150,6 +151,17 @@ class Database:
         self._engine.dispose()
 
 
+def clock_ms(connection: Connection) -> int:
+    """The time that all workers share, in milliseconds since 1970 UTC: leases are reckoned by it.
+
+    On PostgreSQL the server's; on SQLite there is one machine, and so its own.
+    """
+    if connection.dialect.name == "sqlite":
+        return now_ms()
+    seconds = connection.exec_driver_sql("SELECT extract(epoch FROM clock_timestamp())").scalar()
+    return round(float(seconds or 0) * 1000)
+
+
 def upsert(connection: Connection, table: Table) -> Any:
     """An INSERT that knows ON CONFLICT, in the dialect of the connection."""
     if connection.dialect.name == "sqlite":
@@ -217,7 +229,7 @@ def _sqlite_engine(url: str, busy_timeout_s: float, pool_size: int) -> Engine:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
-        cursor.execute("PRAGMA cache_size=-32000")
+        cursor.execute("PRAGMA cache_size=-4000")
         cursor.close()
 
     @event.listens_for(engine, "begin")

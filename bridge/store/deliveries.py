@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from bridge import jsontext
 from bridge.model import Delivery
-from bridge.store.schema import delivery, heartbeat
+from bridge.store.schema import STORED, delivery, heartbeat
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,19 +67,34 @@ _COLUMNS = (
 )
 
 _NEXT = (
-    select(*_COLUMNS)
-    .where(
-        delivery.c.state == "stored", delivery.c.source.in_(bindparam("sources", expanding=True))
-    )
+    select(delivery.c.id, func.length(delivery.c.body).label("size"))
+    # the concatenation keeps SQLite from going through all deliveries of a source
+    .where(STORED, (delivery.c.source + "").in_(bindparam("sources", expanding=True)))
     .order_by(delivery.c.id)
     .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
 )
 
 
-def next_stored(connection: Connection, sources: Iterable[str], limit: int) -> list[Delivery]:
-    """Deliveries of these sources that nobody has worked on, oldest first."""
+def next_stored(
+    connection: Connection, sources: Iterable[str], limit: int, most_bytes: int = 32_000_000
+) -> list[Delivery]:
+    """Deliveries of these sources that nobody has worked on, oldest first.
+
+    As many as fit into ``limit`` and, but for the first, into ``most_bytes`` of bodies. On
+    PostgreSQL they stay locked to this transaction, and those that another one holds are passed
+    over.
+    """
     rows = connection.execute(_NEXT, {"sources": sorted(sources), "limit": limit})
-    return [_delivery(row) for row in rows]
+    ids: list[int] = []
+    size = 0
+    for row in rows:
+        size += row.size
+        if ids and size > most_bytes:
+            break
+        ids.append(row.id)
+    found = by_ids(connection, ids) if ids else {}
+    return [found[number] for number in ids]
 
 
 def by_ids(connection: Connection, ids: Iterable[int]) -> dict[int, Delivery]:
@@ -132,7 +147,7 @@ def take(connection: Connection, ids: Sequence[int], version_of: dict[int, str])
 def waiting(connection: Connection) -> tuple[int, int | None]:
     """How many deliveries nobody has worked on, and when the oldest of them came."""
     row = connection.execute(
-        select(func.count(), func.min(delivery.c.received_at)).where(delivery.c.state == "stored")
+        select(func.count(), func.min(delivery.c.received_at)).select_from(delivery).where(STORED)
     ).one()
     return row[0], row[1]
 

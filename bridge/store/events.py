@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from bridge.model import Event, Lane
 from bridge.store.database import upsert
-from bridge.store.schema import event
+from bridge.store.schema import PENDING, delivery, event
 
 AT_A_TIME = 5000
 """Keys in one statement, well under what both engines allow."""
@@ -36,6 +36,7 @@ class PendingEvent:
     delivery_id: int
     ordinal: int
     tries: int
+    lane: Lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,28 +114,44 @@ def _add_duplicates(
 _PENDING = (
     select(event.c.id, event.c.delivery_id, event.c.ordinal, event.c.tries)
     .where(
-        event.c.state == "pending",
+        PENDING,
         event.c.source == bindparam("source"),
         event.c.lane == bindparam("lane"),
         event.c.due_at <= bindparam("now"),
     )
     .order_by(event.c.due_at, event.c.id)
     .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
 )
 
 
-def next_pending(connection: Connection, source: str, now: int, limit: int) -> list[PendingEvent]:
-    """Events of this source whose look-up is due: opt-outs first, then the longest waiting."""
-    found: list[PendingEvent] = []
+def claim_pending(
+    connection: Connection, source: str, now: int, *, limits: Mapping[Lane, int], until: int
+) -> list[PendingEvent]:
+    """Take events of this source whose look-up is due: opt-outs first, alone, then the others.
+
+    ``limits``: how many at most of each lane. Nobody else is given them before ``until`` (ms);
+    who takes them over then is told apart by ``take``.
+    """
     for lane in (Lane.OPT_OUT, Lane.FIRST):
         rows = connection.execute(
             _PENDING,
-            {"source": source, "lane": int(lane), "now": now, "limit": limit - len(found)},
+            {"source": source, "lane": int(lane), "now": now, "limit": limits[lane]},
         )
-        found += [PendingEvent(r.id, r.delivery_id, r.ordinal, r.tries) for r in rows]
+        found = [PendingEvent(r.id, r.delivery_id, r.ordinal, r.tries, lane) for r in rows]
         if found:
-            break
-    return found
+            connection.execute(
+                update(event)
+                .where(event.c.id.in_([item.id for item in found]))
+                .values(due_at=until)
+            )
+            return found
+    return []
+
+
+def release_pending(connection: Connection, now: int) -> None:
+    """Make every pending event due: for a worker that knows that it is the only one."""
+    connection.execute(update(event).where(PENDING, event.c.due_at > now).values(due_at=now))
 
 
 def take(connection: Connection, ids: Iterable[int]) -> set[int]:
@@ -165,15 +182,40 @@ def postpone(connection: Connection, rows: Sequence[tuple[int, int, str]]) -> No
 def next_due(connection: Connection, source: str) -> int | None:
     """When the next pending event of this source is due."""
     return connection.execute(
-        select(func.min(event.c.due_at)).where(event.c.state == "pending", event.c.source == source)
+        select(func.min(event.c.due_at)).where(PENDING, event.c.source == source)
     ).scalar()
 
 
-def pending(connection: Connection) -> dict[str, int]:
-    """How many events of each source wait for a look-up."""
-    rows = connection.execute(
-        select(event.c.source, func.count())
-        .where(event.c.state == "pending")
-        .group_by(event.c.source)
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Events of one source and lane that wait for a look-up; ``oldest``: received at (ms)."""
+
+    source: str
+    lane: Lane
+    count: int
+    oldest: int
+    trouble: str
+
+
+def pending(connection: Connection) -> list[Waiting]:
+    """What waits for look-ups, by source and lane, with the trouble of the oldest."""
+    first = (
+        select(
+            event.c.source,
+            event.c.lane,
+            func.count().label("count"),
+            func.min(event.c.id).label("first_id"),
+        )
+        .where(PENDING)
+        .group_by(event.c.source, event.c.lane)
+        .subquery()
     )
-    return {row[0]: row[1] for row in rows}
+    rows = connection.execute(
+        select(first, delivery.c.received_at, event.c.trouble)
+        .join(event, event.c.id == first.c.first_id)
+        .join(delivery, delivery.c.id == event.c.delivery_id)
+    )
+    return [
+        Waiting(row.source, Lane(row.lane), row[2], row.received_at, row.trouble or "")
+        for row in rows
+    ]

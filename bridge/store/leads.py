@@ -26,7 +26,7 @@ from sqlalchemy import (
 from bridge import jsontext
 from bridge.model import Lane
 from bridge.store.database import upsert
-from bridge.store.schema import NEVER, lead
+from bridge.store.schema import LEASED, NEVER, lead
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +298,7 @@ def recover(
         row.id
         for row in connection.execute(
             select(lead.c.id)
-            .where(lead.c.lease_until > 0, lead.c.lease_until < expired_before)
+            .where(LEASED, lead.c.lease_until < expired_before)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 from alembic import command
@@ -23,6 +24,7 @@ def _config() -> Config:
     return config
 
 
+@lru_cache(maxsize=1)
 def newest() -> str:
     """The revision that this version works with."""
     head = ScriptDirectory.from_config(_config()).get_current_head()

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, upda
 
 from bridge import jsontext
 from bridge.model import State
-from bridge.store.schema import OPEN, batch, delivery, event, outcome
+from bridge.store.schema import OPEN, OPEN_OPT_OUT, batch, delivery, event, outcome
 
 AT_A_TIME = 5000
 """Ids in one statement, well under what both engines allow."""
@@ -287,7 +287,7 @@ def listing(
         (outcome.c.campaign, campaign),
         (outcome.c.phone, phone),
         (outcome.c.source, source),
-        (outcome.c.receipt, receipt),
+        (outcome.c.delivery_id, None if receipt is None else _delivery_id(connection, receipt)),
     ):
         if value is not None:
             query = query.where(column == value)
@@ -302,6 +302,11 @@ def listing(
     return rows
 
 
+def _delivery_id(connection: Connection, receipt: str) -> int:
+    found = connection.execute(select(delivery.c.id).where(delivery.c.receipt == receipt)).scalar()
+    return -1 if found is None else int(found)
+
+
 def counts(connection: Connection) -> dict[State, int]:
     """How many outcomes stand in each state."""
     rows = connection.execute(select(outcome.c.state, func.count()).group_by(outcome.c.state))
@@ -312,7 +317,7 @@ def oldest_opt_outs(connection: Connection) -> dict[State, tuple[int, int]]:
     """Per open state: how many opt-outs are in it, and when the oldest was accepted."""
     rows = connection.execute(
         select(outcome.c.state, func.count(), func.min(outcome.c.accepted_at))
-        .where(outcome.c.opts_out, OPEN)
+        .where(OPEN_OPT_OUT)
         .group_by(outcome.c.state)
     )
     return {State(row[0]): (row[1], row[2]) for row in rows}

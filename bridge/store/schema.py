@@ -35,7 +35,13 @@ metadata = MetaData(
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 
+# Conditions of partial indexes. A query has to repeat them word for word, without parameters,
+# for SQLite to see that the index serves it.
 OPEN = text("state IN ('waiting', 'in_flight', 'standing')")
+STORED = text("state = 'stored'")
+PENDING = text("state = 'pending'")
+LEASED = text("lease_until > 0")
+OPEN_OPT_OUT = text("opts_out AND state IN ('waiting', 'in_flight', 'standing')")
 
 delivery = Table(
     "delivery",
@@ -54,12 +60,7 @@ delivery = Table(
     Column("state", String(16), nullable=False),
     Column("problem", Text),
     Column("version", String(16)),
-    Index(
-        "ix_delivery_stored",
-        "id",
-        sqlite_where=text("state = 'stored'"),
-        postgresql_where=text("state = 'stored'"),
-    ),
+    Index("ix_delivery_stored", "id", sqlite_where=STORED, postgresql_where=STORED),
     Index("ix_delivery_source_id", "source", "id"),
     sqlite_autoincrement=True,
 )
@@ -87,8 +88,8 @@ event = Table(
         "source",
         "lane",
         "due_at",
-        sqlite_where=text("state = 'pending'"),
-        postgresql_where=text("state = 'pending'"),
+        sqlite_where=PENDING,
+        postgresql_where=PENDING,
     ),
     sqlite_autoincrement=True,
 )
@@ -112,19 +113,12 @@ lead = Table(
     Column("bare", Boolean, nullable=False),
     Column("reassert", Boolean, nullable=False),
     UniqueConstraint("campaign", "phone"),
-    Index(
-        "ix_lead_due",
-        "campaign",
-        "lane",
-        "due_at",
-        sqlite_where=text("lane < 9"),
-        postgresql_where=text("lane < 9"),
-    ),
+    Index("ix_lead_due", "campaign", "lane", "due_at"),
     Index(
         "ix_lead_leased",
         "lease_until",
-        sqlite_where=text("lease_until > 0"),
-        postgresql_where=text("lease_until > 0"),
+        sqlite_where=LEASED,
+        postgresql_where=LEASED,
     ),
     Index("ix_lead_phone", "phone"),
     sqlite_autoincrement=True,
@@ -155,15 +149,16 @@ outcome = Table(
     Column("batch_id", BigInteger),
     Column("message", Text, nullable=False),
     UniqueConstraint("event_id", "campaign", "phone"),
-    Index("ix_outcome_open", "lead_id", sqlite_where=OPEN, postgresql_where=OPEN),
+    Index("ix_outcome_lead_id_state", "lead_id", "state"),
     Index("ix_outcome_state_id", "state", "id"),
     Index("ix_outcome_phone_id", "phone", "id"),
     Index("ix_outcome_delivery_id", "delivery_id"),
     Index(
-        "ix_outcome_opt_outs",
+        "ix_outcome_waiting_opt_outs",
+        "state",
         "accepted_at",
-        sqlite_where=text("opts_out AND state IN ('waiting', 'in_flight', 'standing')"),
-        postgresql_where=text("opts_out AND state IN ('waiting', 'in_flight', 'standing')"),
+        sqlite_where=OPEN_OPT_OUT,
+        postgresql_where=OPEN_OPT_OUT,
     ),
     sqlite_autoincrement=True,
 )
@@ -216,13 +211,16 @@ refusal = Table(
     Column("source", String(100), nullable=False),
     Column("received_at", BigInteger, nullable=False),
     Column("address", String(64), nullable=False),
+    Column("network", String(64), nullable=False),
     Column("reason", Text, nullable=False),
     Column("method", String(16), nullable=False),
     Column("url", Text, nullable=False),
     Column("headers", Text, nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("size", Integer, nullable=False),
-    Index("ix_refusal_bounds", "address", "size"),
+    Column("passed_over", Integer, nullable=False),
+    Index("ix_refusal_network_id", "network", "id", "size"),
+    Index("ix_refusal_received_at", "received_at"),
     sqlite_autoincrement=True,
 )
 

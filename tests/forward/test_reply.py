@@ -191,14 +191,31 @@ def test_any_order_finds_each_row_wherever_it_stands(order: list[int]) -> None:
     assert read(document) == expected
 
 
-def test_a_lead_that_stands_twice_in_a_batch_is_told_apart_by_index() -> None:
-    twice = [PHONES[0], PHONES[0]]
-    document = correct(twice)
-    document["results"][1]["success"] = False
-    assert read(document, twice) == [Verdict.CONFIRMED, Verdict.REJECTED]
-
-
 def test_the_text_of_the_api_is_cut_and_may_be_stored() -> None:
     message = one({**ROW, "message": "a\x00b\n" + "x" * 1_000}).message
     assert message.startswith("a b x")
     assert len(message) == MESSAGE_LENGTH
+
+
+def test_a_reply_that_contradicts_itself_confirms_nothing() -> None:
+    body = (
+        '{"status": "success", "results": ['
+        '{"index": 0, "phone_number": "+14155550123", "success": false, "success": true}]}'
+    )
+    assert read_reply(["+14155550123"], body.encode())[0].verdict is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"index": 9, "phone_number": "+14155550123", "success": False},
+        {"index": "0", "phone_number": "+14155550123", "success": False},
+        {"index": 1, "phone_number": "+14155550123", "success": False},
+        {"index": 0, "phone_number": "+19995550000", "success": False},
+    ],
+)
+def test_a_second_row_about_a_lead_takes_its_confirmation_away(other: dict[str, object]) -> None:
+    first = {"index": 0, "phone_number": "+14155550123", "success": True, "message": "ok"}
+    body = json.dumps({"status": "success", "results": [first, other]}).encode()
+    results = read_reply(["+14155550123", "+14155550124"], body)
+    assert results[0].verdict is Verdict.UNKNOWN

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from threading import Thread
 
 import pytest
 from hypothesis import given
@@ -128,8 +129,37 @@ def test_no_second_holds_more_calls_than_the_rate(steps: list[float]) -> None:
     assert all(later - earlier >= 50 - 1e-6 for earlier, later in pairwise(passed))
 
 
-def test_a_success_says_whether_it_changed_anything() -> None:
+def test_a_success_says_whether_the_operator_should_hear_of_it() -> None:
     shut = gate()
+    assert shut.succeeded() is True, "the first answer of all"
     assert shut.succeeded() is False
     shut.failed(Trouble.BUSY, "HTTP 429", None, 0)
+    assert shut.try_pass(2_000) == 0
     assert shut.succeeded() is True
+
+
+def test_an_older_call_that_comes_back_well_does_not_cut_a_pause_short() -> None:
+    shut = gate(jitter=0.0)
+    assert shut.try_pass(0) == 0
+    shut.failed(Trouble.BUSY, "HTTP 429", 60.0, 100)
+    shut.succeeded()
+    assert shut.view(100).wait_ms == 60_000
+
+
+def test_only_the_thread_that_probes_opens_the_gate() -> None:
+    shut = gate()
+    shut.failed(Trouble.SERVER, "HTTP 500", None, 0)
+    prober = Thread(target=lambda: shut.try_pass(2_000))
+    prober.start()
+    prober.join()
+    assert shut.succeeded() is False
+    shut.unused()
+    assert shut.view(2_000).state is GateState.BACKOFF
+    assert shut.try_pass(2_001) > 0, "the other thread's probe is still out"
+
+
+def test_a_turn_that_was_not_used_is_free_again() -> None:
+    paced = gate(rate=1.0)
+    assert paced.try_pass(0) == 0
+    paced.unused()
+    assert paced.try_pass(1) == 0

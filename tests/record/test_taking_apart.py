@@ -122,25 +122,31 @@ def test_an_opt_out_ends_when_its_period_is_over(verdict: Verdict, end: State) -
     assert "period of a standing opt-out is over" in lead.messages[opt_out]
 
 
-def test_failed_calls_never_end_an_opt_out_but_end_the_rest_in_time() -> None:
+def test_what_was_not_sent_never_ends_however_long_its_campaign_was_closed() -> None:
     lead = OneLead()
     opt_out = lead.arrive({"do_not_call": True}, 1)
     name = lead.arrive({"first_name": "Ann"}, 2)
-    lead.step(Verdict.NOT_SENT, Trouble.SERVER)
-    lead.now += POLICY.standing_period
-    lead.step(Verdict.NOT_SENT, Trouble.REFUSED)
-    assert lead.state(name) is State.WAITING, "a paused campaign keeps its queue"
-    lead.step(Verdict.NOT_SENT, Trouble.SERVER)
-    assert lead.state(name) is State.DEAD
-    assert lead.state(opt_out) is State.WAITING
+    for trouble in (Trouble.SERVER, Trouble.REFUSED, Trouble.BUSY, Trouble.TRANSPORT) * 3:
+        lead.now += POLICY.standing_period
+        lead.step(Verdict.NOT_SENT, trouble)
+    assert (lead.state(name), lead.state(opt_out)) == (State.WAITING, State.WAITING)
 
 
-def test_an_update_that_may_have_arrived_is_given_up_as_unconfirmed_not_as_dead() -> None:
+def test_after_a_long_pause_the_first_unclear_answer_ends_nothing() -> None:
     lead = OneLead()
     name = lead.arrive({"first_name": "Ann"}, 1)
+    lead.now += 10 * POLICY.give_up_after
     lead.step(Verdict.UNKNOWN, Trouble.SERVER)
+    assert lead.state(name) is State.WAITING
+
+
+def test_an_old_update_that_may_have_arrived_ends_as_unconfirmed_after_its_tries() -> None:
+    lead = OneLead()
+    name = lead.arrive({"first_name": "Ann"}, 1)
     lead.now += POLICY.give_up_after
-    lead.step(Verdict.NOT_SENT, Trouble.TRANSPORT)
+    for _ in range(POLICY.unknown_tries):
+        assert lead.state(name) is State.WAITING
+        lead.step(Verdict.UNKNOWN, Trouble.SERVER)
     assert lead.state(name) is State.UNCONFIRMED
 
 

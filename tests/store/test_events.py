@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from bridge.store import events
+from bridge.model import Lane
+from bridge.store import deliveries, events
 from bridge.store.database import Connection, Database
 from bridge.store.events import Added
 
-from .rows import NOW, an_event
+from .rows import NOW, a_delivery, an_event
 from .waiting import while_open
+
+
+def due(connection: Connection, now: int, source: str = "hubspot") -> list[events.PendingEvent]:
+    """The events that are due now, taken for no longer than this moment."""
+    limits = {Lane.OPT_OUT: 5, Lane.FIRST: 5}
+    return events.claim_pending(connection, source, now, limits=limits, until=now)
 
 
 def test_copies_in_one_statement_are_duplicates_of_the_first(database: Database) -> None:
@@ -42,7 +49,7 @@ def test_a_copy_in_a_later_delivery_is_a_duplicate_even_if_it_would_wait(
     with database.write() as connection:
         again = events.add(connection, [an_event(2, 0, "k", pending=True)])[2, 0]
         assert again.duplicate_of == first.id
-        assert [row.id for row in events.next_pending(connection, "hubspot", NOW, 9)] == [first.id]
+        assert [row.id for row in due(connection, NOW)] == [first.id]
 
 
 def test_of_two_copies_in_two_transactions_at_once_one_is_the_duplicate(
@@ -101,13 +108,12 @@ def test_opt_outs_are_looked_up_first_then_who_waits_longest(database: Database)
         ids = {place[1]: added.id for place, added in events.add(connection, rows).items()}
         order = []
         for _ in range(3):
-            found = events.next_pending(connection, "hubspot", NOW, 5)
+            found = due(connection, NOW)
             order.append([row.ordinal for row in found])
             events.take(connection, [row.id for row in found])
         assert order == [[2], [1, 0], []]
         assert events.next_due(connection, "hubspot") == NOW + 1
-        assert events.pending(connection) == {"hubspot": 1}
-        assert events.next_pending(connection, "another", NOW + 9, 5) == []
+        assert due(connection, NOW + 9, "another") == []
         assert events.take(connection, [ids[3], ids[4]]) == {ids[3]}
 
 
@@ -117,8 +123,8 @@ def test_an_event_that_was_put_off_counts_its_tries_and_keeps_the_reason(
     with database.write() as connection:
         number = events.add(connection, [an_event(1, 0, "k", pending=True)])[1, 0].id
         events.postpone(connection, [(number, NOW + 500, "HTTP 429")])
-        assert events.next_pending(connection, "hubspot", NOW, 5) == []
-        (row,) = events.next_pending(connection, "hubspot", NOW + 500, 5)
+        assert due(connection, NOW) == []
+        (row,) = due(connection, NOW + 500)
         assert (row.id, row.tries) == (number, 1)
         events.take(connection, [number])
         events.postpone(connection, [(number, 1, "too late: it is mapped")])
@@ -138,3 +144,37 @@ def test_of_two_transactions_at_once_exactly_one_maps_a_pending_event(
 
     ends = while_open(database, lambda c: events.take(c, [number]), take_too)
     assert ends == ({number}, set())
+
+
+def test_an_event_whose_look_up_is_under_way_is_given_to_nobody_else(database: Database) -> None:
+    limits = {Lane.OPT_OUT: 5, Lane.FIRST: 5}
+    with database.write() as connection:
+        number = events.add(connection, [an_event(1, 0, "k", pending=True)])[1, 0].id
+        (mine,) = events.claim_pending(
+            connection, "hubspot", NOW, limits=limits, until=NOW + 60_000
+        )
+        assert mine.id == number
+        assert due(connection, NOW + 59_999) == []
+        events.release_pending(connection, NOW)
+        assert [row.id for row in due(connection, NOW)] == [number]
+
+
+def test_what_waits_for_look_ups_is_known_by_lane_with_its_age_and_trouble(
+    database: Database,
+) -> None:
+    with database.write() as connection:
+        deliveries.add(connection, [a_delivery(received_at=NOW - 5_000)])
+        (delivery,) = deliveries.next_stored(connection, ["hubspot"], 1)
+        added = events.add(
+            connection,
+            [
+                an_event(delivery.id, 0, "k", pending=True, urgent=True),
+                an_event(delivery.id, 1, "l", pending=True),
+            ],
+        )
+        events.postpone(connection, [(added[delivery.id, 0].id, NOW + 1, "HTTP 401")])
+        found = {row.lane: row for row in events.pending(connection)}
+    assert found[Lane.OPT_OUT] == events.Waiting(
+        "hubspot", Lane.OPT_OUT, 1, NOW - 5_000, "HTTP 401"
+    )
+    assert found[Lane.FIRST].count == 1

@@ -1,0 +1,82 @@
+"""The queries that run at every wake go by an index, however much is stored (SQLite's plans)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import event as sql_event
+
+from bridge.model import Lane
+from bridge.store import deliveries, events, leads, outcomes
+from bridge.store.database import Connection, Database
+from bridge.store.migrate import migrate
+
+NOW = 1_782_371_969_536
+BOTH = {Lane.OPT_OUT: 500, Lane.FIRST: 100}
+
+HOT: dict[str, tuple[Callable[[Connection], Any], str]] = {
+    "deliveries.next_stored": (
+        lambda c: deliveries.next_stored(c, ["hubspot", "generic"], 500),
+        "ix_delivery_stored",
+    ),
+    "events.claim_pending": (
+        lambda c: events.claim_pending(c, "hubspot", NOW, limits=BOTH, until=NOW),
+        "ix_event_pending",
+    ),
+    "events.next_due": (lambda c: events.next_due(c, "hubspot"), "ix_event_pending"),
+    "leads.next_due": (lambda c: leads.next_due(c, "main"), "ix_lead_due"),
+    "leads.claimable": (lambda c: leads.claimable(c, "main", Lane.FIRST, NOW, 100), "ix_lead_due"),
+    "leads.recover": (lambda c: leads.recover(c, expired_before=NOW, now=NOW), "ix_lead_leased"),
+    "outcomes.open_updates": (
+        lambda c: outcomes.open_updates(c, range(1, 101)),
+        "ix_outcome_lead_id_state",
+    ),
+    "outcomes.doubt": (lambda c: outcomes.doubt(c, range(1, 101)), "ix_outcome_lead_id_state"),
+    "outcomes.oldest_opt_outs": (outcomes.oldest_opt_outs, "ix_outcome_waiting_opt_outs"),
+}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    found = Database(f"sqlite:///{tmp_path / 'bridge.db'}")
+    migrate(found)
+    yield found
+    found.close()
+
+
+@contextmanager
+def plans(database: Database) -> Iterator[list[tuple[str, list[str]]]]:
+    """Every SELECT and UPDATE that runs, with SQLite's plan for it."""
+    seen: list[tuple[str, list[str]]] = []
+
+    def note(raw: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if statement.startswith(("SELECT", "UPDATE")):
+            one = parameters[0] if isinstance(parameters, list) else parameters
+            rows = raw.connection.driver_connection.execute(
+                f"EXPLAIN QUERY PLAN {statement}", one
+            ).fetchall()
+            seen.append((statement, [row[-1] for row in rows]))
+
+    sql_event.listen(database.engine, "before_cursor_execute", note)
+    yield seen
+    sql_event.remove(database.engine, "before_cursor_execute", note)
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_a_hot_query_goes_by_its_index(database: Database, name: str) -> None:
+    run, index = HOT[name]
+    with plans(database) as seen, database.write() as connection:
+        run(connection)
+    steps = [step for _, plan in seen for step in plan]
+    assert any(index in step for step in steps), steps
+    assert not [
+        step
+        for step in steps
+        if step.startswith("SCAN")
+        and "INDEX" not in step
+        and ("CONSTANT ROW" not in step and "(subquery" not in step)
+    ], steps
