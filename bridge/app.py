@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -14,14 +13,16 @@ from bridge.clock import now_ms
 from bridge.live import LiveMappings
 from bridge.model import Campaign, Source
 from bridge.operate.health import Check, Health, Status, Subject, document, overall
-from bridge.receive.accept import Acceptor, Limits, Reply, problem
+from bridge.receive.accept import Acceptor, Keep, Limits, Reply, problem
+from bridge.receive.verify import over_url
 from bridge.receive.wsgi import Bodies, NoRoom, read_body, request_from
 from bridge.settings import Settings
-from bridge.store import deliveries, refusals
+from bridge.store import deliveries
 from bridge.store.database import Database
 from bridge.store.deliveries import NewDelivery
 from bridge.store.group_commit import GroupCommit
-from bridge.store.refusals import NewRefusal
+from bridge.store.refusal_room import Room
+from bridge.store.refusals import Bounds, NewRefusal
 from bridge.store.wakeup import Bell, notify
 
 METHODS = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -45,9 +46,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     acceptor = Acceptor(
         sources=lambda: _sources(live),
-        keep=GroupCommit(
-            _commit_to(database, settings), wait_s=settings["BRIDGE_COMMIT_TIMEOUT"]
-        ).put,
+        keep=_commit_to(database, settings),
         limits=Limits(settings["BRIDGE_MAX_BODY"], settings["BRIDGE_MAX_DEPTH"]),
     )
     health = Health(
@@ -56,6 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             sources=lambda: _sources(live),
             campaigns=lambda: _campaigns(live),
             mapping_problem=lambda: live.problem,
+            need_url=lambda: _need_url(live, settings),
         )
     )
     _add_hooks(app, acceptor, settings)
@@ -82,13 +82,21 @@ def _campaigns(live: LiveMappings) -> dict[str, Campaign]:
     return dict(live.current().campaigns)
 
 
-def _commit_to(database: Database, settings: Settings) -> Any:
-    bounds = refusals.Bounds(
-        rows=settings["BRIDGE_REFUSALS_KEPT"],
-        per_address=settings["BRIDGE_REFUSALS_PER_ADDRESS"],
-        total_bytes=settings["BRIDGE_REFUSALS_BYTES"],
-    )
+def _need_url(live: LiveMappings, settings: Settings) -> dict[str, tuple[str, ...]]:
+    if settings["BRIDGE_PUBLIC_URL"] is not None:
+        return {}
+    named = {name: over_url(s.verify).names for name, s in _sources(live).items() if s.configured}
+    return {name: schemes for name, schemes in named.items() if schemes}
 
+
+def _commit_to(database: Database, settings: Settings) -> Keep:
+    bounds = Bounds(
+        rows=settings["BRIDGE_REFUSALS_KEPT"],
+        total_bytes=settings["BRIDGE_REFUSALS_BYTES"],
+        network_rows=settings["BRIDGE_REFUSALS_PER_ADDRESS"],
+        network_bytes=settings["BRIDGE_REFUSALS_ADDRESS_BYTES"],
+    )
+    room = Room(database, bounds, settings["BRIDGE_REFUSALS_DAYS"])
     bell = Bell(database)
 
     def commit(items: Sequence[NewDelivery | NewRefusal]) -> None:
@@ -98,12 +106,24 @@ def _commit_to(database: Database, settings: Settings) -> Any:
             if accepted:
                 deliveries.add(connection, accepted)
                 notify(connection)
-            if refused:
-                refusals.add(connection, refused, bounds)
+            room.store(connection, refused)
         if accepted:
             bell.ring()
 
-    return commit
+    together: GroupCommit[NewDelivery | NewRefusal] = GroupCommit(
+        commit, wait_s=settings["BRIDGE_COMMIT_TIMEOUT"]
+    )
+
+    def keep(item: NewDelivery | NewRefusal) -> bool:
+        if isinstance(item, NewDelivery):
+            together.put(item)
+            return True
+        with room.place(item) as placed:
+            if placed is not None:
+                together.put(placed)
+        return placed is not None
+
+    return keep
 
 
 def _add_hooks(app: Flask, acceptor: Acceptor, settings: Settings) -> None:

@@ -272,13 +272,13 @@ class Request:
 
     ``headers`` has lower-case names, each with all its values in order. ``path`` is the path as
     the sender wrote it, percent-escapes kept. ``url`` is the configured public URL with path and
-    query, or, where none is configured, what the request itself says.
+    query; None where none is configured, since the request's own word for its host proves nothing.
     """
 
     source: str
     token: str | None
     method: str
-    url: str
+    url: str | None
     path: str
     query: str
     headers: Mapping[str, tuple[str, ...]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,9 +20,9 @@ from bridge.errors import DecodeError, LookupFailed, MappingError
 from bridge.live import load
 from bridge.map import SourceMapping, load_cases, load_mappings, run_cases
 from bridge.map.search import search
-from bridge.model import Delivery, Event, Found, Known, Mapped
+from bridge.model import Delivery, Event, Found, Known, Mapped, Source
 from bridge.receive.decode import decode
-from bridge.receive.verify import check_scheme
+from bridge.receive.verify import OverUrl, check_scheme, over_url
 from bridge.settings import Settings
 from bridge.shipped import copy_mapping_files
 
@@ -58,11 +59,23 @@ def check(json_: bool) -> None:
         for scheme in source.verify
         if source.configured and (wrong := check_scheme(scheme)) is not None
     ]
+    refused = {} if settings["BRIDGE_PUBLIC_URL"] else _over_url(found.sources)
+    notes += [
+        {
+            "source": name,
+            "scheme_problem": f"nothing can pass {' or '.join(schemes.names)}, since the signature "
+            "covers the URL: set BRIDGE_PUBLIC_URL",
+        }
+        for name, schemes in refused.items()
+        if schemes.all_of_them
+    ]
     if json_:
         as_json(notes)
         sys.exit(1 if notes else 0)
     for name, source in sorted(found.sources.items()):
         state = "ready" if source.configured else f"not configured: set {', '.join(source.missing)}"
+        if name in refused:
+            state = f"{' and '.join(refused[name].names)} refused until BRIDGE_PUBLIC_URL is set"
         click.echo(f"{name}.yaml  {source.title}  {state}")
     for name, campaign in sorted(found.campaigns.items()):
         lacking = f"not configured: set {', '.join(campaign.missing)}"
@@ -70,6 +83,11 @@ def check(json_: bool) -> None:
     for note in notes:
         click.echo(f"{note['source']}.yaml: {note['scheme_problem']}", err=True)
     sys.exit(1 if notes else 0)
+
+
+def _over_url(sources: Mapping[str, Source]) -> dict[str, OverUrl]:
+    found = {name: over_url(s.verify) for name, s in sources.items() if s.configured}
+    return {name: schemes for name, schemes in found.items() if schemes.names}
 
 
 @command.command("try", help="Show what would become of PAYLOAD (a file, or - for standard input).")

@@ -14,10 +14,23 @@ from bridge.commands.listings import (
 from bridge.commands.output import as_json, table
 from bridge.store import refusals
 
-COLUMNS = ("id", "received_at", "source", "address", "method", "bytes", "reason", "receipt")
+COLUMNS = (
+    "id",
+    "received_at",
+    "source",
+    "address",
+    "method",
+    "bytes",
+    "passed_over",
+    "reason",
+    "receipt",
+)
 
 
-@click.command(help="List refused requests, the newest first.")
+@click.command(
+    help="List refused requests, the newest first. “passed over”: how many more came from the "
+    "address since its row before and were only counted, since it had its share."
+)
 @click.option("--source", help="Only this source.")
 @before_option
 @limit_option

@@ -54,6 +54,13 @@ def command(
     reply = post(base, signed, body)
     click.echo(f"HTTP {reply.status_code}  signed by {signed.scheme}")
     click.echo(reply.text)
+    if reply.status_code == 401 and not break_signature and not settings["BRIDGE_PUBLIC_URL"]:
+        click.echo(
+            f"BRIDGE_PUBLIC_URL is not set here, so the address that was signed is {base}. A "
+            "signature over the URL passes only where the bridge has BRIDGE_PUBLIC_URL and both "
+            "agree: set it here and for the bridge to the bridge's address as the CRM calls it.",
+            err=True,
+        )
     good = reply.status_code == 401 if break_signature else reply.is_success
     sys.exit(0 if good else 1)
 
@@ -67,6 +74,8 @@ def signed_for(
     key: bytes | None = None,
 ) -> Signed:
     """The request that the source's CRM would send. ``base``: where the bridge listens.
+
+    What is signed is ``BRIDGE_PUBLIC_URL``, or ``base`` where that is not set.
 
     Errors: ``SettingError``, ``VerifyError`` where it cannot be signed.
     """

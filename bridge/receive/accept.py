@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from urllib.parse import parse_qsl
 
@@ -17,11 +17,13 @@ from bridge import logs
 from bridge.errors import DecodeError, StoreError
 from bridge.model import Refused, Request, Source, Verified
 from bridge.receive.decode import decode
+from bridge.receive.seldom import Seldom
 from bridge.receive.verify import plain_credentials, verify
 from bridge.store.deliveries import NewDelivery
 from bridge.store.refusals import NewRefusal
 
-Keep = Callable[[NewDelivery | NewRefusal], None]
+Keep = Callable[[NewDelivery | NewRefusal], bool]
+"""Returns once its argument is on disk, or False for a refusal that is only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +58,12 @@ def new_receipt(received_at: int) -> str:
 
 @dataclass(frozen=True)
 class Acceptor:
-    """Accepts webhooks. ``keep`` returns once its argument is on disk."""
+    """Accepts webhooks. ``seldom``: when to log again what may happen for every request."""
 
     sources: Callable[[], Mapping[str, Source]]
     keep: Keep
     limits: Limits
+    seldom: Seldom = field(default_factory=Seldom)
 
     def find(self, name: str, method: str, length: int | None) -> Source | Reply:
         """The source that a request is for, or why its body need not be read."""
@@ -70,14 +73,23 @@ class Acceptor:
         if method != "POST":
             return problem(405, "Webhooks are sent by POST.", ("Allow", "POST"))
         if not source.configured:
-            return problem(
-                source.answer.busy_status,
-                f"The source {name} is not configured yet: the operator has to set "
-                f"{', '.join(source.missing)}.",
-            )
+            return self._not_configured(source)
         if length is not None and length > self.limits.body_bytes:
             return self.too_large()
         return source
+
+    def _not_configured(self, source: Source) -> Reply:
+        # which settings are missing is for the operator, not for whoever asks
+        if requests := self.seldom.due(f"not configured {source.name}"):
+            logs.get("receive").warning(
+                "source not configured",
+                source=source.name,
+                missing=list(source.missing),
+                requests=requests,
+            )
+        return problem(
+            source.answer.busy_status, f"The source {source.name} is not configured yet."
+        )
 
     def too_large(self) -> Reply:
         """The answer to a body over the limit."""
@@ -143,7 +155,7 @@ class Acceptor:
             for name, value in parse_qsl(request.query, keep_blank_values=True)
             if name not in queries
         ]
-        url = request.url.partition("?")[0]
+        url = (request.url or request.path).partition("?")[0]
         if request.token is not None:
             url = url.rpartition("/")[0] + "/***"
         if query:
@@ -162,20 +174,21 @@ class Acceptor:
             headers={n: list(v) for n, v in request.headers.items() if n not in headers},
             body=request.body,
         )
-        logs.get("receive").warning(
-            "refused", source=source.name, receipt=receipt, reason=refused.reason
-        )
+        log = logs.get("receive").bind(source=source.name, reason=refused.reason)
         try:
-            self.keep(refusal)
+            on_disk = self.keep(refusal)
         except StoreError as error:
             logs.get("receive").error("not stored", source=source.name, error=str(error))
             return _not_stored(source)
-        return problem(
-            401,
-            "The request did not pass verification. It is kept for the operator, who finds the "
-            f"reason under receipt {receipt}.",
-            ("WWW-Authenticate", "Signature"),
-        )
+        detail = "The request did not pass verification."
+        if on_disk:
+            log.warning("refused", receipt=receipt)
+            detail += f" It is kept for the operator, who finds the reason under receipt {receipt}."
+        else:
+            if requests := self.seldom.due(f"not kept {source.name}"):
+                log.warning("refused and not kept", address=request.address, requests=requests)
+            detail += " It is not kept, since too many such requests came from this address."
+        return problem(401, detail, ("WWW-Authenticate", "Signature"))
 
 
 def _not_stored(source: Source) -> Reply:

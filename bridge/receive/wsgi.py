@@ -101,12 +101,11 @@ def request_from(
         if environ.get("QUERY_STRING"):
             raw += "?" + environ["QUERY_STRING"]
     path, _, query = raw.partition("?")
-    base = public_url.rstrip("/") if public_url else _own_base(environ)
     return Request(
         source=source,
         token=token,
         method=environ["REQUEST_METHOD"],
-        url=base + raw,
+        url=None if public_url is None else public_url.rstrip("/") + raw,
         path=path,
         query=query,
         headers=_headers(environ),
@@ -114,12 +113,6 @@ def request_from(
         address=_address(environ, forwarded_hops),
         received_at=received_at,
     )
-
-
-def _own_base(environ: dict[str, Any]) -> str:
-    scheme = environ.get("wsgi.url_scheme", "http")
-    host = environ.get("HTTP_HOST") or f"{environ['SERVER_NAME']}:{environ['SERVER_PORT']}"
-    return f"{scheme}://{host}"
 
 
 def _headers(environ: dict[str, Any]) -> dict[str, tuple[str, ...]]:

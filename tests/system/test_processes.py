@@ -55,7 +55,7 @@ def test_routes_answer_as_documented(make_bridge: MakeBridge) -> None:
     assert bridge.get("/hooks/crm", "PUT").status_code == 405
     unset = bridge.post("unset", {"phone": PHONE})
     assert unset.status_code == 503
-    assert "NOBODY_SETS_THIS" in unset.json()["detail"]
+    assert unset.json()["detail"] == "The source unset is not configured yet."
     for reply in (bridge.post("nobody", {}), bridge.get("/hooks/crm"), bridge.get("/nowhere")):
         assert reply.headers["Content-Type"] == "application/problem+json"
         assert reply.json()["status"] == reply.status_code

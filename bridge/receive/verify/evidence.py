@@ -46,6 +46,13 @@ def required_header(request: Request, name: str, absent: tuple[str, ...] = ()) -
     return value
 
 
+def required_url(request: Request) -> str:
+    """The URL as the sender was given it. Errors: ``VerifyError`` if nobody has told the bridge."""
+    if request.url is None:
+        raise VerifyError("BRIDGE_PUBLIC_URL is not set, and this signature covers the URL")
+    return request.url
+
+
 def required_parameter(request: Request, name: str) -> tuple[bytes, bytes]:
     """The one value of a query parameter, percent-decoded, in both readings of ``+``.
 

@@ -4,7 +4,7 @@ Source: https://developers.hubspot.com/docs/apps/developer-platform/build-apps/a
 
 v1 and v2 are plain SHA-256 over text that begins with the client secret; v3 is an HMAC that also
 covers a timestamp in milliseconds. Nothing stands between the parts. The URL is the one that was
-given to HubSpot, so ``Request.url`` has to be built from the configured public address.
+given to HubSpot, so v2 and v3 pass only where the public address is configured.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import re
 
 from bridge.errors import VerifyError
 from bridge.model import HubSpotScheme, Request, Verified
-from bridge.receive.verify.evidence import any_equal, as_sent, required_header
+from bridge.receive.verify.evidence import any_equal, as_sent, required_header, required_url
 from bridge.receive.verify.freshness import require_fresh
 from bridge.receive.verify.keys import live_keys
 
@@ -74,11 +74,12 @@ def _character(escape: re.Match[str]) -> str:
 def _prove_v3(scheme: HubSpotScheme, request: Request, now_ms: int) -> None:
     given = required_header(request, SIGNATURE_V3)
     timestamp = required_header(request, TIMESTAMP)
+    public = required_url(request)
     require_fresh(timestamp, "unix_ms", scheme.tolerance_s, now_ms)
     expected = [
         v3_signature(secret, request.method, url, request.body, timestamp)
         for secret in live_keys(scheme.secret)
-        for url in url_readings(request.url)
+        for url in url_readings(public)
     ]
     if not any_equal([as_sent(given)], expected):
         raise VerifyError(
@@ -93,8 +94,9 @@ def _prove_plain(scheme: HubSpotScheme, request: Request) -> None:
     given = required_header(request, SIGNATURE)
     if required_header(request, VERSION) != scheme.version:
         raise VerifyError(f"the header {VERSION} is not {scheme.version}")
+    url = required_url(request) if scheme.version == "v2" else ""
     expected = [
-        plain_signature(scheme.version, secret, request.method, request.url, request.body)
+        plain_signature(scheme.version, secret, request.method, url, request.body)
         for secret in live_keys(scheme.secret)
     ]
     if not any_equal([as_sent(given)], expected):

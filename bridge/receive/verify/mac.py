@@ -7,11 +7,16 @@ import hmac
 
 from bridge.errors import VerifyError
 from bridge.model import HmacScheme, Request, Verified
-from bridge.receive.verify.evidence import any_equal, required_header, required_parameter
+from bridge.receive.verify.evidence import (
+    any_equal,
+    required_header,
+    required_parameter,
+    required_url,
+)
 from bridge.receive.verify.freshness import require_fresh
 from bridge.receive.verify.keys import live_keys
 from bridge.receive.verify.signature_header import encoded, read_offered
-from bridge.receive.verify.signed_text import Material, signed_texts
+from bridge.receive.verify.signed_text import URL, Material, signed_texts
 
 
 def prove_hmac(scheme: HmacScheme, request: Request, now_ms: int) -> Verified:
@@ -27,7 +32,7 @@ def prove_hmac(scheme: HmacScheme, request: Request, now_ms: int) -> Verified:
         _require_body_hash(scheme.body_hash, request)
     material = Material(
         method=request.method,
-        url=request.url,
+        url=required_url(request) if URL in scheme.signed else "",
         body=request.body,
         timestamp=timestamp,
         header=lambda name: required_header(request, name),

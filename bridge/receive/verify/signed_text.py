@@ -12,7 +12,8 @@ from urllib.parse import unquote_to_bytes
 from bridge.errors import VerifyError
 from bridge.receive.verify.evidence import MOST_PARAMETERS, as_sent, as_utf8
 
-PARTS = ("body", "body_base64", "timestamp", "url", "method", "form")
+URL = "url"
+PARTS = ("body", "body_base64", "timestamp", URL, "method", "form")
 COVER_BODY = frozenset({"body", "body_base64", "form"})
 HEADER = "header:"
 TEXT = "text:"
@@ -41,7 +42,7 @@ def signed_texts(parts: tuple[str, ...], material: Material) -> list[bytes]:
 
 
 def _readings(part: str, material: Material) -> list[bytes]:
-    if part == "url":
+    if part == URL:
         return [as_sent(url) for url in port_readings(material.url)]
     return [_one_reading(part, material)]
 
