@@ -59,7 +59,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not missing:
         return
     count = missing.total()
-    terminalreporter.section(f"{count} tests WERE {UNTESTED}", sep="!", red=True, bold=True)
+    terminalreporter.section(f"{UNTESTED.upper()}: {count} tests", sep="!", red=True, bold=True)
     for file, tests in sorted(missing.items()):
         terminalreporter.line(f"{tests:6} in {file}")
     terminalreporter.line(
