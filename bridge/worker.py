@@ -35,7 +35,7 @@ from bridge.record.gate import Gate, GatePolicy
 from bridge.settings import Settings
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.send import Way
-from bridge.store import campaigns, events, leads, migrate, workers
+from bridge.store import adoption, campaigns, events, leads, migrate, workers
 from bridge.store.database import Database
 from bridge.store.schema import NEVER
 from bridge.store.wakeup import listen
@@ -179,16 +179,40 @@ class Worker:
                 self._start(f"sender {number} of {name}", self._send, name, number)
 
     def _greet(self, campaign: Campaign) -> None:
-        """Note a campaign; one whose API id has changed has to hear of every opt-out again."""
-        with self.database.write() as connection:
+        """Note a campaign that is new, or whose API id is another: it has to hear of opt-outs."""
+        with self.database.read() as connection:
             before = campaigns.api_id(connection, campaign.name)
-            if before != campaign.id:
-                campaigns.set_condition(
-                    connection, campaign.name, campaign.id, campaigns.Condition(since=now_ms())
-                )
-            if before is not None and before != campaign.id:
+            formerly = campaigns.names_of(connection, campaign.id)
+        if before == campaign.id:
+            return
+        if before is None:
+            self._adopt(campaign, formerly)
+        with self.database.write() as connection:
+            campaigns.set_condition(
+                connection, campaign.name, campaign.id, campaigns.Condition(since=now_ms())
+            )
+            if before is not None:
                 count = leads.assert_opt_outs_again(connection, campaign.name, now_ms())
                 log.warning("campaign id changed", campaign=campaign.name, opt_outs_again=count)
+
+    def _adopt(self, campaign: Campaign, formerly: list[str]) -> None:
+        """A new campaign takes over the opt-outs of those of the same account and address."""
+        sisters = [
+            other.name
+            for other in self.live.current().campaigns.values()
+            if other.name != campaign.name
+            and (other.tenant, other.url, other.token)
+            == (campaign.tenant, campaign.url, campaign.token)
+        ]
+        sisters += [name for name in formerly if name not in sisters]
+        if not sisters:
+            return
+        after: int | None = 0
+        while after is not None and not self.bells.stopping:
+            with self.database.write() as connection:
+                after = adoption.adopt(connection, campaign.name, sisters, now_ms(), after=after)
+        with self.database.write() as connection:
+            adoption.adopt_waiting(connection, campaign.name, sisters, now_ms())
 
     def _start(self, label: str, target: Callable[..., None], *arguments: object) -> None:
         running = self._threads.get(label)

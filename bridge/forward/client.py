@@ -37,7 +37,9 @@ class CampaignClient:
         self._http = httpx.Client(
             follow_redirects=False,
             trust_env=False,
-            limits=httpx.Limits(max_connections=4, keepalive_expiry=30),
+            # A connection serves one call: whatever a server or proxy sends behind a reply would
+            # be read as the reply to the next call, and confirm what was never done.
+            limits=httpx.Limits(max_connections=4, max_keepalive_connections=0),
             headers={"User-Agent": "crm-bridge", "Accept": "application/json"},
         )
         self._sockets = Sockets()
@@ -100,7 +102,7 @@ class CampaignClient:
                 f"there ({type(error).__name__})",
                 elapsed_ms=_since(started),
             )
-        except (httpx.HTTPError, httpx.StreamError) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a hostile reply makes a library raise
             return _broken_off(batch, type(error).__name__, started)
         if deadline.passed:
             return _broken_off(batch, "ReadTimeout", started)

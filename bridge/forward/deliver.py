@@ -1,14 +1,16 @@
 """Delivering a batch: as one call where that works, taken apart where the API refuses it whole.
 
 413 halves the batch. 400 and 422 bisect it until the offending lead stands alone, so that one bad
-value never keeps its neighbours from being updated.
+value never keeps its neighbours from being updated. 403 usually means that the token lacks a
+right; but a firewall in front of the API may answer so because of one value. Both halves are
+tried: if one of them passes, the other is bisected as well.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bridge.model import Answered, Result, Sent, Verdict
 
@@ -21,41 +23,107 @@ def deliver(
     *,
     deadline: float,
     pace: Callable[[float], bool],
+    note: Callable[[Answered], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Answered:
     """One result per lead of the batch, in its order, from as many calls as it takes.
 
-    ``deadline``: no further call begins after that (monotonic seconds), since the lease ends; the
-    leads that are left count as not sent. ``pace``: waits for the next call's turn; False when
-    it would not come before the deadline, or the process is stopping.
+    ``deadline``: no call begins after that (monotonic seconds), since the lease ends; the leads
+    that are left count as not sent. ``pace``: waits for the next call's turn; False when it would
+    not come before the deadline, or the process is stopping. ``note`` hears of every answer that
+    says how the campaign as a whole is doing.
     """
+    if clock() >= deadline:
+        return _not_sent(batch, "the lease of the batch had ended before it was sent")
+    way = _Way(call, deadline, pace, note, clock)
     first = call(batch)
-    if not _to_be_taken_apart(first, len(batch)):
-        return first
+    if first.status == 403 and len(batch) > 1:
+        return way.second_opinion(batch, first)
+    return way.follow(batch, first, token_works=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """What a delivery needs at every turn."""
+
+    call: Call
+    deadline: float
+    pace: Callable[[float], bool]
+    note: Callable[[Answered], None]
+    clock: Callable[[], float]
+
+    def follow(self, batch: Sequence[Sent], answer: Answered, *, token_works: bool) -> Answered:
+        """What an answer to a call with this batch leads to."""
+        if token_works and answer.status == 403:
+            answer = replace(
+                answer,
+                results=tuple(Result(Verdict.REJECTED, answer.detail) for _ in batch),
+                trouble=None,
+            )
+        self.note(answer)
+        if not _to_be_taken_apart(answer, len(batch)):
+            return answer
+        total = replace(answer, results=())
+        for part in _halves(batch):
+            if total.trouble is not None or not self._may_call():
+                rest = _not_sent(part, total.detail or "the lease of the batch ended")
+                total = replace(total, results=total.results + rest.results)
+                continue
+            total = _sum(total, self.follow(part, self.call(part), token_works=token_works))
+        return total
+
+    def second_opinion(self, batch: Sequence[Sent], first: Answered) -> Answered:
+        """The whole batch was answered 403: is it the token, or something in the batch?"""
+        parts = _halves(batch)
+        answers = []
+        for part in parts:
+            if self.clock() >= self.deadline:
+                answers.append(_not_sent(part, first.detail))
+            else:
+                answers.append(self.call(part))
+        if all(answer.status in (403, None) for answer in answers):
+            self.note(first)
+            return replace(first, calls=1 + sum(answer.calls for answer in answers))
+        total = replace(first, results=(), trouble=None)
+        for part, answer in sorted(
+            zip(parts, answers, strict=True), key=lambda pair: pair[1].status == 403
+        ):
+            followed = self.follow(part, answer, token_works=True)
+            whole = _sum(total, followed)
+            # results stand in the order of the batch, whichever half was followed first
+            results = followed.results + total.results if part is parts[0] else whole.results
+            total = replace(whole, results=results)
+        return total
+
+    def _may_call(self) -> bool:
+        return self.clock() < self.deadline and self.pace(self.deadline)
+
+
+def _halves(batch: Sequence[Sent]) -> tuple[Sequence[Sent], Sequence[Sent]]:
     half = (len(batch) + 1) // 2
-    total = replace(first, results=(), calls=1)
-    for part in (batch[:half], batch[half:]):
-        if total.trouble is not None or clock() >= deadline or not pace(deadline):
-            rest = Result(Verdict.NOT_SENT, total.detail or "the lease of the batch ended")
-            total = replace(total, results=total.results + tuple(rest for _ in part))
-            continue
-        answer = deliver(part, call, deadline=deadline, pace=pace, clock=clock)
-        total = Answered(
-            results=total.results + answer.results,
-            status=answer.status,
-            trouble=answer.trouble,
-            detail=answer.detail,
-            retry_after_s=answer.retry_after_s,
-            elapsed_ms=total.elapsed_ms + answer.elapsed_ms,
-            calls=total.calls + answer.calls,
-        )
-    return total
+    return batch[:half], batch[half:]
+
+
+def _sum(total: Answered, answer: Answered) -> Answered:
+    return Answered(
+        results=total.results + answer.results,
+        status=answer.status,
+        trouble=answer.trouble,
+        detail=answer.detail,
+        retry_after_s=answer.retry_after_s,
+        elapsed_ms=total.elapsed_ms + answer.elapsed_ms,
+        calls=total.calls + answer.calls,
+    )
+
+
+def _not_sent(batch: Sequence[Sent], why: str) -> Answered:
+    return Answered(tuple(Result(Verdict.NOT_SENT, why) for _ in batch), calls=0)
 
 
 def _to_be_taken_apart(answer: Answered, size: int) -> bool:
     return (
         size > 1
         and answer.trouble is None
-        and answer.status in (400, 413, 422)
+        and answer.status in (400, 403, 413, 422)
         and all(result.verdict is Verdict.REJECTED for result in answer.results)
     )

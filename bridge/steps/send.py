@@ -51,12 +51,13 @@ def send(equipment: Equipment, campaign: Campaign, lane: Lane, way: Way) -> int:
     lease_end = started + equipment.bounds.lease / 1000
     answered = deliver(
         [item.sent for item in claimed],
-        lambda batch: _note(
-            equipment, campaign, way.gate, way.client.update_leads(campaign, batch)
-        ),
+        lambda batch: way.client.update_leads(campaign, batch),
         deadline=lease_end - campaign.timeout_s,
         pace=way.pace,
+        note=lambda answer: _note(equipment, campaign, way.gate, answer),
     )
+    if answered.calls == 0:
+        way.gate.unused()
     while True:
         try:
             _record(equipment, campaign, claimed, answered, started_at)
@@ -75,7 +76,7 @@ def _in_time(equipment: Equipment, campaign: Campaign) -> Campaign:
     return replace(campaign, timeout_s=min(campaign.timeout_s, longest))
 
 
-def _note(equipment: Equipment, campaign: Campaign, gate: Gate, answered: Answered) -> Answered:
+def _note(equipment: Equipment, campaign: Campaign, gate: Gate, answered: Answered) -> None:
     """Tell the campaign's gate how a call went, and note a change for the operator."""
     now = time.monotonic() * 1000
     if answered.trouble is None:
@@ -83,7 +84,7 @@ def _note(equipment: Equipment, campaign: Campaign, gate: Gate, answered: Answer
     else:
         changed = gate.failed(answered.trouble, answered.detail, answered.retry_after_s, now)
     if not changed:
-        return answered
+        return
     view, at = gate.view(now), now_ms()
     log.warning(
         "campaign condition", campaign=campaign.name, condition=view.state, reason=view.reason
@@ -93,10 +94,9 @@ def _note(equipment: Equipment, campaign: Campaign, gate: Gate, answered: Answer
     )
     try:
         with equipment.database.write() as connection:
-            campaigns.set_condition(connection, campaign.name, campaign.id, condition)
+            campaigns.change_condition(connection, campaign.name, condition)
     except StoreError as error:
         log.warning("campaign condition not noted", campaign=campaign.name, error=str(error))
-    return answered
 
 
 def _record(
@@ -111,6 +111,7 @@ def _record(
     decisions: list[outcomes.Decision] = []
     released: list[leads.Released] = []
     lines: list[Line] = []
+    lost: list[Claimed] = []
     with equipment.database.write() as connection:
         held = leads.held(connection, {item.lead.id: item.fence for item in claimed})
         batch_id = outcomes.add_batch(
@@ -127,6 +128,7 @@ def _record(
         for item, result in zip(claimed, answered.results, strict=True):
             if item.lead.id not in held:
                 log.warning("lease lost before the result", campaign=campaign.name)
+                lost.append(item)
                 continue
             call = Call(item.lead, item.plan, item.updates, result, answered.trouble, batch_id, now)
             step = decide(call, equipment.policy)
@@ -136,7 +138,15 @@ def _record(
             lines += _lines(item, step, campaign.name, now)
         outcomes.decide(connection, decisions, now)
         leads.release(connection, released)
+        # another worker has gone on with these leads; what we sent may have undone its opt-out
+        again = [item.lead.id for item in lost if _may_undo(item)]
+        leads.assert_opt_outs_again(connection, campaign.name, now, ids=again)
     log_outcomes(lines)
+
+
+def _may_undo(item: Claimed) -> bool:
+    payload = item.plan.payload
+    return payload.get(ledgers.DO_NOT_CALL) is False or ledgers.MARK in payload
 
 
 def _released(lead: leads.Claimable, step: Next, lane: Lane, due_at: int) -> leads.Released:

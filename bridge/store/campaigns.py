@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from bridge.store.database import upsert
 from bridge.store.schema import campaign
@@ -44,6 +44,28 @@ def set_condition(connection: Connection, name: str, api_id: str, now: Condition
         statement.values(name=name, **values).on_conflict_do_update(
             index_elements=[campaign.c.name], set_=values
         )
+    )
+
+
+def change_condition(connection: Connection, name: str, now: Condition) -> None:
+    """Note the condition of a campaign that has been noted before, and nothing else of it."""
+    connection.execute(
+        update(campaign)
+        .where(campaign.c.name == name)
+        .values(
+            condition=now.condition,
+            reason=now.reason,
+            since=now.since,
+            not_before=now.not_before,
+            failures=now.failures,
+        )
+    )
+
+
+def names_of(connection: Connection, api_id: str) -> list[str]:
+    """The names under which a campaign of the API has been known."""
+    return list(
+        connection.execute(select(campaign.c.name).where(campaign.c.api_id == api_id)).scalars()
     )
 
 

@@ -327,12 +327,17 @@ def promote(connection: Connection, ids: Iterable[int], lane: Lane, now: int) ->
     )
 
 
-def assert_opt_outs_again(connection: Connection, campaign: str, now: int) -> int:
-    """Make every opted-out lead of a campaign due, since the API no longer is the same one."""
+def assert_opt_outs_again(
+    connection: Connection, campaign: str, now: int, *, ids: Sequence[int] | None = None
+) -> int:
+    """Have the opt-outs of a campaign sent again; of all its leads, or of those with these ids."""
+    statement = update(lead).where(lead.c.campaign == campaign, lead.c.opted_out)
+    if ids is not None:
+        if not ids:
+            return 0
+        statement = statement.where(lead.c.id.in_(ids))
     return connection.execute(
-        update(lead)
-        .where(lead.c.campaign == campaign, lead.c.opted_out)
-        .values(lane=int(Lane.OPT_OUT), due_at=now, reassert=True)
+        statement.values(lane=int(Lane.OPT_OUT), due_at=now, reassert=True)
     ).rowcount
 
 
