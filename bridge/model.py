@@ -388,11 +388,15 @@ class Lookup:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The records that one event needs from one look-up."""
+    """The records that one event needs from one look-up.
+
+    ``not_before``: a record that was read before this time (ms) may be older than the event.
+    """
 
     lookup: str
     account: str
     ids: tuple[str, ...]
+    not_before: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -411,11 +415,13 @@ class Found:
 class Known:
     """What the bridge itself remembers of an event's contacts, from earlier complete events.
 
-    ``phones`` in E.164, newest first. ``opted_out``: any of the contacts was opted out of calls.
+    ``phones`` in E.164, newest first. ``opted_out``: any of the contacts was opted out of calls;
+    ``consent_time``: when the last word on that was said (ms), 0 if none was.
     """
 
     phones: tuple[str, ...] = ()
     opted_out: bool = False
+    consent_time: int = field(default=0, compare=False)
 
 
 # --------------------------------------------------------------------------- lead updates

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import count
 
+from bridge.clock import now_ms
 from bridge.enrich.account import Account
 from bridge.enrich.cache import Cache, Kept
 from bridge.enrich.client import Client
@@ -94,11 +95,13 @@ class Lookups:
         failed makes the whole ``Wanted`` fail. An empty id is missing.
         """
         declared = self._declared
-        groups: dict[tuple[str, str], dict[str, None]] = {}
+        groups: dict[tuple[str, str], dict[str, int]] = {}
         for want in wanted:
             if want.lookup in declared:
                 group = groups.setdefault((want.lookup, want.account), {})
-                group.update((one, None) for one in want.ids if one)
+                for one in want.ids:
+                    if one:
+                        group[one] = max(group.get(one, 0), want.not_before)
         settled = self._settle(declared, groups, now)
         return [_answer(want, settled.get((want.lookup, want.account))) for want in wanted]
 
@@ -109,7 +112,7 @@ class Lookups:
     def _settle(
         self,
         declared: Mapping[str, _Declared],
-        groups: Mapping[tuple[str, str], Mapping[str, None]],
+        groups: Mapping[tuple[str, str], Mapping[str, int]],
         now: Callable[[], float],
     ) -> dict[tuple[str, str], _Settled]:
         reach = Reach(self._client, self._search, now, self._wait)
@@ -117,8 +120,14 @@ class Lookups:
         rounds: dict[tuple[str, str], Round] = {}
         for (name, account), ids in groups.items():
             serial, lookup = declared[name].serial, declared[name].lookup
-            start = now()
-            cached = {one: self._cache.get((serial, account, one), start) for one in ids}
+            start, wall = now(), now_ms()
+            cached = {
+                one: _unless_older(
+                    self._cache.get((serial, account, one), start),
+                    start - max(0, wall - not_before) / 1000 + lookup.cache_s,
+                )
+                for one, not_before in ids.items()
+            }
             kept[name, account] = {one: hit for one, hit in cached.items() if hit is not None}
             rounds[name, account] = Round(
                 lookup,
@@ -147,6 +156,11 @@ class Lookups:
         while len(self._accounts) > ACCOUNTS_KEPT:
             self._accounts.popitem(last=False)
         return account
+
+
+def _unless_older(kept: Kept | None, until: float) -> Kept | None:
+    """A record, unless it was read before the event came: it may not show what happened then."""
+    return None if kept is None or kept.until < until else kept
 
 
 def _answer(want: Wanted, settled: _Settled | None) -> Found | LookupFailed:

@@ -31,6 +31,8 @@ class Update(Protocol):
     @property
     def event_time(self) -> int: ...
     @property
+    def accepted_at(self) -> int: ...
+    @property
     def key(self) -> str: ...
     @property
     def doubtful(self) -> bool: ...
@@ -157,7 +159,7 @@ def plan(
 def _merged(ledger: Ledger, updates: Sequence[Update]) -> Ledger:
     for update in updates:
         for name, value in _flat(update.fields):
-            new = Entry(value, update.event_time, update.key)
+            new = Entry(value, _time(update, name, value), update.key)
             old = ledger.get(name)
             if old is None or new.rank(name) > old.rank(name):
                 ledger[name] = new
@@ -214,7 +216,17 @@ def _nested(
 
 def _owns(ledger: Ledger, name: str, update: Update) -> bool:
     entry = ledger[name]
-    return entry.time == update.event_time and entry.key == update.key
+    return entry.key == update.key and entry.time == _time(update, name, entry.value)
+
+
+def _time(update: Update, name: str, value: Any) -> int:
+    """The time that counts. What lets a lead be called is never newer than its receipt.
+
+    A clock that is ahead must not have an opt-in beat an opt-out that comes a moment later.
+    """
+    if name == MARK or (name == DO_NOT_CALL and value is False):
+        return min(update.event_time, update.accepted_at)
+    return update.event_time
 
 
 def _blocked_mark(ledger: Ledger, update: Update, latch: bool) -> tuple[State, str] | None:
@@ -222,7 +234,7 @@ def _blocked_mark(ledger: Ledger, update: Update, latch: bool) -> tuple[State, s
     if latch:
         return State.SKIPPED, "the lead is opted out, so it is not put back into the call queue"
     consent = ledger.get(DO_NOT_CALL)
-    if consent is not None and consent.time > update.event_time:
+    if consent is not None and consent.time > _time(update, MARK, True):
         return State.SUPERSEDED, "a newer change of consent ends this wish to be called"
     if update.doubtful:
         return (

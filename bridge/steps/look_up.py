@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from bridge import logs
 from bridge.clock import now_ms
@@ -16,7 +17,7 @@ from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.events import Ready, events_of, map_event, unreadable
 from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_outcomes
-from bridge.store import deliveries, events
+from bridge.store import deliveries, events, outcomes
 from bridge.store.schema import NEVER
 
 log = logs.get("look up")
@@ -40,7 +41,10 @@ def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
     items = _due(equipment, source, mapping)
     if not items:
         return 0
-    wanted = {item.id: _wanted(mapping, event) for item, _, event in items}
+    wanted = {
+        item.id: [replace(one, not_before=delivery.received_at) for one in _wanted(mapping, event)]
+        for item, delivery, event in items
+    }
     asked = [one for item, _, _ in items for one in wanted[item.id]]
     answers = iter(lookups.resolve(asked, time.monotonic))
     found = {i: [(one.lookup, next(answers)) for one in ones] for i, ones in wanted.items()}
@@ -118,17 +122,22 @@ def _complete(
         memory = Memory.recall(connection, ((row.source, event) for _, row, event in items))
     known: list[tuple[int, Ready]] = []
     later: list[tuple[int, int, str]] = []
+    early: list[tuple[int, Ready]] = []
     for item, delivery, event in items:
         made = _mapped(equipment.bounds, (item, delivery, event), found[item.id], mapping, memory)
         if isinstance(made, Mapped):
             known.append((item.id, Ready(delivery, event, made, mapping.version)))
         else:
             later.append((item.id, now + made[0], made[1]))
+            if item.lane is Lane.OPT_OUT:
+                at_once = _opt_outs(delivery, event, mapping, memory)
+                early.append((item.id, Ready(delivery, event, at_once, mapping.version)))
     with equipment.database.write() as connection:
         taken = events.take(connection, [event_id for event_id, _ in known])
         events.postpone(connection, later)
-        mine = [(event_id, item) for event_id, item in known if event_id in taken]
-        lines = add_outcomes(connection, mine, current.campaigns, now)
+        mine = [(event_id, item) for event_id, item in known if event_id in taken] + early
+        have = outcomes.of_events(connection, [event_id for event_id, _ in mine])
+        lines = add_outcomes(connection, without(mine, have), current.campaigns, now)
         memory.keep(connection, now)
     for _, _, why in later[:1]:
         log.warning("look-ups postponed", events=len(later), reason=why)
@@ -159,6 +168,30 @@ def _mapped(
     if lacking and mapped.state is State.SKIPPED and age < bounds.lookup_settle:
         return _pause(bounds, pending.tries + 2, None), "the CRM does not know the record yet"
     return mapped
+
+
+def _opt_outs(delivery: Delivery, event: Event, mapping: SourceMapping, memory: Memory) -> Mapped:
+    """What can be said without the CRM's answer: the opt-out of numbers that are remembered."""
+    mapped = map_event(delivery, event, mapping, {}, memory)
+    return Mapped(updates=tuple(update for update in mapped.updates if update.opts_out))
+
+
+def without(
+    known: Sequence[tuple[int, Ready]], have: set[tuple[int, str, str]]
+) -> list[tuple[int, Ready]]:
+    """The events less the outcomes that they have already."""
+    begun = {event_id for event_id, _, _ in have}
+    left: list[tuple[int, Ready]] = []
+    for event_id, item in known:
+        mapped = item.mapped
+        if mapped is None or (not mapped.updates and (event_id in begun or mapped.state is None)):
+            continue
+        updates = tuple(
+            one for one in mapped.updates if (event_id, one.campaign, one.phone) not in have
+        )
+        if updates or not mapped.updates:
+            left.append((event_id, replace(item, mapped=replace(mapped, updates=updates))))
+    return left
 
 
 def _pause(bounds: Bounds, tries: int, asked_s: float | None) -> int:

@@ -38,23 +38,25 @@ class Memory:
         return Known(phones, any(known.opted_out for known in found))
 
     def learn(self, source: str, event: Event, mapped: Mapped) -> None:
-        """Add what an event says of its contacts."""
+        """Add what an event says of its contacts. Consent follows event time; a tie opts out."""
         if not mapped.phones and mapped.opts_out is None:
             return
         learned = self._learned.setdefault(source, {})
+        said, when = mapped.opts_out, event.time_ms
         for ref in event.contacts:
-            phones, consent, when = learned.get(ref, ((), None, 0))
-            phones = tuple(dict.fromkeys((*mapped.phones, *phones)))
-            newer = consent is None or event.time_ms > when
-            if mapped.opts_out is not None and (
-                newer or (event.time_ms == when and mapped.opts_out)
-            ):
-                consent, when = mapped.opts_out, event.time_ms
-            learned[ref] = (phones, consent, when)
             before = self._known.get((source, ref), Known())
+            phones, consent, consent_time = learned.get(ref, ((), None, 0))
+            opted_out, known_time = before.opted_out, before.consent_time
+            if said is not None and (when > known_time or (when == known_time and said)):
+                opted_out, known_time = said, when
+                consent, consent_time = said, when
+            learned[ref] = (
+                tuple(dict.fromkeys((*mapped.phones, *phones))),
+                consent,
+                consent_time,
+            )
             self._known[source, ref] = Known(
-                tuple(dict.fromkeys((*phones, *before.phones))),
-                before.opted_out if consent is None else consent,
+                tuple(dict.fromkeys((*mapped.phones, *before.phones))), opted_out, known_time
             )
 
     def keep(self, connection: Connection, now: int) -> None:

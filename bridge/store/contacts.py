@@ -51,7 +51,11 @@ def recall(
     for start in range(0, len(wanted), AT_A_TIME):
         rows = connection.execute(
             select(
-                contact.c.account, contact.c.contact_id, contact.c.phones, contact.c.opted_out
+                contact.c.account,
+                contact.c.contact_id,
+                contact.c.phones,
+                contact.c.opted_out,
+                contact.c.consent_time,
             ).where(
                 contact.c.source == source,
                 tuple_(contact.c.account, contact.c.contact_id).in_(
@@ -61,7 +65,8 @@ def recall(
         )
         for row in rows:
             ref = asked[ContactRef(row.account, row.contact_id)]
-            found[ref] = Known(tuple(jsontext.loads(row.phones)), row.opted_out)
+            phones = tuple(jsontext.loads(row.phones))
+            found[ref] = Known(phones, row.opted_out, row.consent_time)
     return found
 
 

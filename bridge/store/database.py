@@ -82,6 +82,7 @@ class Database:
         self._busy_timeout_s = busy_timeout_s
         self._gap_s = gap_s
         self._turn = threading.Lock()
+        self._inode = 0
         if self.is_sqlite:
             self._engine = self._reader = _sqlite_engine(self.url, busy_timeout_s, pool_size)
         else:
@@ -118,6 +119,18 @@ class Database:
             finally:
                 connection.info.pop("write", None)
 
+    def _check_file(self) -> None:
+        """A file that is gone or was replaced would take writes that nobody ever sees again."""
+        path = self.path
+        try:
+            inode = 0 if path is None else path.stat().st_ino
+        except OSError:
+            inode = 0
+        before, self._inode = self._inode, inode
+        if before not in (0, inode):
+            self._engine.dispose()
+            raise StoreBusy(f"the database file {path} is gone or was replaced")
+
     @contextmanager
     def _turn_to_write(self) -> Iterator[None]:
         """On SQLite the threads of a process take turns, since only one can write."""
@@ -127,6 +140,7 @@ class Database:
         if not self._turn.acquire(timeout=self._busy_timeout_s):
             raise StoreBusy("another write of this process took too long")
         try:
+            self._check_file()
             yield
             if self._gap_s:
                 time.sleep(self._gap_s)

@@ -114,6 +114,19 @@ def _text(text: str) -> str:
     return text.replace("\x00", "")
 
 
+def of_events(connection: Connection, event_ids: Sequence[int]) -> set[tuple[int, str, str]]:
+    """The outcomes that these events have already: (event id, campaign, phone)."""
+    found: set[tuple[int, str, str]] = set()
+    for start in range(0, len(event_ids), AT_A_TIME):
+        rows = connection.execute(
+            select(outcome.c.event_id, outcome.c.campaign, outcome.c.phone).where(
+                outcome.c.event_id.in_(event_ids[start : start + AT_A_TIME])
+            )
+        )
+        found.update((row.event_id, row.campaign, row.phone) for row in rows)
+    return found
+
+
 _OPEN_COLUMNS = (
     outcome.c.id,
     outcome.c.lead_id,
