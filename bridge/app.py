@@ -141,13 +141,11 @@ def _add_hooks(app: Flask, acceptor: Acceptor, settings: Settings) -> None:
 
     def hook(source: str, token: str | None = None) -> Response:
         environ = request.environ
-        length = request.content_length
         encoding = environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower()
         if encoding not in ("", "chunked"):
             detail = "The body may be sent chunked, and in no other transfer encoding."
             return _response(problem(501, detail, ("Connection", "close")))
-        if length is None and not encoding:
-            length = 0
+        length = request.content_length if encoding else request.content_length or 0
         found = acceptor.find(source, request.method, length)
         if isinstance(found, Reply):
             return _response(found)

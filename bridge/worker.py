@@ -46,6 +46,9 @@ BEAT_EVERY_S = 2.0
 DRAIN_S = 60.0
 """How long a stopping worker waits for calls that are in flight."""
 
+AGAIN_S = 1.0
+"""How long a thread that has failed waits before it is started anew."""
+
 GAP_S = 0.001
 """How long a worker leaves SQLite's lock to the web process after each transaction."""
 
@@ -228,10 +231,10 @@ class Worker:
             target(*arguments)
         except StoreBusy as error:
             log.warning("database out of reach", thread=label, error=str(error))
-            self.bells.sleep(self.poll_s)
+            self.bells.sleep(min(self.poll_s, AGAIN_S))
         except Exception:
             log.exception("thread failed, it starts again", thread=label)
-            self.bells.sleep(max(1.0, self.poll_s))
+            self.bells.sleep(AGAIN_S)
 
     def _drain(self) -> None:
         deadline = time.monotonic() + DRAIN_S
@@ -247,6 +250,7 @@ class Worker:
     # ------------------------------------------------------------------ the other threads
 
     def _listen(self) -> None:
+        self.bells.ring(["deliveries"])  # what came while nobody listened
         listen(self.database, lambda: self.bells.ring(["deliveries"]), lambda: self.bells.stopping)
 
     def _take_in(self) -> None:
@@ -318,6 +322,9 @@ class Worker:
             while (pause := gate.try_pass(time.monotonic() * 1000) / 1000) > 0:
                 if time.monotonic() + pause >= deadline or not self.bells.sleep(pause):
                     return False
+            if time.monotonic() >= deadline:  # the process slept, perhaps past its lease
+                gate.unused()
+                return False
             return True
 
         return pace
