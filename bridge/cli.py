@@ -62,7 +62,9 @@ def main() -> None:
     except MappingError as error:
         for mistake in error.mistakes:
             click.echo(str(mistake), err=True)
-        click.echo(f"{len(error.mistakes)} mistakes in the mapping files", err=True)
+        count = len(error.mistakes)
+        told = f"{count} mistake{'' if count == 1 else 's'} in the mapping files"
+        click.echo(told, err=True)
         sys.exit(2)
     except BridgeError as error:
         click.echo(f"crm-bridge: {error}", err=True)

@@ -100,6 +100,7 @@ def _over_url(sources: Mapping[str, Source]) -> dict[str, OverUrl]:
 @click.option("--json", "json_", is_flag=True, help="As JSON.")
 def try_(source: str, payload: str, look_up: bool, found: str | None, json_: bool) -> None:
     settings = Settings.current()
+    given = _found(found)
     mapping = _mapping(settings, source)
     body = sys.stdin.buffer.read() if payload == "-" else Path(payload).read_bytes()
     try:
@@ -109,7 +110,7 @@ def try_(source: str, payload: str, look_up: bool, found: str | None, json_: boo
     delivery = Delivery(0, "try", source, now_ms(), "POST", {}, {}, body, "try")
     report = []
     for event in mapping.split(document, delivery):
-        records = _records(mapping, event, look_up, json.loads(found) if found else {})
+        records = _records(mapping, event, look_up, given)
         report.append(_report(mapping, event, mapping.apply(event, records, Known())))
     if json_:
         as_json(report)
@@ -160,6 +161,17 @@ def _mapping(settings: Settings, source: str) -> SourceMapping:
             f"there is no source {source}; there are {', '.join(sorted(found))}"
         )
     return found[source]
+
+
+def _found(text: str | None) -> dict[str, dict[str, Any]]:
+    """What stands in for the look-ups: look-up → id → record. Errors: ``BadParameter``."""
+    try:
+        given = json.loads(text) if text else {}
+    except (ValueError, RecursionError) as error:
+        raise click.BadParameter(f"this is not JSON: {error}", param_hint="--found") from None
+    if not isinstance(given, dict) or not all(isinstance(rows, dict) for rows in given.values()):
+        raise click.BadParameter('write {"<look-up>": {"<id>": {…record…}}}', param_hint="--found")
+    return given
 
 
 def _records(

@@ -10,7 +10,7 @@ from bridge.map.events import EventPlan
 from bridge.map.lookups import LookupPlan, fill
 from bridge.map.outcome import errors_of, merge, reason_for_nothing, with_notes
 from bridge.map.route import Directory
-from bridge.map.rules import Rule, Said, say
+from bridge.map.rules import Rule, Said, say, yield_to_opt_in
 from bridge.map.value import Phones, Value
 from bridge.model import (
     Campaign,
@@ -91,7 +91,7 @@ class SourceMapping:
         numbers = _Numbers(self.phones, view)
         said: list[Said] = []
         skips: list[str] = []
-        trace: list[RuleTrace] = []
+        trace: list[RuleTrace | Said] = []
         unsure: list[str] = []
         for rule in self.rules:
             notes: list[str] = []
@@ -116,7 +116,8 @@ class SourceMapping:
                 notes=notes,
             )
             said.append(one)
-            trace.append(RuleTrace(rule.name, True, _why(one)))
+            trace.append(one)
+        yield_to_opt_in(said, self.directory)
         updates, state, reason = _decide(said, skips, unsure, known, _lacking(found))
         return Mapped(
             updates,
@@ -124,7 +125,10 @@ class SourceMapping:
             reason,
             numbers.all(self.remembered if event.contacts else ()),
             _consent(said, updates),
-            tuple(trace),
+            tuple(
+                one if isinstance(one, RuleTrace) else RuleTrace(one.rule.name, True, _why(one))
+                for one in trace
+            ),
         )
 
 

@@ -2,11 +2,15 @@
 
 A number counts if its length is right for its country; whether it is assigned is not asked, since
 numbering plans change faster than their tables, and an opt-out must not be lost to an old table.
-Extensions are cut off: the campaign API names a lead by E.164 alone.
+Without ``+``, though, a number of country code 1 whose area code would begin with 0 or 1 is
+refused: no such area code exists, so it is a number of another country, and an opt-out is better
+seen to be dead than asserted for somebody else. Extensions are cut off: the campaign API names a
+lead by E.164 alone.
 """
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 import phonenumbers
@@ -18,15 +22,60 @@ REGIONS: frozenset[str] = frozenset(phonenumbers.SUPPORTED_REGIONS)
 """ISO 3166 codes of the countries whose numbers can be read."""
 
 _LONGEST = 60
+"""Characters of the text of one number, at most."""
+
+_LONGEST_LIST = 1200
+"""Characters of a text that holds several numbers, at most."""
+
+_BETWEEN = re.compile(r"[;,\r\n]+")
+_ITSELF = re.compile(r"\W*(?:tel:)?\(?(?:\+|0)", re.IGNORECASE)
+"""How a number begins that stands for itself: with ``+`` or with the 0 before an area code."""
+
+_EXTENSION = 6
+"""Digits of an extension, at most; a longer one is a number of its own."""
+
+_OLD_MEXICAN_MOBILE = re.compile(r"\+521\d{10}")
 
 
 def e164(value: Json, region: str) -> str | None:
     """``+14155550123`` for a number as typed; None for absent, null or blank.
 
-    ``region`` is the country of numbers without ``+``. Errors: ``Unusable``.
+    Of several numbers in one text it is the first that can be read. ``region`` is the country of
+    numbers without ``+``. Errors: ``Unusable``.
     """
+    numbers, problems = every_e164(value, region)
+    if not numbers and problems:
+        raise Unusable(problems[0])
+    return numbers[0] if numbers else None
+
+
+def every_e164(value: Json, region: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Each number of a text in E.164, and why others cannot be read; nothing for a blank one.
+
+    Numbers stand apart by ``;``, ``,``, ``/`` or a new line. Errors: ``Unusable`` when the value
+    is no text or number.
+    """
+    text = _as_text(value)
+    numbers: dict[str, None] = {}
+    problems: list[str] = []
+    for part in _apart(text, region):
+        number = _parse(part, region) if len(part) <= _LONGEST else None
+        if number is not None:
+            numbers[number] = None
+        else:
+            problems.append(_unreadable(part, region))
+    if problems and not numbers:
+        problems = [_unreadable(text, region)]
+    return tuple(numbers), tuple(problems)
+
+
+def _unreadable(text: str, region: str) -> str:
+    return f"{shown(text)} is not a phone number (country {region} where no + leads)"
+
+
+def _as_text(value: Json) -> str:
     if value is None:
-        return None
+        return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < 64:
@@ -35,21 +84,52 @@ def e164(value: Json, region: str) -> str | None:
         raise Unusable("the phone number is a list; write `all:` to take every number of a list")
     if not isinstance(value, str):
         raise Unusable(f"{shown(value)} is not a phone number")
-    if not value.strip():
-        return None
-    number = _parse(value, region) if len(value) <= _LONGEST else None
-    if number is None:
-        raise Unusable(f"{shown(value)} is not a phone number (country {region} where no + leads)")
-    return number
+    return value
+
+
+def _apart(text: str, region: str) -> list[str]:
+    """The texts of the single numbers in a text; a comma or slash inside a number stays there."""
+    if not text.strip():
+        return []
+    if len(text) > _LONGEST_LIST:
+        return [text]
+    parts = [part for part in _BETWEEN.split(text) if part.strip()]
+    if len(parts) > 1 and not (len(text) <= _LONGEST and _has_extension(text, region)):
+        return [one for part in parts for one in _at_slashes(part, region)]
+    return _at_slashes(text, region)
+
+
+def _at_slashes(text: str, region: str) -> list[str]:
+    # 030/901820 is one number, 030 901820/030 901821 are two.
+    parts = [part for part in text.split("/") if part.strip()]
+    if len(parts) < 2:
+        return [text]
+    if all(_ITSELF.match(part) for part in parts):
+        return parts
+    return [text] if len(text) <= _LONGEST and _parse(text, region) else parts
+
+
+def _has_extension(text: str, region: str) -> bool:
+    try:
+        extension = phonenumbers.parse(text, region).extension
+    except phonenumbers.NumberParseException:
+        return False
+    return extension is not None and 0 < len(extension) <= _EXTENSION
 
 
 @lru_cache(maxsize=65_536)
 def _parse(text: str, region: str) -> str | None:
     try:
-        number = phonenumbers.parse(text, region)
+        number = phonenumbers.parse(text, region, keep_raw_input=True)
     except phonenumbers.NumberParseException:
         return None
+    written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    if _OLD_MEXICAN_MOBILE.fullmatch(written):
+        return f"+52{written[4:]}"  # until 2019 mobiles in Mexico were called with a 1 in front
     possible = phonenumbers.ValidationResult.IS_POSSIBLE
     if phonenumbers.is_possible_number_with_reason(number) != possible:
         return None
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    plus = phonenumbers.CountryCodeSource.FROM_NUMBER_WITH_PLUS_SIGN
+    if number.country_code == 1 and number.country_code_source != plus and written[2] in "01":
+        return None
+    return written

@@ -1,4 +1,8 @@
-"""Which campaigns a rule speaks to."""
+"""Which campaigns a rule speaks to.
+
+An opt-out speaks to campaigns that are named and not configured as well: a token may be missing
+for a while, and what was said meanwhile waits in the queue of that campaign until it has one.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +26,11 @@ class Directory:
 
     def __init__(self, campaigns: Mapping[str, Campaign]) -> None:
         self.campaigns = campaigns
-        self.configured = tuple(c.name for c in campaigns.values() if c.configured)
+        self.configured = tuple(name for name, c in campaigns.items() if c.configured)
         groups: dict[str, list[str]] = {}
         for campaign in campaigns.values():
             for group in campaign.groups:
-                groups.setdefault(group, [])
-                if campaign.configured:
-                    groups[group].append(campaign.name)
+                groups.setdefault(group, []).append(campaign.name)
         self.groups = {name: tuple(members) for name, members in groups.items()}
 
     @property
@@ -37,24 +39,22 @@ class Directory:
         return (ALL, *self.campaigns, *self.groups)
 
     def members(self, name: str) -> tuple[str, ...] | None:
-        """The configured campaigns behind a name; None if there is no such name."""
+        """The campaigns behind a name, configured or not; None if there is no such name."""
         if name == ALL:
-            return self.configured
+            return tuple(self.campaigns)
         if name in self.groups:
             return self.groups[name]
-        campaign = self.campaigns.get(name)
-        if campaign is None:
-            return None
-        return (name,) if campaign.configured else ()
+        return (name,) if name in self.campaigns else None
 
-    def resolve(self, names: Iterable[str]) -> tuple[str, ...]:
-        """The configured campaigns behind several names, each once. Errors: ``Unusable``."""
+    def resolve(self, names: Iterable[str], *, opts_out: bool = False) -> tuple[str, ...]:
+        """The campaigns behind several names, each once: for an opt-out all of them, otherwise
+        those that are configured. Errors: ``Unusable``."""
         found: dict[str, None] = {}
         for name in names:
             members = self.members(name)
             if members is None:
                 raise Unusable(f"there is no campaign or group {shown(name)}")
-            found.update(dict.fromkeys(members))
+            found.update((one, None) for one in members if opts_out or one in self.configured)
         if not found:
             raise Unusable("none of the rule's campaigns is configured")
         return tuple(found)
@@ -69,10 +69,12 @@ class Route:
     table: Mapping[str, tuple[str, ...]] | None = None
     default: tuple[str, ...] = ()
 
-    def resolve(self, view: Json, directory: Directory, notes: list[str]) -> tuple[str, ...]:
+    def resolve(
+        self, view: Json, directory: Directory, notes: list[str], *, opts_out: bool = False
+    ) -> tuple[str, ...]:
         """The campaigns for one event. Errors: ``Unusable`` when there is none."""
         if self.source is None:
-            return directory.resolve(self.names)
+            return directory.resolve(self.names, opts_out=opts_out)
         value = self.source.get(view, notes)
         keys = [as_text(one) for one in (value if isinstance(value, list) else [value])]
         given = [key.strip() for key in keys if key is not None and key.strip()]
@@ -88,7 +90,7 @@ class Route:
                 raise Unusable(f"no campaign is named for {shown(key)}")
         if not names and not self.default:
             raise Unusable(f"`{self.source.text}` names no campaign")
-        return directory.resolve(names or self.default)
+        return directory.resolve(names or self.default, opts_out=opts_out)
 
     def mentioned(self) -> Iterable[tuple[Path_, str]]:
         """Every name that stands in the file, with its path below ``campaigns``."""
@@ -137,22 +139,12 @@ class RouteKind(Kind):
 
 
 def check_route(route: Route, directory: Directory, document: Document, path: Path_) -> None:
-    """Adds a mistake for every name that is unknown or not configured."""
+    """Adds a mistake for every name that is unknown."""
     for below, name in route.mentioned():
-        members = directory.members(name)
-        where = (*path, *below)
-        if members is None:
+        if directory.members(name) is None:
             document.add(
-                where,
+                (*path, *below),
                 "unknown-campaign",
                 f"there is no campaign or group `{name}`.",
                 advice(name, directory.names),
-            )
-        elif not members and name in directory.campaigns:
-            lacking = ", ".join(directory.campaigns[name].missing)
-            document.add(
-                where,
-                "campaign-not-configured",
-                f"the campaign `{name}` is not configured.",
-                f"Set {lacking}, or write `all` or a group.",
             )

@@ -30,7 +30,8 @@ class Rule:
 
     ``phone`` is the place of its phone number among the distinct ones of the file. ``custom_all``
     gives an object whose every key is a custom field; ``custom`` names them one by one.
-    ``silent`` is the trace of the rule where it does not fire.
+    ``yields_to_opt_in``: its opt-out repeats what is remembered, so an opt-in of the same event
+    goes before it. ``silent`` is the trace of the rule where it does not fire.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Rule:
     skip: str | None
     route: Route
     allow_opt_in: bool
+    yields_to_opt_in: bool
     phone: int
     do_not_call: Value | None
     fields: tuple[tuple[str, Value, Callable[[Json], Json]], ...]
@@ -92,10 +94,27 @@ def say(
     else:
         said.errors.extend(f"phone_number: {problem}" for problem in phones.problems[:3])
     try:
-        said.campaigns = rule.route.resolve(view, directory, notes)
+        said.campaigns = rule.route.resolve(view, directory, notes, opts_out=said.opts_out)
     except Unusable as problem:
         said.errors.append(f"campaigns: {problem}")
     return said
+
+
+def yield_to_opt_in(said: Iterable[Said], directory: Directory) -> None:
+    """Takes back remembered opt-outs where another rule may and does opt in.
+
+    Not where a third rule opts out by itself: then the event opts out in any case.
+    """
+    everyone = list(said)
+    if not any(one.fields.get("do_not_call") is False for one in everyone):
+        return
+    yielding = [one for one in everyone if one.opts_out and one.rule.yields_to_opt_in]
+    if sum(one.opts_out for one in everyone) > len(yielding):
+        return
+    for one in yielding:
+        del one.fields["do_not_call"]
+        one.campaigns = tuple(name for name in one.campaigns if name in directory.configured)
+        one.notes.append("left out do_not_call: true, since the same event opts in")
 
 
 def _fields(rule: Rule, view: Mapping[str, Json], said: Said) -> list[str]:
@@ -244,6 +263,7 @@ def rule_part(region: str) -> Part:
             "counts_as": Word(("voice",)),
             "campaigns": RouteKind(default=Route((ALL,))),
             "allow_opt_in": Flag(default=False),
+            "yields_to_opt_in": Flag(default=False),
             "lead": _LeadKind(region),
             "skip": _Skip(),
         },
@@ -313,6 +333,11 @@ def _check_opt_in(
                 "Delete it, or write channel: voice if the signal is about calls.",
             ),
         )
+    if loaded.get("yields_to_opt_in") and "do_not_call" not in lead:
+        yield (
+            "yields_to_opt_in",
+            Fault("opt-out-of-nothing", "takes back what the rule never says.", "Delete it."),
+        )
     value = lead.get("do_not_call")
     constant = value.get("value") if isinstance(value, dict) else None
     if constant is False and not allowed and not missing_in(constant):
@@ -341,6 +366,7 @@ def build_rule(given: Mapping[str, Any], phone: int) -> Rule:
         str(given["skip"]) if given["skip"] is not None else None,
         given["campaigns"],
         bool(given["allow_opt_in"]),
+        bool(given["yields_to_opt_in"]),
         phone,
         lead.get("do_not_call"),
         tuple(fields),

@@ -82,7 +82,7 @@ class TransformKind(Kind):
         self.makers: Mapping[str, tuple[Kind, Callable[[Any], Transform]]] = {
             "e164": (
                 Part({"region": Region(default=region)}),
-                lambda given: transforms.e164_of(given["region"]),
+                lambda given: transforms.ToE164(given["region"]),
             ),
             "boolean": (
                 Part(
@@ -156,7 +156,7 @@ class TransformKind(Kind):
         if name in transforms.PLAIN:
             return transforms.PLAIN[name]
         if name == "e164":
-            return transforms.e164_of(self.region)
+            return transforms.ToE164(self.region)
         if name in WITH_PARAMETERS:
             raise faulty(
                 "parameters-missing",

@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC
 from typing import TypeAlias
 
@@ -280,9 +281,15 @@ def truncate_of(most: int) -> Transform:
     return lambda value: None if value is None else text(value)[:most]
 
 
-def e164_of(region: str) -> Transform:
-    """A phone number as E.164."""
-    return lambda value: e164(value, region)
+@dataclass(frozen=True, slots=True)
+class ToE164:
+    """A phone number as E.164. ``region``: the country of numbers without ``+``."""
+
+    region: str
+
+    def __call__(self, value: Json) -> Json:
+        """The first number of a text that can be read."""
+        return e164(value, self.region)
 
 
 PLAIN: Mapping[str, Transform] = {

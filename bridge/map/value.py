@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from bridge.map import transforms
 from bridge.map.expression import Expression
-from bridge.map.phone import e164
+from bridge.map.phone import every_e164
 from bridge.map.text import clean, storable
-from bridge.map.transforms import Transform
+from bridge.map.transforms import ToE164, Transform
 from bridge.map.unusable import Unusable, shown
 from bridge.model import Json
 
@@ -44,24 +44,39 @@ class Value:
         problems: list[str] = []
         for raw in self._raw_phones(view, notes):
             try:
-                value = raw
-                for step in self.steps:
-                    value = step(value)
-                several = value if self.every and isinstance(value, list) else (value,)
-                found = [e164(one, self.region) for one in several]
+                self._take_phones(raw, numbers, problems)
             except Unusable as problem:
                 problems.append(str(problem))
-                continue
-            numbers.update((number, None) for number in found if number is not None)
-            if numbers and not self.every:
-                break
         if not numbers and not problems and self.default is not None:
             try:
-                number = e164(self.default, self.region)
+                self._take_phones(self.default, numbers, problems, steps=())
             except Unusable as problem:
-                return Phones((), (str(problem),))
-            return Phones((number,) if number else (), ())
-        return Phones(tuple(numbers), tuple(problems))
+                problems.append(str(problem))
+        if self.every or not numbers:
+            return Phones(tuple(numbers), tuple(problems))
+        return Phones(tuple(numbers)[:1], ())
+
+    def _take_phones(
+        self,
+        raw: Json,
+        numbers: dict[str, None],
+        problems: list[str],
+        steps: tuple[Transform, ...] | None = None,
+    ) -> None:
+        """Adds the numbers that one value gives, and the problems. Errors: ``Unusable``."""
+        value = raw
+        for step in self.steps if steps is None else steps:
+            if self.every and isinstance(step, ToE164) and isinstance(value, str):
+                # One number would be all that is left of a text with several.
+                found, unreadable = every_e164(value, step.region)
+                problems.extend(unreadable)
+                value = list(found)
+            else:
+                value = step(value)
+        for one in value if self.every and isinstance(value, list) else (value,):
+            found, unreadable = every_e164(one, self.region)
+            numbers.update(dict.fromkeys(found))
+            problems.extend(unreadable)
 
     def _raw_phones(self, view: Json, notes: list[str]) -> list[Json]:
         """What the sources give. Without ``every`` it is the first that is not blank."""

@@ -13,7 +13,7 @@ from bridge.errors import MappingError, Mistake
 from bridge.map import load_mappings
 from bridge.settings import Environment
 
-from .conftest import SHIPPED, Load, Refuse
+from .conftest import HEAD, SHIPPED, Load, Refuse
 
 GOOD = """\
 source: crm
@@ -58,7 +58,6 @@ TABLE = [
     ("channel: voice", "channel: vioce", 18, "unknown-word", "`voice`"),
     ("campaigns: all", "campaigns: mian", 19, "unknown-campaign", "`main`"),
     ("campaigns: all", "campaigns: [us, secnd]", 19, "unknown-campaign", "`second`"),
-    ("campaigns: all", "campaigns: unset", 19, "campaign-not-configured", "UNSET_CAMPAIGN"),
     (
         "campaigns: all",
         "campaigns: {from: a, table: {x: nope}}",
@@ -275,3 +274,9 @@ def test_one_random_mistake_never_gives_a_traceback(load: Load, name: str, seed:
 def test_no_bytes_give_a_traceback(load: Load, content: bytes) -> None:
     with pytest.raises(MappingError):
         load({"crm.yaml": content})
+
+
+def test_a_rule_that_never_opts_out_has_nothing_to_take_back(refuse: Refuse) -> None:
+    lead = "    lead: {phone_number: p, first_name: f}\n"
+    text = HEAD + "rules:\n  - name: n\n    yields_to_opt_in: true\n" + lead
+    assert [mistake.code for mistake in refuse(text)] == ["opt-out-of-nothing"]

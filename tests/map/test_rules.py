@@ -23,6 +23,12 @@ STOP = """\
 """
 
 
+NAME = """\
+  - name: name
+    lead: {phone_number: phone, first_name: name}
+"""
+
+
 @pytest.fixture
 def apply(one: One, delivery: Callable[..., Delivery]) -> Apply:
     """Maps one event by the text of rules (or of a file without its head)."""
@@ -51,11 +57,38 @@ def only(mapped: Mapped) -> LeadUpdate:
     return mapped.updates[0]
 
 
-def test_all_means_every_configured_campaign(apply: Apply) -> None:
-    mapped = apply(STOP, {"phone": "+14155550123", "stop": "yes"})
-    assert {u.campaign for u in mapped.updates} == {"main", "second"}
+def test_all_means_every_campaign_to_an_opt_out_and_every_configured_one_otherwise(
+    apply: Apply,
+) -> None:
+    mapped = apply(STOP + NAME, {"phone": "+14155550123", "stop": "yes", "name": "Jane"})
+    assert {u.campaign: dict(u.fields) for u in mapped.updates} == {
+        "main": {"do_not_call": True, "first_name": "Jane"},
+        "second": {"do_not_call": True, "first_name": "Jane"},
+        "unset": {"do_not_call": True},
+    }
     assert mapped.opts_out is True
     assert mapped.state is None
+    mapped = apply(NAME, {"phone": "+14155550123", "name": "Jane"})
+    assert {u.campaign for u in mapped.updates} == {"main", "second"}
+
+
+@pytest.mark.parametrize("campaigns", ["unset", "empty", "{from: to}", "{from: x, default: unset}"])
+def test_an_opt_out_waits_for_a_campaign_that_is_not_configured(
+    apply: Apply, campaigns: str
+) -> None:
+    event = {"phone": "+14155550123", "stop": True, "to": "unset", "name": "Jane", **AT}
+    route = f"    campaigns: {campaigns}\n"
+    mapped = apply(STOP + route, event)
+    assert [(u.campaign, dict(u.fields)) for u in mapped.updates] == [
+        ("unset", {"do_not_call": True})
+    ]
+    for text, other in (
+        (NAME, event),
+        (STOP + "    allow_opt_in: true\n", {**event, "stop": False}),
+    ):
+        mapped = apply(with_time(text + route), other)
+        assert mapped.state is State.DEAD
+        assert "none of the rule's campaigns is configured" in mapped.reason
 
 
 @pytest.mark.parametrize(
@@ -86,8 +119,6 @@ def test_a_rule_chooses_its_campaigns(
         ("{from: portal, table: {57: main}}", {"portal": 58}),
         ("{from: portal, table: {57: main}}", {}),
         ("{from: to}", {"to": "nowhere"}),
-        ("{from: to}", {"to": "unset"}),
-        ("empty", {}),
     ],
 )
 def test_an_event_that_no_campaign_is_named_for_is_dead(
@@ -188,6 +219,38 @@ def test_nobody_is_called_again_who_opts_out_or_has(apply: Apply) -> None:
     assert any("mark_as_unanswered" in note for note in both.notes)
     assert apply(AGAIN, event, known=Known(opted_out=True)).state is State.SKIPPED
     assert apply(AGAIN, {**event, "again": False}).state is State.SKIPPED
+
+
+REMEMBERED = """\
+  - name: remembered
+    when: _known.opted_out
+    channel: voice
+    yields_to_opt_in: true
+    lead: {phone_number: {all: [phone, _known.phones]}, do_not_call: {value: true}}
+"""
+
+
+def test_a_remembered_opt_out_goes_to_a_new_number_but_not_before_an_opt_in(apply: Apply) -> None:
+    known = Known(phones=("+14155550199",), opted_out=True)
+    event = {"phone": "+14155550123", "stop": False, "again": True, **AT}
+    mapped = apply(with_time(REMEMBERED + STOP + AGAIN), event, known=known)
+    assert fields(mapped)["main", "+14155550123"] == {"do_not_call": True}
+    assert fields(mapped)["main", "+14155550199"] == {"do_not_call": True}
+    allowed = REMEMBERED + STOP + "    allow_opt_in: true\n" + AGAIN
+    mapped = apply(with_time(allowed), event, known=known)
+    assert {(u.campaign, u.phone) for u in mapped.updates} == {
+        ("main", "+14155550123"),
+        ("second", "+14155550123"),
+    }
+    assert only(mapped).fields == {"do_not_call": False, "mark_as_unanswered": True}
+    assert mapped.opts_out is False
+    assert "the same event opts in" in mapped.trace[0].why
+    weak = apply(with_time(allowed), {**event, "at": None}, known=known)
+    assert all(u.fields == {"do_not_call": True} for u in weak.updates)
+    third = allowed + STOP.replace("stop", "halt")
+    mapped = apply(with_time(third), {**event, "halt": True}, known=known)
+    assert len(mapped.updates) == 6
+    assert all(u.opts_out for u in mapped.updates)
 
 
 def test_absent_null_and_empty_are_not_sent(apply: Apply) -> None:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from bridge.errors import DecodeError, MappingError
-from bridge.map import MappingSet, load_cases, load_mappings, run_cases
+from bridge.map import MappingSet, SourceMapping, load_cases, load_mappings, run_cases
 from bridge.map.cases import found_for
-from bridge.model import Decoder, Delivery, Json, State
+from bridge.model import Decoder, Delivery, Json, Known, Mapped, State
 from bridge.settings import Environment
 
 from .conftest import SHIPPED
 
+NOTHING = Known()
 SOURCES = sorted(
     path.name.removesuffix(".yaml")
     for path in SHIPPED.glob("*.yaml")
@@ -53,7 +57,12 @@ def test_every_case_passes(source: str) -> None:
 def test_every_rule_fires_in_some_case(source: str) -> None:
     optional = {"HUBSPOT_DELETION_OPTS_OUT", "GHL_SMS_STOP_OPTS_OUT", "GHL_DELETION_OPTS_OUT"}
     fired: set[str] = set()
-    for environment in ({}, dict.fromkeys(optional, "yes"), {PRIVACY: "no"}):
+    for environment in (
+        {},
+        dict.fromkeys(optional, "yes"),
+        {PRIVACY: "no"},
+        {"GHL_LOCATIONS": "L"},
+    ):
         mapping = shipped(**environment).mappings[source]
         for case in load_cases(SHIPPED / f"{source}.cases.yaml"):
             document = case.payload if case.body is None else decode(Decoder.JSON, case.body)
@@ -81,6 +90,81 @@ def test_settings_change_what_a_mapping_does() -> None:
     other = shipped(HUBSPOT_OPT_OUT_PROPERTY="no_calls").mappings["hubspot"]
     results = run_cases(other, load_cases(SHIPPED / "hubspot.cases.yaml"), decode=decode)
     assert not results[0].passed
+
+
+DND = {"type": "ContactDndUpdate", "id": "C", "phone": "+14155550123", "dnd": True}
+
+
+@pytest.mark.parametrize("locations", ["L", "K,L", "K, L", "L,K"])
+def test_other_locations_change_no_lead_once_locations_are_listed(locations: str) -> None:
+    mapping = shipped(GHL_LOCATIONS=locations).mappings["gohighlevel"]
+    tag = {**DND, "type": "ContactTagUpdate", "tags": ["do not call"]}
+    change = {**DND, "type": "ContactUpdate", "firstName": "Jane"}
+    gone = {**DND, "type": "ContactDelete"}
+    for event in (DND, tag, change, gone):
+        assert mapped_as(mapping, {**event, "locationId": "L"}).updates
+        for other in ("M", "", "l", None, 5, "K, L", ["L"]):
+            mapped = mapped_as(mapping, {**event, "locationId": other}, Known(opted_out=True))
+            assert mapped.state is State.SKIPPED
+            assert mapped.reason == "the event is of a location that GHL_LOCATIONS does not list"
+            assert (mapped.updates, mapped.phones, mapped.opts_out) == ((), (), None)
+
+
+def test_any_location_counts_while_none_is_listed() -> None:
+    mapping = shipped().mappings["gohighlevel"]
+    for location in ("M", None):
+        assert mapped_as(mapping, {**DND, "locationId": location}).updates
+
+
+def test_an_event_id_that_everybody_shares_swallows_nobodys_opt_out() -> None:
+    mapping = shipped().mappings["generic"]
+    jane = {"event_id": "undefined", "phone": "+14155550123", "first_name": "Jane"}
+    events = [
+        jane,
+        {**jane, "do_not_call": True},
+        {**jane, "phone": "+14155550124"},
+        {"event_id": "undefined", "phone_number": "+14155550123"},
+        {"event_id": "undefined", "contact_id": "42"},
+        {"phone": "+14155550123"},
+        {"phone": "+14155550123"},
+        {"event_id": "", "phone": "+14155550123"},
+    ]
+    keys = [event.key for event in mapping.split(events, delivery_of("generic"))]
+    assert len(set(keys)) == len(events)
+    (again,) = mapping.split(dict(jane), delivery_of("generic"))
+    assert again.key == keys[0]
+
+
+@pytest.mark.parametrize(
+    "found", ["{", "[]", "5", '{"contact": []}', '{"contact": "x"}', "[" * 100_000]
+)
+def test_trying_with_records_that_are_no_json_says_so(tmp_path: Path, found: str) -> None:
+    """``mapping try --found`` is told apart from a fault of the program."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "bridge.cli", "mapping", "try", "hubspot"),
+            str(SHIPPED / "payloads" / "hubspot-app-creation.json"),
+            *("--found", found),
+        ],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "BRIDGE_MAPPINGS": str(SHIPPED)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "--found" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def delivery_of(source: str) -> Delivery:
+    return Delivery(1, "r", source, 1_900_000_000_000, "POST", {}, {}, b"", "x")
+
+
+def mapped_as(mapping: SourceMapping, event: Json, known: Known = NOTHING) -> Mapped:
+    (made,) = mapping.split(event, delivery_of(mapping.source.name))
+    return mapping.apply(made, {}, known)
 
 
 CASES = """\

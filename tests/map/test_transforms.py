@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.map.phone import e164
+from bridge.map.phone import e164, every_e164
 from bridge.map.text import clean, storable
 from bridge.map.times import FormatError, time_format
 from bridge.map.transform_kind import NAMES, TransformKind
@@ -172,6 +172,9 @@ def test_absent_stays_absent_through_every_transform() -> None:
         (4155550123.0, "US", "+14155550123"),
         ("00 49 30 901820", "DE", "+4930901820"),
         ("+91 95095 97501", "US", "+919509597501"),
+        ("+52 1 55 1234 5678", "US", "+525512345678"),
+        ("521 55 1234 5678", "MX", "+525512345678"),
+        ("+1 015 555 0123", "US", "+10155550123"),
         (" ", "US", None),
         (None, "US", None),
     ],
@@ -180,9 +183,43 @@ def test_numbers_as_people_type_them(text: Json, region: str, expected: str | No
     assert e164(text, region) == expected
 
 
-def test_two_numbers_in_one_text_are_not_taken_for_one() -> None:
+@pytest.mark.parametrize("text", ["0155 550 123", "1155550123", "(015) 555-0123", 1555550123])
+def test_without_plus_no_number_is_taken_for_one_of_another_country(text: Json) -> None:
     with pytest.raises(Unusable):
-        e164("415-555-0123 / 415-555-0124", "US")
+        e164(text, "US")
+
+
+BOTH = ("+14155550123", "+14155550124")
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "expected"),
+    [
+        ("415-555-0123 / 415-555-0124", "US", BOTH),
+        ("4155550123/4155550124", "US", BOTH),
+        ("4155550123;4155550124", "US", BOTH),
+        ("+14155550123, (415) 555-0124", "US", BOTH),
+        ("415 555 0123\r\n415 555 0124\n", "US", BOTH),
+        ("ask for Jane, 4155550123", "US", BOTH[:1]),
+        ("415/555-0123", "US", BOTH[:1]),
+        ("+14155550123,,55", "US", BOTH[:1]),
+        ("tel:+1-415-555-0123;ext=5", "US", BOTH[:1]),
+        ("030/901820", "DE", ("+4930901820",)),
+        ("030 9018/030 9019", "DE", ("+49309018", "+49309019")),
+        ("n/a", "US", ()),
+        (" ", "US", ()),
+    ],
+)
+def test_each_number_of_a_text_is_read(text: str, region: str, expected: tuple[str, ...]) -> None:
+    assert every_e164(text, region)[0] == expected
+    if expected:
+        assert e164(text, region) == expected[0]
+
+
+def test_a_text_with_many_numbers_loses_none() -> None:
+    numbers = tuple(f"+1415555{n:04}" for n in range(60))
+    assert every_e164("; ".join(numbers), "US") == (numbers, ())
+    assert every_e164("; ".join(numbers * 2), "US")[0] == ()
 
 
 TIMES = [
