@@ -202,9 +202,10 @@ def test_a_refusal_pauses_the_campaign_until_a_probe_gets_through(lane: Lane, st
     receipt = lane.deliver(*map(named, phones[:11]), opt_out(phones[11]))
     wait_until(lambda: lane.condition().condition == "paused", what="the pause")
     assert f"HTTP {status}" in lane.condition().reason
-    wait_until(lambda: len(lane.calls()) >= 5, what="probes")
+    wait_until(lambda: len(lane.calls()) >= 8, what="probes")
     assert set(lane.bridge.states(receipt)) <= {"waiting", "in_flight"}
-    probes = [call.started_ms for call in lane.calls()]
+    # after a 403 both halves of the batch are asked about as well
+    probes = [c.started_ms for c in lane.calls() if len(c.elements) not in (5, 6)]
     gaps = [after - before for before, after in pairwise(probes)]
     assert min(gaps[1:]) >= 290  # two calls may have been on their way when the first was refused
     listed = json.loads(lane.bridge.run("campaigns", "--json").stdout)
@@ -282,10 +283,16 @@ def test_nothing_is_updated_on_the_strength_of_a_lie(lane: Lane, mode: str) -> N
     lane.behave(default={"mode": mode})
     receipt = lane.deliver(*map(opt_out, phones[:2]), *map(named, phones[2:]))
     wait_until(lambda: len(lane.calls()) >= 6, what="calls answered by lies")
+    # of one row alone there is no wrong order: such a call tells the truth
+    alone = {
+        call.elements[0]["phone_number"]
+        for call in lane.calls()
+        if mode in ("reordered", "crossed") and len(call.elements) == 1
+    }
     believed = {0: LIES[mode], 2: LIES[mode]}
     for row in lane.bridge.outcomes(receipt=receipt):
         first = row["ordinal"] in believed and believed[row["ordinal"]]
-        assert (row["state"] == "updated") <= bool(first), row
+        assert (row["state"] == "updated") <= (bool(first) or row["phone"] in alone), row
         assert row["state"] in {"updated", "waiting", "in_flight"}
     lane.behave()
     lane.ends(receipt, *["updated"] * 4)
@@ -299,7 +306,7 @@ def test_nothing_is_updated_on_the_strength_of_a_lie(lane: Lane, mode: str) -> N
 
 def test_opt_outs_go_ahead_of_everything_that_waits(lane: Lane) -> None:
     phones = lane.add_leads(60)
-    lane.behave({"mode": "429", "retry_after": 2})
+    lane.behave({"mode": "429", "retry_after": 6})
     backlog = lane.deliver(*map(named, phones[:50]))
     wait_until(lambda: len(lane.calls()) == 1, what="the refused call")
     urgent = lane.deliver(*map(opt_out, phones[50:]))

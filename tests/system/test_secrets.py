@@ -83,6 +83,7 @@ def _scenario(
             "BRIDGE_API_URL": api.url,
             "HUBSPOT_API_URL": api.url,
             "BRIDGE_LOG_LEVEL": "debug",
+            "BRIDGE_PUBLIC_URL": "https://hooks.example.com",
         },
     )
     for campaign in CAMPAIGNS.values():
