@@ -16,12 +16,13 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from bridge import __version__, logs
+from bridge.bells import Bells
 from bridge.clock import now_ms
 from bridge.enrich import Lookups
 from bridge.errors import StoreBusy
@@ -53,49 +54,6 @@ GAP_S = 0.001
 """How long a worker leaves SQLite's lock to the web process after each transaction."""
 
 OTHER_LANES = (Lane.FIRST, Lane.RETRY, Lane.STANDING, Lane.REPLAY)
-
-
-class Bells:
-    """Wakes the threads that wait for work, by the name of what they work on."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._rung: dict[str, int] = {}
-        self._stopping = False
-
-    def ring(self, names: Iterable[str]) -> None:
-        """There is something new for these names."""
-        with self._changed:
-            for name in names:
-                self._rung[name] = self._rung.get(name, 0) + 1
-            self._changed.notify_all()
-
-    def stop(self) -> None:
-        """Wake everybody for good."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the process is to end."""
-        return self._stopping
-
-    def count(self, name: str) -> int:
-        """How often this name was rung for: to be read before looking for work."""
-        return self._rung.get(name, 0)
-
-    def wait(self, name: str, seen: int, seconds: float) -> None:
-        """Wait until the name is rung for again since ``seen``, at most so long."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: self._stopping or self._rung.get(name, 0) != seen, max(0.0, seconds)
-            )
-
-    def sleep(self, seconds: float) -> bool:
-        """Wait so long; False if the process is to end."""
-        with self._changed:
-            return not self._changed.wait_for(lambda: self._stopping, max(0.0, seconds))
 
 
 class Worker:
