@@ -164,7 +164,9 @@ class Sandbox:
         """
         self._control("PUT", "contacts", json=list(contacts))
 
-    def calls(self, after: int = 0, endpoint: str | None = "bulk_update") -> list[Call]:
+    def calls(
+        self, after: int = 0, endpoint: str | None = "bulk_update", campaign: str | None = None
+    ) -> list[Call]:
         """The calls with a higher ``seq``, oldest first; ``endpoint`` None: of every kind.
 
         Endpoints are ``bulk_update``, ``bulk_add``, ``update``, ``add``, ``batch_read``.
@@ -172,6 +174,8 @@ class Sandbox:
         params: dict[str, str | int] = {"after": after}
         if endpoint is not None:
             params["endpoint"] = endpoint
+        if campaign is not None:
+            params["campaign"] = campaign
         return [Call(**row) for row in self._control("GET", "calls", params=params)["calls"]]
 
     def behave(

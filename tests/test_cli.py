@@ -151,7 +151,7 @@ def test_settings_as_a_table_hold_no_secret(run: Run) -> None:
         (("outcomes",), {}, "Run “crm-bridge migrate”"),
         (("nonsense",), {}, "No such command 'nonsense'"),
         (("outcomes", "--limit", "0"), {}, "--limit"),
-        (("mapping", "check"), {"BRIDGE_MAPPINGS": "/nowhere"}, "mistakes in the mapping files"),
+        (("mapping", "check"), {"BRIDGE_MAPPINGS": "/nowhere"}, "mistake in the mapping files"),
     ],
 )
 def test_a_wrong_call_or_set_up_ends_with_2_and_no_traceback(
