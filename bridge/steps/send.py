@@ -14,7 +14,7 @@ from bridge.forward.deliver import deliver
 from bridge.model import Answered, Campaign, Lane
 from bridge.record import ledger as ledgers
 from bridge.record.decide import Call, Next, decide
-from bridge.record.gate import Gate
+from bridge.record.gate import Gate, GateState
 from bridge.record.outcome_lines import Line, log_outcomes
 from bridge.steps.claim import Claimed, claim
 from bridge.steps.equipment import Equipment
@@ -86,9 +86,8 @@ def _note(equipment: Equipment, campaign: Campaign, gate: Gate, answered: Answer
     if not changed:
         return
     view, at = gate.view(now), now_ms()
-    log.warning(
-        "campaign condition", campaign=campaign.name, condition=view.state, reason=view.reason
-    )
+    write = log.info if view.state is GateState.OPEN else log.warning
+    write("campaign condition", campaign=campaign.name, condition=view.state, reason=view.reason)
     condition = campaigns.Condition(
         view.state.value, view.reason, at, at + view.wait_ms, view.failures
     )
