@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             database,
             sources=lambda: _sources(live),
             campaigns=lambda: _campaigns(live),
-            mapping_problem=lambda: live.problem,
+            mapping_problem=lambda: _mapping_problem(live),
             need_url=lambda: _need_url(live, settings),
         )
     )
@@ -72,6 +72,11 @@ def create_app(settings: Settings | None = None) -> Flask:
         return _response(problem(500, "An unexpected fault. Nothing was accepted; send again."))
 
     return app
+
+
+def _mapping_problem(live: LiveMappings) -> str | None:
+    live.current()  # looks at the files first
+    return live.problem
 
 
 def _sources(live: LiveMappings) -> dict[str, Source]:

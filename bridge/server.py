@@ -89,6 +89,8 @@ def _lines(kind: Any, error: Any, trace: Any) -> Iterable[str]:
 
 
 def _log_fault(_context: object, kind: Any, error: Any, trace: Any) -> None:
+    if isinstance(error, SystemExit):  # gunicorn's way of stopping
+        return
     logging.getLogger(_ERROR_LOG).error("fault", exc_info=(kind, error, trace))
 
 

@@ -29,7 +29,7 @@ from bridge.errors import StoreBusy
 from bridge.forward.client import CampaignClient
 from bridge.live import LiveMappings
 from bridge.map.search import search
-from bridge.model import Campaign, Lane
+from bridge.model import Campaign, Lane, Secret
 from bridge.pipeline import Pipeline
 from bridge.record.decide import Policy
 from bridge.record.gate import Gate, GatePolicy
@@ -78,7 +78,7 @@ class Worker:
                 ring=self.bells.ring,
             )
         )
-        self._greeted: dict[str, str] = {}
+        self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
         self._threads: dict[str, threading.Thread] = {}
 
     def run(self) -> None:
@@ -131,9 +131,11 @@ class Worker:
         for name, campaign in current.campaigns.items():
             if not campaign.configured:
                 continue
-            if self._greeted.get(name) != campaign.id:
+            called = (campaign.id, campaign.url, campaign.token)
+            if self._greeted.get(name) != called:
                 self._greet(campaign)
-                self._greeted[name] = campaign.id
+                self._greeted[name] = called
+                # what kept the one before from being called may be mended
                 self.gates[name] = Gate(self.gate_policy, campaign.rate_per_s, random.random)
             self._start(f"opt-outs of {name}", self._send, name, -1)
             for number in range(campaign.concurrency):
@@ -218,15 +220,15 @@ class Worker:
                 self.bells.wait("deliveries", seen, self.poll_s)
 
     def _look_up(self, source: str) -> None:
-        bell, version = f"source:{source}", ""
+        bell, known = f"source:{source}", None
         lookups = Lookups({}, search, wait=self.bells.sleep)
         try:
             while not self.bells.stopping:
                 mapping = self.live.current().mappings.get(source)
                 if mapping is None or not mapping.source.configured:
                     return
-                if mapping.version != version:
-                    version = mapping.version
+                if mapping is not known:  # also when only a token has changed
+                    known = mapping
                     lookups.replace(mapping.lookups)
                 seen = self.bells.count(bell)
                 if not self.pipeline.look_up(source, lookups):

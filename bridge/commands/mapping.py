@@ -39,7 +39,7 @@ def init(folder: Path | None) -> None:
     for path in copy_mapping_files(folder):
         if path.suffix == ".yaml":
             click.echo(path)
-    click.echo("Next: crm-bridge mapping check")
+    click.echo(f"Next: BRIDGE_MAPPINGS={folder} crm-bridge mapping check")
 
 
 @command.command(help="Load all mapping files; print every mistake with file, line and column.")

@@ -95,7 +95,7 @@ class Round:
         ask = self._pending[0]
         rest = self._account.rests(self._reach.now())
         if rest > 0:
-            self._give_up(f"{self._account.why} a moment ago", rest)
+            self._give_up(f"A moment ago: {self._account.why}", rest)
             return
         if self._calls_left <= 0:
             self._give_up("needs more calls for these ids than fit in one round", 1.0)

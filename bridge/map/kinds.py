@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
@@ -180,7 +181,10 @@ class Word(Kind):
                 "wrong-type", f"must be {self.what}, not {kind_of(value)}.", "Write one of them."
             )
         if value not in self.words:
-            raise faulty("unknown-word", f"cannot be {quoted(value)}.", advice(value, self.words))
+            # another word than the one meant would be worse than none: nearly the same, or all
+            close = get_close_matches(value, self.words, n=1, cutoff=0.75)
+            choice = f"`{close[0]}`" if close else " or ".join(self.words)
+            raise faulty("unknown-word", f"cannot be {quoted(value)}.", f"Write {choice}.")
         return str(value)
 
 

@@ -75,6 +75,8 @@ class Acceptor:
         if not source.configured:
             return self._not_configured(source)
         if length is not None and length > self.limits.body_bytes:
+            log = logs.get("receive")
+            log.warning("body too large", source=name, bytes=length, most=self.limits.body_bytes)
             return self.too_large()
         return source
 
