@@ -173,7 +173,7 @@ def test_a_compressed_reply_is_read(crm: Crm, desk: Desk) -> None:
     ("body", "encoding", "text"),
     [
         (b"not gzip", "gzip", "decompress"),
-        (gzip.compress(b'{"results": []}')[:-10], "gzip", "breaks off"),
+        (gzip.compress(b'{"results": []}', mtime=0)[:-10], "gzip", "breaks off"),
         (b"{}", "br", "encoding"),
     ],
 )
