@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from bridge import jsontext
 from bridge.model import Lane
@@ -24,8 +24,8 @@ def adopt(
 ) -> int | None:
     """Take over the opt-outs of some leads of the sisters, those with an id above ``after``.
 
-    They are due at once. Leads that the campaign has already stay as they are. Returns the last
-    id, from which to go on; None when there are no more.
+    They are due at once. A lead that the campaign has already keeps its own word on consent, if
+    there is one. Returns the last id, from which to go on; None when there are no more.
     """
     rows = connection.execute(
         select(lead.c.id, lead.c.phone, lead.c.ledger)
@@ -81,10 +81,46 @@ def _insert(
         }
         for phone, entry in sorted(found.items())
     ]
-    if values:
-        connection.execute(
-            upsert(connection, lead).on_conflict_do_nothing(
-                index_elements=[lead.c.campaign, lead.c.phone]
-            ),
-            values,
-        )
+    if not values:
+        return
+    connection.execute(
+        upsert(connection, lead).on_conflict_do_nothing(
+            index_elements=[lead.c.campaign, lead.c.phone]
+        ),
+        values,
+    )
+    _add_to_those_there(connection, campaign, found, now)
+
+
+def _add_to_those_there(
+    connection: Connection, campaign: str, found: dict[str, list[object]], now: int
+) -> None:
+    """Leads that came before the campaign was greeted, and know nothing of consent yet."""
+    phones = sorted(found)
+    for start in range(0, len(phones), AT_A_TIME):
+        rows = connection.execute(
+            select(lead.c.id, lead.c.phone, lead.c.ledger)
+            .where(
+                lead.c.campaign == campaign,
+                lead.c.phone.in_(phones[start : start + AT_A_TIME]),
+                lead.c.opted_out.is_(False),
+                lead.c.lease_until == 0,
+            )
+            .with_for_update()
+        ).all()
+        for row in rows:
+            ledger = jsontext.loads(row.ledger)
+            if "do_not_call" in ledger:
+                continue
+            ledger["do_not_call"] = found[row.phone]
+            connection.execute(
+                update(lead)
+                .where(lead.c.id == row.id)
+                .values(
+                    ledger=jsontext.dumps(ledger),
+                    opted_out=True,
+                    reassert=True,
+                    lane=int(Lane.OPT_OUT),
+                    due_at=now,
+                )
+            )
