@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -128,12 +128,14 @@ class Worker:
         for name, mapping in current.mappings.items():
             if mapping.lookups and mapping.source.configured:
                 self._start(f"source:{name}", self._look_up, name)
+        with self.database.read() as connection:
+            noted = campaigns.conditions(connection).keys()
         for name, campaign in current.campaigns.items():
             if not campaign.configured:
                 continue
             called = (campaign.id, campaign.url, campaign.token)
             if self._greeted.get(name) != called:
-                self._greet(campaign)
+                self._greet(campaign, noted)
                 self._greeted[name] = called
                 # what kept the one before from being called may be mended
                 self.gates[name] = Gate(self.gate_policy, campaign.rate_per_s, random.random)
@@ -141,15 +143,19 @@ class Worker:
             for number in range(campaign.concurrency):
                 self._start(f"sender {number} of {name}", self._send, name, number)
 
-    def _greet(self, campaign: Campaign) -> None:
-        """Note a campaign that is new, or whose API id is another: it has to hear of opt-outs."""
+    def _greet(self, campaign: Campaign, noted: Collection[str]) -> None:
+        """Note a campaign that is new, or whose API id is another: it has to hear of opt-outs.
+
+        ``noted``: the campaigns that were there before; those that come together owe one another
+        nothing.
+        """
         with self.database.read() as connection:
             before = campaigns.api_id(connection, campaign.name)
             formerly = campaigns.names_of(connection, campaign.id)
         if before == campaign.id:
             return
         if before is None:
-            self._adopt(campaign, formerly)
+            self._adopt(campaign, formerly, noted)
         with self.database.write() as connection:
             campaigns.set_condition(
                 connection, campaign.name, campaign.id, campaigns.Condition(since=now_ms())
@@ -158,12 +164,13 @@ class Worker:
                 count = leads.assert_opt_outs_again(connection, campaign.name, now_ms())
                 log.warning("campaign id changed", campaign=campaign.name, opt_outs_again=count)
 
-    def _adopt(self, campaign: Campaign, formerly: list[str]) -> None:
+    def _adopt(self, campaign: Campaign, formerly: list[str], noted: Collection[str]) -> None:
         """A new campaign takes over the opt-outs of those of the same account and address."""
         sisters = [
             other.name
             for other in self.live.current().campaigns.values()
             if other.name != campaign.name
+            and other.name in noted
             and (other.tenant, other.url, other.token)
             == (campaign.tenant, campaign.url, campaign.token)
         ]

@@ -76,12 +76,12 @@ def test_many_takers_share_deliveries_without_overlap(opened: Callable[..., Data
     def work(database: Database) -> list[int]:
         mine: list[int] = []
         while True:
-            with database.read() as connection:
+            # as the worker does: on PostgreSQL what is next stays locked until it is taken
+            with database.write() as connection:
                 found = deliveries.next_stored(connection, ["hubspot"], 7)
+                mine += deliveries.take(connection, [row.id for row in found], {})
             if not found:
                 return mine
-            with database.write() as connection:
-                mine += deliveries.take(connection, [row.id for row in found], {})
 
     with ThreadPoolExecutor(4) as pool:
         parts = list(pool.map(work, databases))
