@@ -24,7 +24,8 @@ from bridge.map.kinds import (
     kind_of,
     load_part,
 )
-from bridge.map.lookups import LOOKUP, LookupPlan, build_lookup
+from bridge.map.lookup_kind import LOOKUP
+from bridge.map.lookups import LookupPlan, build_lookup
 from bridge.map.mapping import SourceMapping
 from bridge.map.route import Directory, check_route
 from bridge.map.rules import Rule, build_rule, rule_part
@@ -148,7 +149,8 @@ def _names(
 def _is_secret(path: Path_) -> bool:
     below_verify = path[:2] == ("receive", "verify")
     if path[:1] == ("enrich",):
-        return path[2:3] in (("token",), ("tokens",))
+        held = path[2:3] in (("token",), ("tokens",), ("headers",), ("basic",))
+        return held or path[2:] in (("oauth", "client_secret"), ("oauth", "refresh_token"))
     return below_verify and any(step in SECRET_KEYS for step in path[2:])
 
 
@@ -179,7 +181,7 @@ def read_source(
     schemes, lacking = build_schemes(receive["verify"], take)
     plans: list[LookupPlan] = []
     for name, given in loaded["enrich"].items():
-        plan, more = build_lookup(name, given, take)
+        plan, more = build_lookup(name, given, data["enrich"][name], take)
         plans.append(plan)
         lacking = (*lacking, *more)
     if document.mistakes or directory is None:

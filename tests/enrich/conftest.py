@@ -73,6 +73,8 @@ def contact_lookup(url: str, **changes: Any) -> Lookup:
         "result_id": "id",
         "result_value": "properties",
         "timeout_s": 5.0,
+        "survivors": True,
+        "internal": True,
     }
     return Lookup(**(declared | changes))
 
