@@ -38,6 +38,11 @@ def faulty(code: str, message: str, hint: str = "") -> ValidationError:
     return ValidationError([Fault(code, message, hint)])
 
 
+def about(description: str, example: Json = None) -> dict[str, Json]:
+    """What the JSON Schema and the reference tell of a key."""
+    return {"description": description} | ({} if example is None else {"example": example})
+
+
 def kind_of(value: Json) -> str:
     """What a value is, in words."""
     names = {

@@ -20,6 +20,7 @@ from bridge.map.kinds import (
     SecretRef,
     Text,
     Word,
+    about,
     faulty,
     kind_of,
 )
@@ -84,11 +85,6 @@ class LookupAddress(Address):
                 'If it shall, put the address into a setting: url: "${NAME_OF_THE_SETTING}/…".',
             )
         return text
-
-
-def about(description: str, example: Json = None) -> dict[str, Json]:
-    """What the JSON Schema and the reference tell of a key."""
-    return {"description": description} | ({} if example is None else {"example": example})
 
 
 def _oauth_check(

@@ -14,9 +14,10 @@ from bridge.map.kinds import (
     Template,
     Text,
     Word,
+    about,
 )
 from bridge.map.lint import Use
-from bridge.map.login_kind import BASIC, OAUTH, LookupAddress, WordingKind, about
+from bridge.map.login_kind import BASIC, OAUTH, LookupAddress, WordingKind
 from bridge.map.lookup_check import check_lookup
 
 _PAGES = Part(
