@@ -15,7 +15,7 @@ from bridge.map.search import search
 from bridge.model import Delivery, Found, Wanted
 from bridge.settings import Environment
 
-from .conftest import Clock
+from .clock import Clock
 
 REPLIES = Path(__file__).parent / "replies"
 FILE = """\
@@ -54,7 +54,7 @@ def mapping_of(
     ).mappings["crm"]
 
 
-def delivered(body: Any = None) -> Delivery:
+def delivered() -> Delivery:
     return Delivery(1, "r1", "crm", 1_782_371_970_000, "POST", {}, {}, b"", "bearer")
 
 

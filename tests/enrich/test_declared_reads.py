@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -13,30 +12,8 @@ import pytest
 
 from bridge.map.search import search
 
-from .declared import Declared, mapping_of, reply
+from .declared import Declared, reply
 from .rest import Api, Asked, Says
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    api = Api()
-    yield api
-    api.stop()
-
-
-@pytest.fixture
-def declared(tmp_path: Path, api: Api) -> Iterator[Callable[..., Declared]]:
-    """Opens a declared look-up; ``API`` in it is the server, ``KEY`` and ``OTHER`` are secrets."""
-    opened: list[Declared] = []
-
-    def opening(lookup: str, receive: str = "", keeper: Any = None, **settings: str) -> Declared:
-        given = {"API": api.url, "KEY": "key-1", "OTHER": "other-1", **settings}
-        opened.append(Declared(mapping_of(tmp_path, lookup, given, receive), keeper))
-        return opened[-1]
-
-    yield opening
-    for one in opened:
-        one.lookups.close()
 
 
 @dataclass(frozen=True)
