@@ -73,6 +73,19 @@ def checked_format(name: str, zone: str | None) -> TimeFormat:
         raise faulty("bad-time-format", f"is not usable: {error}", error.hint) from None
 
 
+class _Separator(Kind):
+    what = "text"
+
+    def __init__(self, *, blank: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.blank = blank
+
+    def read(self, value: Json) -> Any:
+        if not isinstance(value, str) or not (value or self.blank):
+            raise self.wrong(value)
+        return str(value)
+
+
 _ITEMS = Part(
     {
         "any": Many(
@@ -81,9 +94,10 @@ _ITEMS = Part(
             example="any: [do not call, dnc]",
             metadata=about("Items of which one is enough.", ["do not call", "dnc"]),
         ),
-        "separator": Text(
+        "separator": _Separator(
+            blank=False,
             default=",",
-            metadata=about("What stands between the items of a text; blank: blanks.", ","),
+            metadata=about("What stands between the items of a text.", ","),
         ),
     }
 )
@@ -186,7 +200,7 @@ class TransformKind(Kind):
             "contains": (_Items(), lambda given: transforms.contains_of(*given)),
             "pick": (_PICK, _pick),
             "map": (_MAP, lambda given: transforms.map_of(given["key"], given["value"])),
-            "join": (_Separator(), transforms.join_of),
+            "join": (_Separator(blank=True), transforms.join_of),
             "truncate": (Number(1, 10_000, whole=True), transforms.truncate_of),
         }
 
@@ -242,15 +256,6 @@ class TransformKind(Kind):
         )
         given = part.read(value)
         return transforms.table_of(given["table"], given["otherwise"], "otherwise" in value)
-
-
-class _Separator(Kind):
-    what = "text"
-
-    def read(self, value: Json) -> Any:
-        if not isinstance(value, str):
-            raise self.wrong(value)
-        return str(value)
 
 
 def faulty_list(name: str) -> list[Any]:
