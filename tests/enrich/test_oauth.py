@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from bridge.model import Found
+from bridge.steps.token_keeper import TokenKeeper
+from bridge.store.database import Database
+from bridge.store.migrate import migrate
 
 from .declared import Declared
 from .rest import Api, Asked, Says
@@ -150,3 +154,32 @@ def test_a_refresh_that_fails_says_what_to_look_at(
     assert told in str(failed)
     assert not any(secret in str(failed) for secret in ("key-1", "other-1"))
     assert [asked.path for asked in api.asked] == ["/token"]
+
+
+def test_a_refresh_token_that_ends_with_its_use_is_replaced_for_good(
+    api: Api, declared: Callable[..., Declared], tmp_path: Path
+) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'bridge.db'}")
+    migrate(database)
+    live = ["other-1"]
+
+    def answer(asked: Asked) -> Says:
+        if asked.path != "/token":
+            accepted = asked.headers["authorization"] == f"Bearer access-{len(live)}"
+            return Says(200, {"id": asked.path}) if accepted else Says(401, {})
+        if asked.form["refresh_token"] != live[-1]:
+            return Says(400, {"error": "invalid_grant"})
+        live.append(f"refresh-{len(live)}")
+        return Says(200, {"access_token": f"access-{len(live)}", "refresh_token": live[-1]})
+
+    api.answer = answer
+    lookup = REFRESH + "  rotates: true\n"
+    try:
+        ok(declared(lookup, keeper=TokenKeeper(database)), 1)
+        ok(declared(lookup, keeper=TokenKeeper(database)), 2)  # as after a restart
+        assert live == ["other-1", "refresh-1"]
+        live.append("refresh-2")  # the CRM ends both tokens
+        (failed,) = declared(lookup, keeper=TokenKeeper(database)).resolve({"ids": [3]})
+        assert "invalid_grant" in str(failed)
+    finally:
+        database.close()

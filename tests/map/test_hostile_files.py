@@ -121,8 +121,10 @@ enrich:
         ('    token: "${CRM_TOKEN}"\n    not_found: [700]\n', "bad-number", 10),
         ("    oauth: {url: https://a.example.com, client_id: a}\n", "no-credentials", 9),
         (
-            "    oauth: {url: https://a.example.com, client_id: a, rotates: true,\n"
-            '      client_secret: "${A}"}\n',
+            (
+                "    oauth: {url: https://a.example.com, client_id: a, rotates: true,\n"
+                '      client_secret: "${A}"}\n'
+            ),
             "rotates-what",
             9,
         ),

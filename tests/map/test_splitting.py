@@ -162,7 +162,8 @@ def test_what_a_copy_is_may_name_what_stands_outside_the_body(one: One) -> None:
 
 TWO = (
     "  event_time:\n    - {from: meta.timestamp_micro, format: unix_us}\n"
-    "    - {from: meta.timestamp, format: unix_s}\n    - {from: update_time, format: iso, zone: UTC}\n"
+    "    - {from: meta.timestamp, format: unix_s}\n    - {from: update_time, format: iso,"
+    " zone: UTC}\n"
 )
 
 
