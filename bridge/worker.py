@@ -36,6 +36,7 @@ from bridge.record.gate import Gate, GatePolicy
 from bridge.settings import Settings
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.send import Way
+from bridge.steps.token_keeper import TokenKeeper
 from bridge.store import adoption, campaigns, events, leads, migrate, workers
 from bridge.store.database import Database
 from bridge.store.schema import NEVER
@@ -228,7 +229,7 @@ class Worker:
 
     def _look_up(self, source: str) -> None:
         bell, known = f"source:{source}", None
-        lookups = Lookups({}, search, wait=self.bells.sleep)
+        lookups = Lookups({}, search, wait=self.bells.sleep, keeper=TokenKeeper(self.database))
         try:
             while not self.bells.stopping:
                 mapping = self.live.current().mappings.get(source)

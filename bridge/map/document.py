@@ -79,7 +79,7 @@ class _Broken(Exception):  # noqa: N818 - private signal
 def read_document(path: Path, name: str | None = None) -> Document:
     """Reads a file; whatever is wrong with it ends in ``mistakes``, never in an exception."""
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path)
     except OSError as error:
         mistake = Mistake(
             name or path.name,
@@ -91,6 +91,17 @@ def read_document(path: Path, name: str | None = None) -> Document:
         )
         return Document(mistake.file, mistakes=[mistake])
     return parse_document(raw, name or path.name)
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file, at most one byte more than a mapping file may have.
+
+    A device or a pipe is no file, and waiting for it would never end. Errors: ``OSError``.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(path.name)
+    with path.open("rb") as file:
+        return file.read(LARGEST + 1)
 
 
 def parse_document(raw: bytes, name: str) -> Document:
@@ -112,7 +123,7 @@ def _decode(raw: bytes, name: str) -> str:
                 1,
                 1,
                 "too-large",
-                f"the file has {len(raw)} bytes; {LARGEST} are the most.",
+                f"the file has more than {LARGEST} bytes.",
                 "Split it or take out what is not a mapping.",
             )
         )

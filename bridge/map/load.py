@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bridge.errors import MappingError, Mistake
 from bridge.map.campaigns import FILE, read_campaigns
-from bridge.map.document import Document, parse_document, read_document
+from bridge.map.document import Document, parse_document, read_bytes, read_document
 from bridge.map.mapping import MappingSet, SourceMapping
 from bridge.map.route import Directory
 from bridge.map.source_file import read_source
@@ -133,7 +133,7 @@ def _contents(folder: Path, mistakes: list[Mistake]) -> dict[str, bytes | None]:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError:
         return None
 

@@ -7,7 +7,18 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from bridge.map.kinds import Fault, Kind, Many, Number, Part, SecretRef, Text, faulty, kind_of
+from bridge.map.kinds import (
+    Fault,
+    Kind,
+    Many,
+    Number,
+    Part,
+    SecretRef,
+    Text,
+    about,
+    faulty,
+    kind_of,
+)
 from bridge.map.nearest import advice
 from bridge.map.place_kind import ContentType, HeaderName, PlaceKind, Status
 from bridge.map.signed_kind import Faults
@@ -44,40 +55,43 @@ _HANDSHAKES: Mapping[str, Part] = {
             "field": Text(
                 required=True,
                 example="field: challenge",
-                description="The field whose value is sent back",
+                metadata=about("The field whose value is sent back"),
             ),
             "beside": Many(
                 Text(),
                 default=(),
-                description="Other fields that such a request may have; a request with any other "
-                "is none",
+                metadata=about(
+                    "Other fields that such a request may have; a request with any other is none"
+                ),
             ),
         },
-        description="A POST of a JSON object with this field is answered with the same as JSON",
+        metadata=about("A POST of a JSON object with this field is answered with the same as JSON"),
     ),
     "header": Part(
         {
             "name": HeaderName(
                 required=True,
                 example="name: X-Hook-Secret",
-                description="The header that is sent back",
+                metadata=about("The header that is sent back"),
             )
         },
-        description="A request with this header is answered with the same header. One with a body "
-        "is a delivery all the same",
+        metadata=about(
+            "A request with this header is answered with the same header. One with a body "
+            "is a delivery all the same"
+        ),
     ),
     "query": Part(
         {
             "name": Text(
                 required=True,
                 example="name: validationToken",
-                description="The query parameter whose value is the answer, as plain text",
+                metadata=about("The query parameter whose value is the answer, as plain text"),
             ),
-            "proof": Text(description="Another parameter, which must hold token"),
-            "token": SecretRef(description="The setting that holds what proof must be"),
+            "proof": Text(metadata=about("Another parameter, which must hold token")),
+            "token": SecretRef(metadata=about("The setting that holds what proof must be")),
         },
         _query_check,
-        description="A GET, or a POST without a body, with this parameter is answered with it",
+        metadata=about("A GET, or a POST without a body, with this parameter is answered with it"),
     ),
 }
 _WORDS: Mapping[str, Handshake] = {"get": GetHandshake(), "empty_post": EmptyPostHandshake()}
@@ -150,14 +164,16 @@ def answer_part() -> Part:
                 299,
                 whole=True,
                 default=200,
-                description="The status once the delivery is stored",
+                metadata=about("The status once the delivery is stored"),
             ),
             "body": _AnswerBody(
-                description='The body, as it stands; "" for none. Left out: the receipt as JSON',
+                metadata=about(
+                    'The body, as it stands; "" for none. Left out: the receipt as JSON'
+                ),
                 example='body: "<Response/>"',
             ),
             "content_type": ContentType(
-                description="What the body is",
+                metadata=about("What the body is"),
                 example="content_type: text/xml; charset=utf-8",
             ),
             "busy": Number(
@@ -165,19 +181,20 @@ def answer_part() -> Part:
                 599,
                 whole=True,
                 default=503,
-                description="The status when nothing can be stored; CRMs differ in what they "
-                "repeat",
+                metadata=about(
+                    "The status when nothing can be stored; CRMs differ in what they repeat"
+                ),
             ),
             "refused": Status(
                 default=401,
-                description="The status when the request does not pass verification; never 410",
+                metadata=about("The status when the request does not pass verification; never 410"),
             ),
             "too_large": Status(
-                default=413, description="The status when the body is over the limit; never 410"
+                default=413, metadata=about("The status when the body is over the limit; never 410")
             ),
         },
         _answer_check,
-        description="What the sender is told",
+        metadata=about("What the sender is told"),
     )
 
 
@@ -187,8 +204,10 @@ def handshakes_kind() -> Many:
         HandshakeKind(),
         default=(),
         example="handshakes: [get]",
-        description="What the CRM asks of the address before it sends anything; answered before "
-        "authentication, and nothing is stored",
+        metadata=about(
+            "What the CRM asks of the address before it sends anything; answered before "
+            "authentication, and nothing is stored"
+        ),
     )
 
 
@@ -198,7 +217,9 @@ def lists_kind() -> Many:
         PlaceKind(),
         default=(),
         example="lists: [Envelope.Body.notifications.Notification]",
-        description="Places in the body where there is always a list, also for a single element",
+        metadata=about(
+            "Places in the body where there is always a list, also for a single element"
+        ),
     )
 
 
@@ -206,13 +227,13 @@ def drop_part() -> Part:
     """The key ``drop``."""
     return Part(
         {
-            "body": Many(PlaceKind(), default=(), description="Places in the decoded body"),
-            "headers": Many(HeaderName(), default=(), description="Names of headers"),
-            "query": Many(Text(), default=(), description="Names of query parameters"),
+            "body": Many(PlaceKind(), default=(), metadata=about("Places in the decoded body")),
+            "headers": Many(HeaderName(), default=(), metadata=about("Names of headers")),
+            "query": Many(Text(), default=(), metadata=about("Names of query parameters")),
         },
         _drop_check,
         example="drop: {body: [Envelope.Body.notifications.SessionId]}",
-        description="What must be neither stored nor logged, besides the credentials of verify",
+        metadata=about("What must be neither stored nor logged, besides the credentials of verify"),
     )
 
 

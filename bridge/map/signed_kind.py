@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bridge.header_pattern import names_of, pattern_problem
-from bridge.map.kinds import Fault, Many, Number, Part, Text, Word, faulty
+from bridge.map.kinds import Fault, Many, Number, Part, Text, Word, about, faulty
 from bridge.map.nearest import advice
 from bridge.map.place_kind import HeaderName
 from bridge.map.substitution import missing_in
@@ -87,8 +87,10 @@ def tolerance(most: int = 2_592_000, *, nullable: bool = True) -> Number:
         whole=True,
         default=300,
         nullable=nullable,
-        description="Seconds that the signed time may lie in the past or ahead"
-        + ("; null: it is not checked" if nullable else ""),
+        metadata=about(
+            "Seconds that the signed time may lie in the past or ahead"
+            + ("; null: it is not checked" if nullable else "")
+        ),
         example="tolerance: 300",
     )
 
@@ -98,9 +100,11 @@ def signed_parts() -> Many:
     return Many(
         SignedPart(),
         default=("body",),
-        description="The parts that are joined, with nothing between them, and signed: body, "
-        "body_base64, timestamp, url (the public URL with its query), method, form (names and "
-        "values, sorted by name), header:<name>, group:<name of the pattern>, text:<literal>",
+        metadata=about(
+            "The parts that are joined, with nothing between them, and signed: body, "
+            "body_base64, timestamp, url (the public URL with its query), method, form (names and "
+            "values, sorted by name), header:<name>, group:<name of the pattern>, text:<literal>"
+        ),
         example='signed: [timestamp, "text:.", body]',
     )
 
@@ -108,17 +112,17 @@ def signed_parts() -> Many:
 def timestamp_part(*, header_only: bool = False) -> Part:
     """The parameter ``timestamp``."""
     keys: dict[str, Any] = {
-        "header": HeaderName(description="The header that holds the time"),
-        "part": Text(description="The part, or the name in the pattern, that holds the time"),
-        "format": Word(TIMES, default="unix_s", description="How the time is written"),
+        "header": HeaderName(metadata=about("The header that holds the time")),
+        "part": Text(metadata=about("The part, or the name in the pattern, that holds the time")),
+        "format": Word(TIMES, default="unix_s", metadata=about("How the time is written")),
         "tolerance": tolerance(),
     }
-    about = "Where the signed time stands, and how old it may be"
+    told = about("Where the signed time stands, and how old it may be")
     if header_only:
         del keys["part"]
         keys["header"] = HeaderName(required=True, example="header: X-Timestamp")
-        return Part(keys, description=about)
-    return Part(keys, _timestamp_check, description=about, example="timestamp: {header: X-Time}")
+        return Part(keys, metadata=told)
+    return Part(keys, _timestamp_check, metadata=told, example="timestamp: {header: X-Time}")
 
 
 def hmac_check(loaded: Mapping[str, Any], written: Mapping[str, Json]) -> Faults:

@@ -241,3 +241,13 @@ heartbeat = Table(
     Column("name", String(64), primary_key=True),
     Column("at", BigInteger, nullable=False),
 )
+
+oauth_token = Table(
+    "oauth_token",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("held_until", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+)
