@@ -48,7 +48,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     acceptor = Acceptor(
         sources=lambda: _sources(live),
         keep=_commit_to(database, settings),
-        limits=Limits(settings["BRIDGE_MAX_BODY"], settings["BRIDGE_MAX_DEPTH"]),
+        limits=Limits(
+            settings["BRIDGE_MAX_BODY"],
+            settings["BRIDGE_MAX_DEPTH"],
+            settings["BRIDGE_MAX_UNVERIFIED"],
+        ),
     )
     health = Health(
         Subject(

@@ -81,6 +81,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("BRIDGE_DEFAULT_REGION", str, "US", "country of phone numbers written without +"),
     Setting("BRIDGE_MAX_BODY", int, 2_000_000, "largest webhook body, in bytes", least=1),
+    Setting(
+        "BRIDGE_MAX_UNVERIFIED",
+        int,
+        262_144,
+        "largest body, in bytes, that is opened before anything about its request is verified: "
+        "for secrets that stand in the body, and for what is to be dropped from refused requests",
+        least=1,
+    ),
     Setting("BRIDGE_MAX_DEPTH", int, 64, "deepest nesting of a decoded body", least=2, most=200),
     Setting("BRIDGE_MAX_EVENTS", int, 1000, "most events that one delivery may hold", least=1),
     Setting(

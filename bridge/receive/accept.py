@@ -28,10 +28,13 @@ Keep = Callable[[NewDelivery | NewRefusal], bool]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on a request: bytes of its body, nesting of the decoded body."""
+    """Bounds on a request: bytes of its body, nesting of the decoded body, bytes of a body that is
+    opened before anything is verified.
+    """
 
     body_bytes: int
     depth: int
+    unverified_bytes: int
 
 
 def new_receipt(received_at: int) -> str:
@@ -94,8 +97,13 @@ class Acceptor:
             return _wrong_method(source)
         if not source.configured:
             return self._not_configured(source)
-        depth = self.limits.depth
-        verdict = verify(source.verify, request, request.received_at, max_depth=depth)
+        verdict = verify(
+            source.verify,
+            request,
+            request.received_at,
+            max_depth=self.limits.depth,
+            max_unverified=self.limits.unverified_bytes,
+        )
         if isinstance(verdict, Refused):
             return self._refuse(source, request, verdict)
         return self._store(source, request, verdict)
@@ -130,7 +138,10 @@ class Acceptor:
         return Reply(answer.status, json.dumps(document).encode(), headers=headers)
 
     def _refuse(self, source: Source, request: Request, refused: Refused) -> Reply:
-        left = kept_refusal(source, request, max_depth=self.limits.depth)
+        limits = self.limits
+        left = kept_refusal(
+            source, request, max_depth=limits.depth, max_bytes=limits.unverified_bytes
+        )
         reason = f"{refused.reason} ({left.note})" if left.note else refused.reason
         receipt = new_receipt(request.received_at)
         refusal = NewRefusal(

@@ -63,18 +63,23 @@ def kept(source: Source, request: Request, *, max_depth: int) -> Kept:
     return Kept(headers, query, body, None)
 
 
-def kept_refusal(source: Source, request: Request, *, max_depth: int) -> KeptRefusal:
+def kept_refusal(
+    source: Source, request: Request, *, max_depth: int, max_bytes: int
+) -> KeptRefusal:
     """What is stored of a refused request: signatures stay, to be verified again.
 
     A secret that stands in the body goes, also where a signature then no longer fits; and where
-    the body cannot be read, so that it cannot be found, none of the body is kept.
+    the body cannot be read, or is larger than ``max_bytes``, so that the secret is not found, none
+    of the body is kept.
     """
     names, parameters = plain_credentials(source.verify)
     names |= source.drop.headers
     headers = {n: list(v) for n, v in request.headers.items() if n not in names}
     places = _places(source)
     body, note = request.body, ""
-    if places:
+    if places and len(body) > max_bytes:
+        body, note = b"", f"kept without its body, which has more than {max_bytes} bytes"
+    elif places:
         try:
             document = decode(source.decode, request.body, max_depth=max_depth)
         except DecodeError:

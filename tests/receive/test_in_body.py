@@ -71,10 +71,21 @@ def test_every_decoder_finds_it(decoder: Decoder, body: bytes) -> None:
 
 def test_a_body_that_cannot_be_read_is_refused_with_little_work() -> None:
     scheme = BodyScheme(("token",), secret("t0k"), Decoder.JSON)
-    for body in (b"", b"{", b"[" * 1_000_000, b'{"token": NaN}', b"\xff\xfe"):
+    for body in (b"", b"{", b"[" * 100_000, b'{"token": NaN}', b"\xff\xfe"):
         verdict = verify((scheme,), make_request(body=body), 0)
         assert isinstance(verdict, Refused)
         assert "cannot be read" in verdict.reason
+
+
+def test_a_large_body_is_opened_only_once_a_secret_was_right() -> None:
+    token = BodyScheme(("token",), secret("t0k"), Decoder.JSON)
+    body = b'{"token": "t0k"' + b" " * 1000 + b"}"
+    request = make_request(url=HOOK, body=body)
+    verdict = verify((token,), request, 0, max_unverified=1000)
+    assert isinstance(verdict, Refused)
+    assert "BRIDGE_MAX_UNVERIFIED" in verdict.reason
+    for scheme in (AllOfScheme((token, PATH)), AllOfScheme((AnyOfScheme((token,)), PATH))):
+        assert isinstance(verify((scheme,), request, 0, max_unverified=1000), Verified)
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_a_token_in_the_body_is_not_stored(name: str) -> None:
     assert token in request.body
     assert token not in delivery.body
     assert delivery.headers["bridge-dropped"].startswith(("token", "secret"))
-    refusal = kept_refusal(source, request, max_depth=64)
+    refusal = kept_refusal(source, request, max_depth=64, max_bytes=9_999)
     assert token not in refusal.body
     assert "without" in refusal.note
 
@@ -147,7 +147,14 @@ def test_a_body_that_cannot_be_read_is_kept_if_verified_and_not_if_refused() -> 
     delivery = kept(source, request, max_depth=64)
     assert delivery.body == request.body
     assert "could not be taken out" in str(delivery.problem)
-    refusal = kept_refusal(source, request, max_depth=64)
+    refusal = kept_refusal(source, request, max_depth=64, max_bytes=9_999)
+    assert refusal.body == b""
+    assert "without its body" in refusal.note
+
+
+def test_a_large_body_is_not_opened_for_a_stranger() -> None:
+    source, request = stored("zoho-body-token")
+    refusal = kept_refusal(source, request, max_depth=64, max_bytes=len(request.body) - 1)
     assert refusal.body == b""
     assert "without its body" in refusal.note
 
@@ -165,6 +172,6 @@ def test_headers_and_parameters_to_drop() -> None:
     delivery = kept(source, request, max_depth=64)
     assert delivery.headers == {"x-public": "q"}
     assert delivery.query == {"x": "2"}
-    refusal = kept_refusal(source, request, max_depth=64)
+    refusal = kept_refusal(source, request, max_depth=64, max_bytes=9_999)
     assert "x-private" not in refusal.headers
     assert "sig" not in refusal.url

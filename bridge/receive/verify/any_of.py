@@ -37,14 +37,21 @@ SigningScheme: TypeAlias = (
 
 LONGEST_REASON = 1000
 MAX_DEPTH = 64
+MAX_UNVERIFIED = 262_144
 
 
 def verify(
-    schemes: tuple[Scheme, ...], request: Request, now_ms: int, *, max_depth: int = MAX_DEPTH
+    schemes: tuple[Scheme, ...],
+    request: Request,
+    now_ms: int,
+    *,
+    max_depth: int = MAX_DEPTH,
+    max_unverified: int = MAX_UNVERIFIED,
 ) -> Verified | Refused:
     """Judge a request by the schemes of its source. ``now_ms``: milliseconds since 1970 UTC.
 
-    ``max_depth``: how deep the body may be nested, for schemes that look into it.
+    For schemes that look into the body: ``max_depth``, how deep it may be nested, and
+    ``max_unverified``, how many bytes it may have as long as no secret of the request was right.
 
     Never raises, whatever the request holds; no scheme at all refuses. The reason of a refusal
     names each scheme and why it did not pass (at most ``LONGEST_REASON`` characters), and holds
@@ -52,7 +59,7 @@ def verify(
     """
     if not schemes:
         return Refused("no scheme is configured, so nothing can be verified")
-    opened = Opened(request, max_depth)
+    opened = Opened(request, max_depth, max_unverified)
     reasons: list[str] = []
     for scheme in schemes:
         if not proves(scheme):
@@ -132,6 +139,8 @@ def _proved_all(scheme: AllOfScheme, opened: Opened, now_ms: int) -> Verified:
             names.append(_proved(one, opened, now_ms).scheme)
         except VerifyError as error:
             raise VerifyError(f"{name_of(one)}: {error}") from None
+        if proves(one):
+            opened.trust()
     return Verified("+".join(names))
 
 
@@ -147,7 +156,17 @@ def _proved_one(scheme: AnyOfScheme, opened: Opened, now_ms: int) -> Verified:
 
 def _cheap_first(schemes: tuple[Scheme, ...]) -> list[Scheme]:
     """The schemes with those last that have to open the body: strangers get no work out of it."""
-    return sorted(schemes, key=lambda one: isinstance(one, BodyScheme | EqualScheme))
+    return sorted(schemes, key=_opens_body)
+
+
+def _opens_body(scheme: Scheme) -> bool:
+    match scheme:
+        case BodyScheme() | EqualScheme():
+            return True
+        case AllOfScheme(schemes=schemes) | AnyOfScheme(schemes=schemes):
+            return any(map(_opens_body, schemes))
+        case _:
+            return False
 
 
 def _bounded(reason: str) -> str:
