@@ -88,7 +88,7 @@ class Tokens:
             return fetch(self._client, oauth, None)
         if self._keeper is None:
             why = "no place is given to keep its refresh tokens, which end with each use"
-            return _failed(oauth, why, Cause.TOKEN, SETTING_S)
+            return _failed(oauth, why, SETTING_S)
         kept = self._keeper.current(oauth)
         if kept is not None and kept.life_s > 0 and kept.access_token != refused:
             return kept
@@ -116,7 +116,7 @@ def fetch(client: Client, oauth: OAuth, refresh_token: str | None) -> Grant | Fa
 
 def _read(reply: Reply | NoReply, oauth: OAuth) -> Grant | Failed:
     if isinstance(reply, NoReply):
-        return _failed(oauth, reply.why, Cause.UNCLEAR, None)
+        return _failed(oauth, reply.why, None)
     document = _decoded(reply.body)
     token = document.get("access_token")
     if reply.status == 200 and isinstance(token, str) and token.isascii() and token.isprintable():
@@ -124,16 +124,17 @@ def _read(reply: Reply | NoReply, oauth: OAuth) -> Grant | Failed:
         life = _life(document.get("expires_in"))
         return Grant(token, renewed if isinstance(renewed, str) and renewed else None, life)
     if reply.status == 429 or reply.status >= 500:
-        return _failed(oauth, f"answered {reply.status}", Cause.UNCLEAR, None)
+        return _failed(oauth, f"answered {reply.status}", None)
     code = document.get("error")
     said = f" ({code})" if isinstance(code, str) and _CODE.match(code) else ""
     held = [one.name for one in (oauth.client_secret, oauth.refresh_token) if one is not None]
     why = f"gives no access token{said}, status {reply.status}; check {' and '.join(held)}"
-    return _failed(oauth, why, Cause.TOKEN, SETTING_S)
+    return _failed(oauth, why, SETTING_S)
 
 
-def _failed(oauth: OAuth, why: str, cause: Cause, retry_after_s: float | None) -> Failed:
-    return Failed(f"was not asked, since {host(oauth.url)} {why}", cause, retry_after_s)
+def _failed(oauth: OAuth, why: str, retry_after_s: float | None) -> Failed:
+    """Never ``UNCLEAR``: no id has any part in it."""
+    return Failed(f"was not asked, since {host(oauth.url)} {why}", Cause.TOKEN, retry_after_s)
 
 
 def _life(value: Json) -> float:
