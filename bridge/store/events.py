@@ -149,6 +149,15 @@ def claim_pending(
     return []
 
 
+def hold_longer(connection: Connection, ids: Sequence[int], *, before: int, until: int) -> None:
+    """Renew a claim that lasts until ``before`` (ms); events that were put off or lost stay so."""
+    connection.execute(
+        update(event)
+        .where(event.c.id.in_(ids), event.c.state == "pending", event.c.due_at == before)
+        .values(due_at=until)
+    )
+
+
 def release_pending(connection: Connection, now: int) -> None:
     """Make every pending event due: for a worker that knows that it is the only one."""
     connection.execute(update(event).where(PENDING, event.c.due_at > now).values(due_at=now))
