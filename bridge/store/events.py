@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -54,7 +55,8 @@ def add(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int
     """
     if not rows:
         return {}
-    values = [_values(row) for row in rows]
+    # by key, so that two transactions with the same events never wait for each other
+    values = sorted((_values(row) for row in rows), key=itemgetter("key"))
     statement = (
         upsert(connection, event)
         .on_conflict_do_nothing(index_elements=[event.c.dedupe_key])
