@@ -1,10 +1,11 @@
 # make demo    install and show the whole way with real payloads
 # make test    install and pass every check
+# make faults  200 seeded runs of the crash matrix (RUNS=, SEED=, ENGINE=both|sqlite|postgresql, JOBS=)
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test check lint types structure unit install lock clean
+.PHONY: help demo test check lint types structure unit faults install lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -29,6 +30,13 @@ structure: $(VENV)/.installed-dev
 unit: $(VENV)/.installed-dev
 	$(BIN)/crm-bridge mapping test
 	$(BIN)/pytest -q -n 2 --dist worksteal
+
+RUNS ?= 200
+SEED ?= 1
+ENGINE ?= both
+JOBS ?= 2
+faults: $(VENV)/.installed-dev
+	PYTHONPATH=tests $(BIN)/python -m faults.matrix --runs $(RUNS) --seed $(SEED) --engine $(ENGINE) --jobs $(JOBS)
 
 install: $(VENV)/.installed
 

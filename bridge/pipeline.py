@@ -45,12 +45,13 @@ class Pipeline:
         return send.send(self._equipment, campaign, lane, way)
 
     def recover(self, *, all_of_them: bool = False) -> int:
-        """Free leads whose lease has ended: their worker is gone.
+        """Free leads whose lease has ended: their worker is gone. Renew what this one looks up.
 
         ``all_of_them``: for a worker that knows that it is the only one. What was in flight is
         doubtful from now on. Returns how many leads were freed.
         """
         now = now_ms()
+        self._equipment.holds.renew(self._equipment.database, now + self._equipment.bounds.lease)
         with self._equipment.database.write() as connection:
             ended = NEVER if all_of_them else clock_ms(connection)
             ids = leads.recover(connection, expired_before=ended, now=now)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.map import MappingSet
 from bridge.record.decide import Policy
+from bridge.steps.holds import Holds
 from bridge.store.database import Database
 
 
@@ -15,7 +16,8 @@ class Bounds:
     """How much a step takes at a time, and how long things may take. Times in milliseconds.
 
     ``batch``: deliveries or events in one transaction. ``events``: the most that one delivery may
-    hold. ``lease``: how long a lead may be held. ``lookup_settle``: how long a record that the
+    hold. ``lease``: how long a lead may be held, or an event that is looked up, without a renewal.
+    ``lookup_settle``: how long a record that the
     CRM does not know may still appear there.
     """
 
@@ -39,3 +41,4 @@ class Equipment:
     bounds: Bounds
     owner: str
     ring: Callable[[Iterable[str]], None]
+    holds: Holds = field(default_factory=Holds)

@@ -25,9 +25,6 @@ log = logs.get("look up")
 ROUND = 100
 """Events in a round that has no opt-out, so that one which comes meanwhile waits for little."""
 
-LONGEST_ROUND = 300_000
-"""Milliseconds after which another worker may take events over from a round that has not ended."""
-
 Item = tuple[events.PendingEvent, Delivery, Event]
 Answers = Mapping[int, Sequence[tuple[str, Found | LookupFailed]]]
 
@@ -38,9 +35,23 @@ def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
     mapping = current.mappings.get(source)
     if mapping is None or not mapping.source.configured:
         return 0
-    items = _due(equipment, source, mapping)
-    if not items:
+    now = now_ms()
+    until = now + equipment.bounds.lease
+    due = _claimed(equipment, source, now, until)
+    if not due:
         return 0
+    with equipment.holds.during([item.id for item in due], until):
+        _look_up(equipment, _items(equipment, due, mapping), lookups, mapping, current)
+    return len(due)
+
+
+def _look_up(
+    equipment: Equipment,
+    items: Sequence[Item],
+    lookups: Lookups,
+    mapping: SourceMapping,
+    current: MappingSet,
+) -> None:
     wanted = {
         item.id: [replace(one, not_before=delivery.received_at) for one in _wanted(mapping, event)]
         for item, delivery, event in items
@@ -56,21 +67,23 @@ def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
         log.exception("events not completed together", events=len(items))
         for item in items:
             _complete_alone(equipment, item, found, mapping, current)
-    return len(items)
 
 
-def _due(equipment: Equipment, source: str, mapping: SourceMapping) -> list[Item]:
-    now, bounds = now_ms(), equipment.bounds
+def _claimed(equipment: Equipment, source: str, now: int, until: int) -> list[events.PendingEvent]:
+    """Events that are due, claimed; ``Holds`` renews that while their look-up lasts."""
+    bounds = equipment.bounds
     limits = {Lane.OPT_OUT: bounds.batch, Lane.FIRST: min(bounds.batch, ROUND)}
     with equipment.database.write() as connection:
-        until = now + LONGEST_ROUND
-        due = events.claim_pending(connection, source, now, limits=limits, until=until)
-    if not due:
-        return []
+        return events.claim_pending(connection, source, now, limits=limits, until=until)
+
+
+def _items(
+    equipment: Equipment, due: Sequence[events.PendingEvent], mapping: SourceMapping
+) -> list[Item]:
     with equipment.database.read() as connection:
         rows = deliveries.by_ids(connection, (item.delivery_id for item in due))
     split = {
-        row.id: {event.ordinal: event for event in events_of(row, mapping, bounds)}
+        row.id: {event.ordinal: event for event in events_of(row, mapping, equipment.bounds)}
         for row in rows.values()
     }
     return [

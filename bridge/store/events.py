@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -54,7 +55,8 @@ def add(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int
     """
     if not rows:
         return {}
-    values = [_values(row) for row in rows]
+    # by key, so that two transactions with the same events never wait for each other
+    values = sorted((_values(row) for row in rows), key=itemgetter("key"))
     statement = (
         upsert(connection, event)
         .on_conflict_do_nothing(index_elements=[event.c.dedupe_key])
@@ -147,6 +149,15 @@ def claim_pending(
             )
             return found
     return []
+
+
+def hold_longer(connection: Connection, ids: Sequence[int], *, before: int, until: int) -> None:
+    """Renew a claim that lasts until ``before`` (ms); events that were put off or lost stay so."""
+    connection.execute(
+        update(event)
+        .where(event.c.id.in_(ids), event.c.state == "pending", event.c.due_at == before)
+        .values(due_at=until)
+    )
 
 
 def release_pending(connection: Connection, now: int) -> None:

@@ -243,6 +243,8 @@ def held(connection: Connection, fences: Mapping[int, int]) -> dict[int, tuple[L
     rows = connection.execute(
         select(lead.c.id, lead.c.fence, lead.c.lane, lead.c.due_at, lead.c.lease_until)
         .where(lead.c.id.in_(sorted(fences)))
+        # in the order in which ``schedule`` locks them, so that the two never wait for each other
+        .order_by(lead.c.campaign, lead.c.phone)
         .with_for_update()
     )
     return {

@@ -14,10 +14,14 @@ import psycopg
 
 
 class Postgres:
-    """A running server. ``url`` gives the address of one of its databases."""
+    """A running server. ``url`` gives the address of one of its databases.
 
-    def __init__(self, admin: str) -> None:
+    ``prefix``: of the names of new databases, to be another one in every process.
+    """
+
+    def __init__(self, admin: str, prefix: str = "test") -> None:
         self.admin = admin
+        self._prefix = prefix
         self._count = 0
 
     def url(self, name: str) -> str:
@@ -27,7 +31,7 @@ class Postgres:
     def create(self, template: str = "template1") -> str:
         """Make a database; returns its name."""
         self._count += 1
-        name = f"test_{self._count}"
+        name = f"{self._prefix}_{self._count}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
 

@@ -26,6 +26,8 @@ FINAL = {
     "dead",
     "standing",
 }
+UNTOUCHED = (400, 401, 404, 413, 429)
+"""Answers after which everybody knows that the API did nothing; a mark may be sent again."""
 
 
 class Oracle:
@@ -160,7 +162,7 @@ class Oracle:
                 assert element.get("do_not_call") is not True
                 if call.applied:
                     _note_consent(opted_out, (name, phone), element)
-                if call.mode != "429":
+                if call.status not in UNTOUCHED:
                     marks[name, element["custom_fields"]["again_id"]] += 1
         assert not [mark for mark, times in marks.items() if times > 1]
 
