@@ -36,6 +36,7 @@ from bridge.record.gate import Gate, GatePolicy
 from bridge.settings import Settings
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.send import Way
+from bridge.steps.versions import KeptMappings
 from bridge.store import adoption, campaigns, events, leads, migrate, workers
 from bridge.store.database import Database
 from bridge.store.schema import NEVER
@@ -71,7 +72,7 @@ class Worker:
         self.pipeline = Pipeline(
             Equipment(
                 self.database,
-                self.live.current,
+                KeptMappings(self.database, self.live.current),
                 policy=_policy(settings),
                 bounds=_bounds(settings),
                 owner=self.name,

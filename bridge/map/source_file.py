@@ -34,6 +34,7 @@ from bridge.map.times import FORMATS
 from bridge.map.transform_kind import Format, checked_format
 from bridge.map.value import Value
 from bridge.map.verify_kind import SchemeKind, build_schemes
+from bridge.map.versions import kept_mapping
 from bridge.model import Answer, Decoder, Json, Source
 
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
@@ -158,7 +159,6 @@ def read_source(
     directory: Directory | None,
     environment: Environment,
     *,
-    version: str,
     region: str,
     placeholders: bool,
 ) -> SourceMapping | None:
@@ -202,7 +202,7 @@ def read_source(
     )
     return SourceMapping(
         source,
-        version,
+        kept_mapping(stem, document.text, region, data=data, rules=rules, directory=directory),
         directory,
         _plan(stem, receive, loaded["define"]),
         tuple(plans),
