@@ -56,6 +56,40 @@ def new_receipt(received_at: int) -> str:
     return f"{received_at:012x}{secrets.token_hex(10)}"
 
 
+def new_delivery(
+    source: Source, request: Request, verified: Verified, *, receipt: str, depth: int
+) -> NewDelivery:
+    """A verified request as it is stored: without credentials, and with what keeps it from being
+    read, if anything does. ``depth``: the deepest nesting of its body."""
+    headers, queries = plain_credentials(source.verify)
+    trouble = None
+    try:
+        decode(source.decode, request.body, max_depth=depth)
+    except DecodeError as error:
+        trouble = str(error)
+    return NewDelivery(
+        receipt=receipt,
+        source=source.name,
+        received_at=request.received_at,
+        method=request.method,
+        path=f"/hooks/{source.name}" + ("/***" if request.token is not None else ""),
+        query={
+            name: value
+            for name, value in parse_qsl(request.query, keep_blank_values=True)
+            if name not in queries
+        },
+        headers={
+            name: ", ".join(values)
+            for name, values in request.headers.items()
+            if name not in headers
+        },
+        body=request.body,
+        address=request.address,
+        scheme=verified.scheme,
+        problem=trouble,
+    )
+
+
 @dataclass(frozen=True)
 class Acceptor:
     """Accepts webhooks. ``seldom``: when to log again what may happen for every request."""
@@ -106,30 +140,8 @@ class Acceptor:
         return self._store(source, request, verdict)
 
     def _store(self, source: Source, request: Request, verified: Verified) -> Reply:
-        trouble = self._trouble(source, request.body)
-        headers, queries = plain_credentials(source.verify)
         receipt = new_receipt(request.received_at)
-        delivery = NewDelivery(
-            receipt=receipt,
-            source=source.name,
-            received_at=request.received_at,
-            method=request.method,
-            path=f"/hooks/{source.name}" + ("/***" if request.token is not None else ""),
-            query={
-                name: value
-                for name, value in parse_qsl(request.query, keep_blank_values=True)
-                if name not in queries
-            },
-            headers={
-                name: ", ".join(values)
-                for name, values in request.headers.items()
-                if name not in headers
-            },
-            body=request.body,
-            address=request.address,
-            scheme=verified.scheme,
-            problem=trouble,
-        )
+        delivery = new_delivery(source, request, verified, receipt=receipt, depth=self.limits.depth)
         try:
             self.keep(delivery)
         except StoreError as error:
@@ -139,16 +151,9 @@ class Acceptor:
         if answer.body is not None:
             return Reply(answer.status, answer.body.encode(), answer.content_type)
         document = {"receipt": receipt}
-        if trouble is not None:
-            document["problem"] = trouble
+        if delivery.problem is not None:
+            document["problem"] = delivery.problem
         return Reply(answer.status, json.dumps(document).encode())
-
-    def _trouble(self, source: Source, body: bytes) -> str | None:
-        try:
-            decode(source.decode, body, max_depth=self.limits.depth)
-        except DecodeError as error:
-            return str(error)
-        return None
 
     def _refuse(self, source: Source, request: Request, refused: Refused) -> Reply:
         headers, queries = plain_credentials(source.verify)
