@@ -259,9 +259,9 @@ class Worker:
                 if not self.pipeline.replay(tools):
                     with self.database.read() as connection:
                         due = replays.next_due(connection)
-                    # one that another worker holds is due, and not for us
-                    pause = max(self._until(due), min(0.05, self.poll_s)) if due else self.poll_s
-                    self.bells.wait("replays", seen, pause)
+                    # one that is due all the same is in another worker's hands
+                    mine = due is not None and due > now_ms()
+                    self.bells.wait("replays", seen, self._until(due) if mine else self.poll_s)
         finally:
             desk.close()
 

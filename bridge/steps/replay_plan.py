@@ -29,6 +29,9 @@ from bridge.store.replays import Item
 AT_A_TIME = 50
 """Deliveries that are mapped together."""
 
+MOST_PROBLEMS = 200
+"""Distinct reasons that are counted apart."""
+
 Progress = Callable[[float, int], None]
 """Told how much of the selection was looked at (0 to 1), and how many deliveries were chosen."""
 
@@ -227,7 +230,9 @@ def _count(
         return
     made.events["updates" if mapped.updates else (mapped.state or State.DEAD).value] += 1
     if mapped.state is State.DEAD:
-        made.problems[mapped.reason[:200]] += 1
+        known = mapped.reason[:200]
+        more = len(made.problems) >= MOST_PROBLEMS and known not in made.problems
+        made.problems["others" if more else known] += 1
     for update in mapped.updates:
         state = _expected(again, update, stored.get((update.campaign, update.phone), {}))
         made.updates[state] += 1

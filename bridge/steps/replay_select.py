@@ -19,6 +19,9 @@ from bridge.store.replays import Item
 PAGE = 1000
 """Rows that one query looks at."""
 
+PAGE_WITH_OUTCOMES = 200
+"""Deliveries, where what became of their events is read as well."""
+
 FAILED = (State.DEAD, State.REJECTED, State.NOT_FOUND, State.UNCONFIRMED)
 CURRENT, ORIGINAL = "current", "original"
 
@@ -66,10 +69,14 @@ class Selection:
             (not self.states or one.state in self.states)
             and self.source in (None, one.source)
             and self.receipt in (None, one.receipt)
-            and self.campaign in (None, one.campaign)
+            and (self.campaign in (None, one.campaign) or self._any_campaign(one))
             and self.version in (None, one.version)
             and (not self.error or self.error.lower() in one.message.lower())
         )
+
+    def _any_campaign(self, one: Earlier) -> bool:
+        """Whether an event that has reached no campaign is meant as well: such were asked for."""
+        return one.lead_free and one.state in self.states
 
 
 def with_mapping(connection: Connection, selection: Selection, mapping: str) -> Selection:
@@ -118,9 +125,10 @@ def page(connection: Connection, selection: Selection, scan: Scan) -> tuple[list
         return _of_heads(connection, selection, heads), replace(scan, ended=True, looked=len(heads))
     if selection.states:
         return _by_state(connection, selection, scan)
-    heads = deliveries.between(connection, scan.after, scan.before, PAGE)
+    limit = PAGE_WITH_OUTCOMES if selection.by_outcome else PAGE
+    heads = deliveries.between(connection, scan.after, scan.before, limit)
     items = _of_heads(connection, selection, heads)
-    if len(heads) < PAGE:
+    if len(heads) < limit:
         return items, replace(scan, ended=True, looked=scan.looked + len(heads))
     return items, replace(scan, after=heads[-1].receipt, looked=scan.looked + len(heads))
 
@@ -152,7 +160,7 @@ def _by_state(connection: Connection, selection: Selection, scan: Scan) -> tuple
         for row in rows
         if scan.after < row.receipt < scan.before and selection.wants_outcome(row)
     ]
-    known = outcomes.of_deliveries(connection, sorted({row.delivery_id for row in matching}))
+    known = outcomes.all_of_events(connection, sorted({row.event_id for row in matching}))
     items = _items(connection, selection, matching, known)
     if len(rows) == PAGE:
         return items, replace(scan, after_id=rows[-1].id, looked=looked)

@@ -399,6 +399,19 @@ def of_deliveries(connection: Connection, delivery_ids: Sequence[int]) -> list[E
     return found
 
 
+def all_of_events(connection: Connection, event_ids: Sequence[int]) -> list[Earlier]:
+    """Every outcome of these events, of their first way and of replays, oldest first."""
+    found: list[Earlier] = []
+    for start in range(0, len(event_ids), AT_A_TIME):
+        rows = connection.execute(
+            select(*_EARLIER)
+            .where(outcome.c.event_id.in_(event_ids[start : start + AT_A_TIME]))
+            .order_by(outcome.c.id)
+        )
+        found += _earlier(rows)
+    return found
+
+
 def in_state(
     connection: Connection, state: State, *, after: int, up_to: int, limit: int
 ) -> list[Earlier]:

@@ -8,6 +8,9 @@ from __future__ import annotations
 import hmac
 import itertools
 import json
+import os
+import signal
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +21,7 @@ from sandbox_client import Sandbox
 from bridge.clock import now_ms
 from bridge.model import State
 from bridge.steps import replay_control as control
+from bridge.store import replays
 from bridge.store.replays import ReplayState
 
 from .conftest import ENGINES, bridge_over, shared_database
@@ -319,6 +323,32 @@ def test_the_command_shows_a_plan_first_and_runs_only_when_told(
     assert (again.returncode, "is done" in again.stderr) == (2, True)
     listed = json.loads(bridge.run("replay", "list", "--json").stdout)
     assert listed[0]["id"] == report["id"]
+
+
+def test_ctrl_c_cancels_the_replay_and_says_how_to_go_on(bridge: Bridge, phone: str) -> None:
+    settle(bridge, {"phone": phone, "details": {"first_name": "Ann"}})
+    bridge.deliver("crm", {"phone": phone, "details": {"first_name": "Bob"}})
+    bridge.deliver("crm", {"phone": phone, "details": {"first_name": "Eve"}})
+    bridge.wait_settled()
+    with bridge.database.read() as connection:
+        before = [one.id for one in replays.listing(connection, before=None, limit=1)]
+    options = ("--source", "crm", "--run", "--rate", "0.01")
+    command = bridge.start("replay", [sys.executable, "-m", "bridge.cli", "replay", *options])
+
+    def begun() -> int | None:
+        assert command.status is None, bridge.log("replay")
+        with bridge.database.read() as connection:
+            (newest,) = replays.listing(connection, before=None, limit=1)
+        going_on = newest.deliveries_done > 0 and [newest.id] != before
+        return newest.id if going_on else None
+
+    number = wait_until(begun, what="a replay that has begun")
+    os.kill(command.pid, signal.SIGINT)
+    assert command.ended() == 1
+    assert f"crm-bridge replay resume {number}" in bridge.log("replay")
+    report = wait(bridge, number)
+    assert report.replay.state is ReplayState.CANCELLED
+    assert report.replay.deliveries_done < report.replay.deliveries
 
 
 def test_a_refusal_whose_secret_was_wrong_is_taken_in_and_goes_the_whole_way(
