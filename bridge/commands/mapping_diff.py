@@ -59,7 +59,7 @@ def diff(source: str, before: str | None, after: str | None, examples: int, json
     old, new = sides.load(before, after)
     path = Path(settings["BRIDGE_MAPPINGS"]) / f"{source}.cases.yaml"
     if not path.exists():
-        raise click.ClickException(f"there are no cases; write {path}")
+        raise click.UsageError(f"there are no cases; write {path}")
     read = partial(decode, max_depth=settings["BRIDGE_MAX_DEPTH"])
     found = shadow_cases(load_cases(path), old, new, decode=read, examples=examples)
     sys.exit(_tell(found, sides.names, json_))
@@ -130,17 +130,21 @@ class _Sides:
         self._set: MappingSet | None = None
 
     def load(self, before: str | None, after: str | None) -> tuple[SourceMapping, SourceMapping]:
-        """Both sides. Errors: ``MappingError``, ``click.ClickException``."""
+        """Both sides. Errors: ``MappingError``, ``click.UsageError``."""
         old = self._last_in_force() if before is None else self._one(before)
         new = self._working() if after is None else self._one(after)
         self.names = (before or f"version {old.version}", after or WORKING)
+        for name, side in zip(self.names, (old, new), strict=True):
+            if side.source.missing:
+                lacking = ", ".join(side.source.missing)
+                click.echo(f"{name}: no value is set for {lacking}; test-… stands in", err=True)
         return old, new
 
     def _working(self) -> SourceMapping:
         found = self._all().mappings.get(self._source)
         if found is None:
             there = ", ".join(sorted(self._all().mappings))
-            raise click.ClickException(f"there is no source {self._source}; there are {there}")
+            raise click.UsageError(f"there is no source {self._source}; there are {there}")
         return found
 
     def _all(self) -> MappingSet:
@@ -182,12 +186,12 @@ class _Sides:
                 else:
                     kept = mapping_versions.newest(connection, self._source)
         except StoreError as error:
-            raise click.ClickException(f"kept versions are in the database, and {error}") from None
+            raise click.UsageError(f"kept versions are in the database, and {error}") from None
         finally:
             database.close()
         if kept is None or kept.source != self._source:
             what = "was in force yet" if version is None else f"{version} is kept, nor such a file"
-            raise click.ClickException(
+            raise click.UsageError(
                 f"no version of {self._source} {what}; “crm-bridge replay versions” lists them."
             )
         return load_kept(kept, self._settings.environment)

@@ -89,7 +89,8 @@ class Choice:
     ) -> SourceMapping | str:
         """The mapping for an event that ``version`` made; or why there is none."""
         if wanted == CURRENT:
-            return current.mappings.get(source) or f"no mapping of {source} is in force"
+            in_force = current.mappings.get(source)
+            return f"no mapping of {source} is in force" if in_force is None else _ready(in_force)
         chosen = version if wanted == ORIGINAL else wanted
         if not chosen:
             return "no mapping has made anything of this delivery yet"
@@ -107,9 +108,17 @@ class Choice:
         if kept is None:
             return f"the mapping version {version} was not kept"
         try:
-            return self._compile(kept)
+            return _ready(self._compile(kept))
         except MappingError as error:
             return f"the mapping version {version} cannot be used any more: {error.mistakes[0]}"
+
+
+def _ready(mapping: SourceMapping) -> SourceMapping | str:
+    """The mapping, unless it would take something else for a setting that has no value."""
+    source = mapping.source
+    if source.configured:
+        return mapping
+    return f"the mapping of {source.name} is not configured: set {', '.join(source.missing)}"
 
 
 def read_slice(
@@ -190,8 +199,7 @@ class _Reader:
         earlier: Mapping[int, Sequence[Earlier]],
     ) -> None:
         """Add the events of a delivery that are to be replayed."""
-        in_force = self._current.mappings.get(delivery.source)
-        if not head.taken and in_force is not None and in_force.source.configured:
+        if not head.taken and not self._may_take_in(delivery.source):
             self.passed_over += 1
             return
         places = set(rows) if item.ordinals is None else set(item.ordinals)
@@ -205,6 +213,20 @@ class _Reader:
             by_version[head.version] |= set()
         for version, some in by_version.items():
             self._read(delivery, version, some, rows, earlier)
+
+    def _may_take_in(self, source: str) -> bool:
+        """Whether a delivery that no worker has taken in is for us.
+
+        Not if the mapping in force does so by itself, now or once it is there again: what was
+        said stays in the queue until somebody can read it, or says by which version to.
+        """
+        in_force = self._current.mappings.get(source)
+        if in_force is not None and in_force.source.configured:
+            return False
+        if self._wanted in (CURRENT, ORIGINAL):
+            return False
+        mapping = self._choice.mapping(self._connection, self._wanted, self._current, source, "")
+        return not isinstance(mapping, str)
 
     def _read(
         self,

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -396,4 +397,13 @@ def test_a_shadow_shows_what_an_edit_would_change_and_writes_nothing(
     assert example["leads"][0]["fields"] == [{"field": "first_name", "before": "Ann", "after": "A"}]
     assert len(sandbox.calls()) == calls
     assert bridge.states(receipt) == ["updated"]
-    assert bridge.run("mapping", "shadow", "nobody").returncode == 1
+    assert bridge.run("mapping", "shadow", "nobody").returncode == 2
+
+    case = {"name": "a nick", "payload": {"phone": phone, "details": {"nick": "A"}}, "expect": []}
+    cases = Path(bridge.env["BRIDGE_MAPPINGS"]) / "crm.cases.yaml"
+    cases.write_text(json.dumps([case]))
+    run = bridge.run("mapping", "diff", "crm", "--to", str(other), "--json")
+    assert run.returncode == 1, run.stderr
+    assert json.loads(run.stdout)["states"] == {"skipped → updates": 1}
+    run = bridge.run("mapping", "diff", "crm", "--from", str(other), "--to", str(other))
+    assert (run.returncode, "0 would end differently" in run.stdout) == (0, True)
