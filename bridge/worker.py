@@ -36,7 +36,7 @@ from bridge.record.gate import Gate, GatePolicy
 from bridge.settings import Settings
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.replay import Tools
-from bridge.steps.replay_events import Choice
+from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_lookups import Desk
 from bridge.steps.send import Way
 from bridge.steps.versions import KeptMappings

@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import click
 
@@ -14,15 +13,16 @@ from bridge import logs
 from bridge.commands.listings import before_option, json_option, limit_option, with_times
 from bridge.commands.moments import Moment
 from bridge.commands.output import as_json, progress, table
+from bridge.commands.replay_shown import print_plan, print_report
 from bridge.errors import ReplayError
 from bridge.live import LiveMappings
 from bridge.model import State
 from bridge.settings import Settings
 from bridge.steps import replay_control as control
 from bridge.steps.equipment import Bounds
-from bridge.steps.replay_events import Choice
+from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_lookups import Desk
-from bridge.steps.replay_plan import Plan, Planner, Wish
+from bridge.steps.replay_plan import Planner, Wish
 from bridge.steps.replay_select import CURRENT, FAILED, Selection, with_mapping
 from bridge.store import mapping_versions, migrate, replays
 from bridge.store.database import Database
@@ -174,7 +174,7 @@ def list_(before: int | None, limit: int, json_: bool) -> None:
 def show(number: int, json_: bool) -> None:
     with _database(Settings.current()) as database:
         report = control.report_of(database, number)
-    _tell(report, json_)
+    print_report(report, json_)
 
 
 @command.command(help="Stop a replay where it is; what has left for the campaigns goes its way.")
@@ -249,57 +249,8 @@ def _plan(
     if json_:
         as_json(made.as_json())
     else:
-        _print(made)
+        print_plan(made)
     return 0 if made.deliveries else 1
-
-
-def _print(made: Plan) -> None:
-    if not made.deliveries:
-        click.echo("nothing matches")
-        return
-    click.echo(f"{made.deliveries} deliveries, {sum(made.events.values())} events")
-    for title, counted in (
-        ("events that would end as", made.events),
-        ("updates, as things stand", made.updates),
-        ("against what was asked for before", made.difference.leads),
-        ("fields that differ", made.difference.fields),
-    ):
-        if counted:
-            told = ", ".join(f"{name} {count}" for name, count in sorted(counted.items()))
-            click.echo(f"  {title}: {told}")
-    click.echo(f"  of what would be sent: {made.opt_outs} opt-outs, {made.marks} marks")
-    if made.passed_over:
-        click.echo(f"  on their way by themselves, and left alone: {made.passed_over}")
-    if made.look_ups:
-        click.echo(
-            f"  {made.look_ups} events need a look-up: what they lead to shows when it runs, or "
-            "with --look-up"
-        )
-    for problem, count in made.problems.most_common(5):
-        click.echo(f"  would be dead ({count}): {problem}")
-    _print_examples(made)
-    click.echo("Nothing was done. To do it, add --run.")
-
-
-def _print_examples(made: Plan) -> None:
-    for example in made.difference.examples:
-        was = ", ".join(example["was"]) or "not taken in"
-        click.echo(
-            f"{example['receipt']} event {example['event']}: {was} → {example['would_be']} "
-            f"{example['reason']}".rstrip()
-        )
-        for lead in example["leads"]:
-            click.echo(f"  {lead['phone_number']} in {lead['campaign']}: {lead['change']}")
-            for one in lead["fields"]:
-                click.echo(f"    {_change(one)}")
-    rest = made.difference.different - len(made.difference.examples)
-    if rest:
-        click.echo(f"… and {rest} events more that differ (--examples)")
-
-
-def _change(one: dict[str, Any]) -> str:
-    sides = [repr(one[side]) if side in one else "–" for side in ("before", "after")]
-    return f"{one['field']}: {sides[0]} → {sides[1]}"
 
 
 def _go(database: Database, number: int, *, detach: bool, json_: bool) -> int:
@@ -323,20 +274,7 @@ def _go(database: Database, number: int, *, detach: bool, json_: bool) -> int:
             click.echo("every delivery is mapped already; what is on its way goes on", err=True)
         return 1
     report = control.report_of(database, number)
-    _tell(report, json_)
+    print_report(report, json_)
     if detach:
         return 0
     return 1 if report.failed or report.replay.state is ReplayState.CANCELLED else 0
-
-
-def _tell(report: control.Report, json_: bool) -> None:
-    if json_:
-        as_json(report.as_json())
-        return
-    replay = report.replay
-    done = f"{replay.deliveries_done} of {replay.deliveries} deliveries"
-    click.echo(f"replay {replay.id}: {replay.state}, {done}, by mapping {replay.mapping}")
-    for state, count in sorted(report.states.items()):
-        click.echo(f"  {state.value}: {count}")
-    if replay.trouble:
-        click.echo(f"  trouble: {replay.trouble}")

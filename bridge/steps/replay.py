@@ -6,7 +6,8 @@ the way of all lead updates: the ledger decides, so that a replay undoes nothing
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bridge import logs
@@ -14,19 +15,19 @@ from bridge.clock import now_ms
 from bridge.errors import LookupFailed, StoreBusy
 from bridge.map import MappingSet
 from bridge.model import Found, Mapped, State
-from bridge.record.outcome_lines import Line, log_outcomes
+from bridge.record.outcome_lines import log_outcomes
 from bridge.steps.equipment import Equipment
-from bridge.steps.events import Ready, map_event, unreadable
+from bridge.steps.events import map_event
 from bridge.steps.memory import Memory
-from bridge.steps.new_outcomes import add_outcomes
-from bridge.steps.replay_events import Again, Choice, Slice, limited, read_slice
+from bridge.steps.replay_choice import Choice
+from bridge.steps.replay_events import Again, Slice, read_slice
+from bridge.steps.replay_limits import limited
 from bridge.steps.replay_lookups import Desk, failure, records
 from bridge.steps.replay_select import Selection
+from bridge.steps.replay_store import store, store_alone
 from bridge.steps.versions import keep
-from bridge.store import deliveries, events, outcomes, replays
-from bridge.store.database import Connection
+from bridge.store import outcomes, replays
 from bridge.store.replays import Item, Replay
-from bridge.store.schema import NEVER
 
 log = logs.get("replay")
 
@@ -95,10 +96,11 @@ def step(equipment: Equipment, tools: Tools) -> bool:
 
 def _cut(part: Slice, most: int) -> Slice:
     """As many deliveries as one transaction should hold."""
+    events_of = Counter(again.ready.delivery.id for again in part.agains)
     chosen: list[Item] = []
     count = 0
     for item in part.items:
-        count += sum(a.ready.delivery.id == item.delivery_id for a in part.agains)
+        count += events_of[item.delivery_id]
         if chosen and count > most:
             break
         chosen.append(item)
@@ -132,14 +134,14 @@ def _work(
     part = replace(part, agains=tuple(_limited(again, replay, current) for again in done))
     keep(equipment.database, [a.mapping.kept for a in part.agains if a.mapping is not None])
     try:
-        lines = _store(equipment, replay, part, current)
+        lines = store(equipment, replay, part, current)
     except StoreBusy:
         raise
     except Exception:
         log.exception("deliveries not replayed together", deliveries=len(part.items))
         lines = []
         for item in part.items:
-            lines += _store_alone(equipment, replay, part, item, current)
+            lines += store_alone(equipment, replay, part, item, current)
     log_outcomes(lines)
     equipment.ring({line.campaign for line in lines if line.campaign})
 
@@ -192,116 +194,3 @@ def _limited(again: Again, replay: Replay, current: MappingSet) -> Again:
         marks=replay.marks,
     )
     return replace(again, ready=replace(again.ready, mapped=kept))
-
-
-def _store_alone(
-    equipment: Equipment, replay: Replay, part: Slice, item: Item, current: MappingSet
-) -> list[Line]:
-    """Replay one delivery by itself; if even that fails, its events are dead and stop nobody."""
-    mine = tuple(a for a in part.agains if a.ready.delivery.id == item.delivery_id)
-    alone = replace(part, items=(item,), agains=mine)
-    try:
-        return _store(equipment, replay, alone, current)
-    except StoreBusy:
-        raise
-    except Exception as error:
-        log.exception("delivery not replayed", receipt=item.receipt)
-        fault = f"an unexpected fault while storing its updates ({type(error).__name__})"
-        dead = tuple(
-            replace(
-                a,
-                ready=replace(
-                    a.ready,
-                    event=unreadable(a.ready.delivery, fault, a.ready.event.ordinal),
-                    mapped=Mapped(state=State.DEAD, reason=fault),
-                ),
-            )
-            for a in mine
-            if a.row is not None
-        )
-        blank = replace(alone, agains=dead, memory=Memory({}))
-        return _store(equipment, replay, blank, current)
-
-
-def _store(equipment: Equipment, replay: Replay, part: Slice, current: MappingSet) -> list[Line]:
-    """Take deliveries off the replay, with their outcomes stored in the same transaction."""
-    now = now_ms()
-    pace = round(1000 * max(1, len(part.agains)) / replay.rate)
-    receipts = [item.receipt for item in part.items]
-    with equipment.database.write() as connection:
-        taken = replays.take(connection, replay.id, equipment.owner, receipts, next_at=now + pace)
-        mine = [a for a in part.agains if a.ready.delivery.receipt in taken]
-        versions = {
-            a.ready.delivery.id: a.ready.version
-            for a in mine
-            if a.ready.delivery.id in part.untaken
-        }
-        first = deliveries.take(connection, sorted(versions), versions)
-        mine = [
-            a
-            for a in mine
-            if a.ready.delivery.id not in part.untaken or a.ready.delivery.id in first
-        ]
-        placed = _placed(connection, mine)
-        known = [(number, ready) for number, ready in placed if ready.delivery.id not in first]
-        lines = add_outcomes(connection, known, current.campaigns, now, replay_id=replay.id)
-        new = [(number, ready) for number, ready in placed if ready.delivery.id in first]
-        lines += add_outcomes(connection, new, current.campaigns, now)
-        part.memory.keep(connection, now)
-    return lines
-
-
-def _placed(connection: Connection, agains: Sequence[Again]) -> list[tuple[int, Ready]]:
-    """Where the events stand: event id and event. Those that are new get a row.
-
-    An event that could not be read or used before may turn out to be a copy of another.
-    """
-    placed: list[tuple[int, Ready]] = []
-    new = [a for a in agains if a.row is None]
-    added = events.add(
-        connection,
-        [
-            events.NewEvent(
-                a.ready.delivery.id,
-                a.ready.delivery.source,
-                a.ready.event,
-                pending=False,
-                urgent=False,
-                due_at=NEVER,
-            )
-            for a in new
-        ],
-    )
-    for a in new:
-        place = added[a.ready.delivery.id, a.ready.event.ordinal]
-        placed.append((place.id, _unless_copy(a.ready, place.duplicate_of)))
-    renamed = [
-        (a, a.row)
-        for a in agains
-        if a.row is not None
-        and a.row.duplicate_of is None
-        and a.row.key != a.ready.event.key
-        and a.fruitless
-        and a.ready.event.problem is None
-        and a.ready.event.view
-    ]
-    holders = events.by_keys(connection, sorted({a.ready.event.key for a, _ in renamed}))
-    copies: dict[int, int] = {}
-    named: list[tuple[int, Again]] = []
-    for a, row in renamed:
-        holder = holders.setdefault(a.ready.event.key, row.id)
-        if holder == row.id:
-            named.append((row.id, a))
-        else:
-            copies[row.id] = holder
-    events.identify(connection, [(number, a.ready.event) for number, a in named])
-    placed += [
-        (a.row.id, _unless_copy(a.ready, copies.get(a.row.id))) for a in agains if a.row is not None
-    ]
-    return placed
-
-
-def _unless_copy(ready: Ready, of: int | None) -> Ready:
-    if of is None:
-        return ready
-    return replace(ready, mapped=Mapped(state=State.DUPLICATE, reason=f"the same as event {of}"))

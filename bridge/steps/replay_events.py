@@ -7,32 +7,23 @@ does. Nothing is written.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bridge.errors import MappingError
 from bridge.map import MappingSet, SourceMapping
-from bridge.model import Delivery, Event, KeptMapping, LeadUpdate, Mapped, State
-from bridge.record.ledger import MARK
+from bridge.model import Delivery, Event, Mapped, State
 from bridge.steps.equipment import Bounds
 from bridge.steps.events import Ready, empty, events_of, prepare, unreadable
 from bridge.steps.memory import Memory
+from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_select import CURRENT, ORIGINAL
-from bridge.store import deliveries, events, mapping_versions, outcomes
+from bridge.store import deliveries, events, outcomes
 from bridge.store.database import Connection
 from bridge.store.outcomes import Earlier
 from bridge.store.replays import Item
 
-Compile = Callable[[KeptMapping], SourceMapping]
-"""Makes a kept mapping usable. Errors: ``MappingError``."""
-
 MOST_BYTES = 8_000_000
 """Bodies that are held in memory at a time."""
-
-_GONE = "campaigns.yaml no longer has campaign"
-
-SENT = (State.WAITING, State.IN_FLIGHT, State.STANDING, State.UPDATED, State.UNCONFIRMED)
-"""States after which the campaign API may have seen an update, or will."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,59 +57,6 @@ class Slice:
     memory: Memory
     untaken: frozenset[int]
     passed_over: int
-
-
-class Choice:
-    """Which mapping a replay goes by: the current, the original of each event, or one version.
-
-    What was compiled is kept for as long as the same mapping set is in force.
-    """
-
-    def __init__(self, compile_kept: Compile) -> None:
-        self._compile = compile_kept
-        self._current: MappingSet | None = None
-        self._compiled: dict[str, SourceMapping | str] = {}
-
-    def mapping(
-        self,
-        connection: Connection,
-        wanted: str,
-        current: MappingSet,
-        source: str,
-        version: str,
-    ) -> SourceMapping | str:
-        """The mapping for an event that ``version`` made; or why there is none."""
-        if wanted == CURRENT:
-            in_force = current.mappings.get(source)
-            return f"no mapping of {source} is in force" if in_force is None else _ready(in_force)
-        chosen = version if wanted == ORIGINAL else wanted
-        if not chosen:
-            return "no mapping has made anything of this delivery yet"
-        if self._current is not current:
-            self._current, self._compiled = current, {}
-        if chosen not in self._compiled:
-            self._compiled[chosen] = self._load(connection, chosen)
-        found = self._compiled[chosen]
-        if not isinstance(found, str) and found.source.name != source:
-            return f"the mapping version {chosen} is one of {found.source.name}"
-        return found
-
-    def _load(self, connection: Connection, version: str) -> SourceMapping | str:
-        kept = mapping_versions.find(connection, version)
-        if kept is None:
-            return f"the mapping version {version} was not kept"
-        try:
-            return _ready(self._compile(kept))
-        except MappingError as error:
-            return f"the mapping version {version} cannot be used any more: {error.mistakes[0]}"
-
-
-def _ready(mapping: SourceMapping) -> SourceMapping | str:
-    """The mapping, unless it would take something else for a setting that has no value."""
-    source = mapping.source
-    if source.configured:
-        return mapping
-    return f"the mapping of {source.name} is not configured: set {', '.join(source.missing)}"
 
 
 def read_slice(
@@ -290,54 +228,3 @@ def _prepared(again: Again, memory: Memory) -> Again:
     if not ready.event.view and ready.event.problem is None:
         return replace(again, ready=empty(ready.delivery, mapping.version))
     return replace(again, ready=prepare(ready.delivery, ready.event, mapping, memory))
-
-
-def limited(
-    mapped: Mapped,
-    earlier: Iterable[Earlier],
-    *,
-    named: Iterable[str],
-    campaign: str | None,
-    marks: bool,
-) -> Mapped:
-    """What a replay may send of what a mapping asks for.
-
-    Only to campaigns that there are, and to ``campaign`` alone if one was selected. The wish to
-    call a lead again (``mark_as_unanswered``) only if ``marks`` says so, and even then only if no
-    earlier try may have reached the API: it would put the person back into the queue once more.
-    """
-    if not mapped.updates:
-        return mapped
-    there = set(named)
-    marked = {
-        (one.campaign, one.phone)
-        for one in earlier
-        if MARK in one.fields and (one.doubtful or one.state in SENT)
-    }
-    left: list[LeadUpdate] = []
-    reasons: list[str] = []
-    for update in mapped.updates:
-        if campaign not in (None, update.campaign):
-            reasons.append(f"only campaign {campaign} was selected")
-        elif update.campaign not in there:
-            reasons.append(f"{_GONE} {update.campaign}")
-        elif MARK not in update.fields or (marks and (update.campaign, update.phone) not in marked):
-            left.append(update)
-        else:
-            why = (
-                "left out mark_as_unanswered: it was sent before, or may have been"
-                if marks
-                else "left out mark_as_unanswered, since a replay sends it only if asked to"
-            )
-            fields = {name: value for name, value in update.fields.items() if name != MARK}
-            if fields:
-                left.append(replace(update, fields=fields, notes=(*update.notes, why)))
-            else:
-                reasons.append(why)
-    if left:
-        gone = tuple(reason for reason in dict.fromkeys(reasons) if reason.startswith(_GONE))
-        return replace(
-            mapped, updates=tuple(replace(one, notes=(*one.notes, *gone)) for one in left)
-        )
-    reason = "; ".join(dict.fromkeys(reasons))
-    return replace(mapped, updates=(), state=State.SKIPPED, reason=reason)

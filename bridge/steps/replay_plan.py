@@ -18,7 +18,9 @@ from bridge.record.ledger import MARK
 from bridge.steps.equipment import Bounds
 from bridge.steps.events import map_event
 from bridge.steps.memory import Memory
-from bridge.steps.replay_events import Again, Choice, limited, read_slice
+from bridge.steps.replay_choice import Choice
+from bridge.steps.replay_events import Again, read_slice
+from bridge.steps.replay_limits import limited
 from bridge.steps.replay_lookups import Desk, failure, records
 from bridge.steps.replay_select import Scan, Selection, begin, pages
 from bridge.store import lead_ledgers

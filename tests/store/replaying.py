@@ -16,7 +16,7 @@ from bridge.settings import Environment
 from bridge.steps import replay_control as control
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.replay import Tools
-from bridge.steps.replay_events import Choice
+from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_lookups import Desk
 from bridge.steps.replay_plan import Plan, Planner, Wish
 from bridge.steps.replay_select import CURRENT, Selection

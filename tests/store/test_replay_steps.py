@@ -205,6 +205,29 @@ def test_a_look_up_that_fails_ends_as_dead_after_some_rounds_and_is_replayable(
     assert [state for _, state, _ in world.brief(receipt, number)] == ["waiting", "waiting"]
 
 
+def test_an_opt_out_whose_look_up_fails_goes_to_the_numbers_that_are_remembered(
+    world: World,
+) -> None:
+    head = HEAD.replace("event_id", "contacts: {ids: [contact]}\n  event_id")
+    remembered = 'phone_number: {first: [phone, "_known.phones[0]"]}'
+    rules = RULES.replace("phone_number: phone", remembered)
+    world.write(head + LOOK_UP.replace("when: contact", "when: ask") + rules)
+    world.take_in({"id": 1, "contact": "7", "phone": PHONE, "name": "A"})
+    (lost,) = world.take_in({"id": 2, "contact": "7", "ask": True, "dnc": True, "name": "B"})
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE event SET state = 'done'")
+    number = world.make(receipt=lost)
+    while control.report_of(world.database, number).replay.state is ReplayState.RUNNING:
+        due_at_once(world)
+        world.worker().replay(world.tools)
+    rows = [row for row in world.outcomes(receipt=lost) if row["replay_id"] == number]
+    assert [(row["campaign"], row["phone"], row["opts_out"]) for row in rows] == [
+        ("one", PHONE, True),
+        ("two", PHONE, True),
+    ]
+    assert all("look-up failed" in row["message"] for row in rows)
+
+
 def test_events_that_wait_for_a_look_up_of_their_own_are_left_alone(world: World) -> None:
     world.write(HEAD + LOOK_UP + RULES)
     (receipt,) = world.take_in({"id": 1, "contact": "7", "name": "A", "phone": PHONE})

@@ -11,7 +11,7 @@ from bridge.live import LiveMappings
 from bridge.settings import Environment, Settings
 from bridge.steps import replay_control as control
 from bridge.steps.equipment import Bounds
-from bridge.steps.replay_events import Choice
+from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_plan import Plan, Planner, Wish
 from bridge.steps.replay_select import CURRENT, Selection
 
