@@ -8,6 +8,7 @@
     ├── StoreError              the database could not take or give
     │   ├── StoreBusy           it is locked or out of reach; the same call may work later
     │   └── SchemaError         its schema is not the one this version works with
+    ├── ReplayError             a replay cannot be made, resumed or cancelled as asked
     └── LookupFailed            a CRM did not answer a look-up; to be tried again
 
 Errors of other libraries are translated in the one module that uses the library.
@@ -68,6 +69,10 @@ class StoreBusy(StoreError):  # noqa: N818 - reads as the state it reports
 
 class SchemaError(StoreError):
     """The schema of the database is missing, older or newer than this version needs."""
+
+
+class ReplayError(BridgeError):
+    """A replay cannot be made, resumed or cancelled as asked; the text says what to do."""
 
 
 class LookupFailed(BridgeError):  # noqa: N818 - reads as the event it reports

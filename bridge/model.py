@@ -702,6 +702,22 @@ class Mapped:
     trace: tuple[RuleTrace, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class KeptMapping:
+    """A source's mapping file as it was in force once, so that it can be used again.
+
+    ``version``: 12 hexadecimal digits. ``text``: the file as written, settings by name only.
+    ``region``: the country of phone numbers without ``+``. ``routing``: campaign →
+    ``{"groups": […], "configured": bool}``, as ``campaigns.yaml`` had them.
+    """
+
+    version: str
+    source: str
+    text: str = field(repr=False)
+    region: str
+    routing: Mapping[str, Mapping[str, Json]]
+
+
 # --------------------------------------------------------------------------- campaigns
 
 

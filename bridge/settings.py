@@ -206,6 +206,21 @@ SETTINGS: tuple[Setting, ...] = (
         most=10_000,
     ),
     Setting(
+        "BRIDGE_REPLAY_RATE",
+        float,
+        50.0,
+        "events a second of a replay that does not name its own rate",
+        least=0.01,
+        most=10_000,
+    ),
+    Setting(
+        "BRIDGE_REPLAY_OPEN",
+        int,
+        500,
+        "updates of one replay that may be on their way before it goes on",
+        least=1,
+    ),
+    Setting(
         "BRIDGE_LOG",
         str,
         "auto",

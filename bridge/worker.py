@@ -35,9 +35,13 @@ from bridge.record.decide import Policy
 from bridge.record.gate import Gate, GatePolicy
 from bridge.settings import Settings
 from bridge.steps.equipment import Bounds, Equipment
+from bridge.steps.replay import Tools
+from bridge.steps.replay_choice import Choice
+from bridge.steps.replay_lookups import Desk
 from bridge.steps.send import Way
 from bridge.steps.token_keeper import TokenKeeper
-from bridge.store import adoption, campaigns, events, leads, migrate, workers
+from bridge.steps.versions import KeptMappings
+from bridge.store import adoption, campaigns, events, leads, migrate, replays, workers
 from bridge.store.database import Database
 from bridge.store.schema import NEVER
 from bridge.store.wakeup import listen
@@ -72,9 +76,9 @@ class Worker:
         self.pipeline = Pipeline(
             Equipment(
                 self.database,
-                self.live.current,
+                KeptMappings(self.database, self.live.current),
                 policy=_policy(settings),
-                bounds=_bounds(settings),
+                bounds=Bounds.of(settings),
                 owner=self.name,
                 ring=self.bells.ring,
             )
@@ -126,6 +130,7 @@ class Worker:
         current = self.live.current()
         self._start("listen", self._listen)
         self._start("take in", self._take_in)
+        self._start("replays", self._replay)
         for name, mapping in current.mappings.items():
             if mapping.lookups and mapping.source.configured:
                 self._start(f"source:{name}", self._look_up, name)
@@ -246,6 +251,21 @@ class Worker:
         finally:
             lookups.close()
 
+    def _replay(self) -> None:
+        desk = Desk(self.bells.sleep)
+        tools = Tools(Choice(self.live.compile), desk, self.settings["BRIDGE_REPLAY_OPEN"])
+        try:
+            while not self.bells.stopping:
+                seen = self.bells.count("replays")
+                if not self.pipeline.replay(tools):
+                    with self.database.read() as connection:
+                        due = replays.next_due(connection)
+                    # one that is due all the same is in another worker's hands
+                    mine = due is not None and due > now_ms()
+                    self.bells.wait("replays", seen, self._until(due) if mine else self.poll_s)
+        finally:
+            desk.close()
+
     def _send(self, name: str, number: int) -> None:
         """Send batches of one campaign; ``number`` -1 is the thread for opt-outs alone."""
         client = CampaignClient()
@@ -304,7 +324,10 @@ class Worker:
 
 
 def _choose(due: dict[Lane, int], turn: int, *, only_opt_outs: bool) -> tuple[Lane | None, int]:
-    """The lane to serve now: opt-outs first, the others by turns, so that none starves."""
+    """The lane to serve now: opt-outs first, the others by turns, so that none starves.
+
+    But replays, which never go before what comes for the first time.
+    """
     now = now_ms()
     if due.get(Lane.OPT_OUT, NEVER) <= now:
         return Lane.OPT_OUT, turn
@@ -312,6 +335,8 @@ def _choose(due: dict[Lane, int], turn: int, *, only_opt_outs: bool) -> tuple[La
         return None, turn
     for step in range(len(OTHER_LANES)):
         lane = OTHER_LANES[(turn + step) % len(OTHER_LANES)]
+        if lane is Lane.REPLAY and due.get(Lane.FIRST, NEVER) <= now:
+            continue
         if due.get(lane, NEVER) <= now:
             return lane, (turn + step + 1) % len(OTHER_LANES)
     return None, turn
@@ -333,19 +358,6 @@ def _gate_policy(settings: Settings) -> GatePolicy:
         first=round(settings["BRIDGE_BACKOFF"] * 1000),
         most=round(settings["BRIDGE_BACKOFF_MAX"] * 1000),
         probe=round(settings["BRIDGE_PAUSE_PROBE"] * 1000),
-    )
-
-
-def _bounds(settings: Settings) -> Bounds:
-    return Bounds(
-        batch=settings["BRIDGE_BATCH"],
-        events=settings["BRIDGE_MAX_EVENTS"],
-        depth=settings["BRIDGE_MAX_DEPTH"],
-        lease=round(settings["BRIDGE_LEASE"] * 1000),
-        lookup_give_up=round(settings["BRIDGE_LOOKUP_GIVE_UP"] * 1000),
-        lookup_settle=round(settings["BRIDGE_LOOKUP_SETTLE"] * 1000),
-        backoff_first=round(settings["BRIDGE_BACKOFF"] * 1000),
-        backoff_most=round(settings["BRIDGE_BACKOFF_MAX"] * 1000),
     )
 
 

@@ -26,6 +26,7 @@ COLUMNS = (
     "message",
     "tries",
     "elapsed_ms",
+    "replay_id",
     "receipt",
 )
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
 from rich import box
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -31,6 +33,29 @@ def table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
     for row in rows:
         grid.add_row(*(Text(_cell(row.get(column))) for column in columns))
     console.print(grid)
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Callable[[float, str], None]]:
+    """A progress bar on standard error, where that is a terminal.
+
+    Gives a function to call with how much is done, from 0 to 1, and a few words.
+    """
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[words]}", markup=False),
+    )
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=1.0, words="")
+
+        def tell(share: float, words: str) -> None:
+            bar.update(task, completed=min(1.0, share), words=words)
+
+        yield tell
 
 
 def _cell(value: Any) -> str:

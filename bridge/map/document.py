@@ -34,11 +34,13 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\uf
 class Document:
     """What a file says. ``data`` is None when it could not be read at all.
 
-    ``keys`` and ``values`` give line and column, from 1, by path from the top.
+    ``keys`` and ``values`` give line and column, from 1, by path from the top. ``text`` is the
+    whole file as it is written.
     """
 
     file: str
     data: Json = None
+    text: str = field(default="", repr=False)
     keys: dict[Path_, Place] = field(default_factory=dict)
     values: dict[Path_, Place] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
@@ -108,7 +110,8 @@ def parse_document(raw: bytes, name: str) -> Document:
     """Reads the bytes of a file; see ``read_document``."""
     document = Document(name)
     try:
-        _Reader(document, _decode(raw, name)).read()
+        document.text = _decode(raw, name)
+        _Reader(document, document.text).read()
     except _Broken as broken:
         document.data = None
         document.mistakes.append(broken.mistake)

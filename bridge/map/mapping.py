@@ -18,6 +18,7 @@ from bridge.model import (
     Event,
     Found,
     Json,
+    KeptMapping,
     Known,
     LeadUpdate,
     Lookup,
@@ -31,20 +32,25 @@ from bridge.model import (
 
 @dataclass(frozen=True, slots=True)
 class SourceMapping:
-    """One mapping file, ready to work. ``version``: 12 hexadecimal digits of the file's content.
+    """One mapping file, ready to work.
 
-    ``phones`` are the distinct ways in which rules find numbers; those whose places are in
-    ``remembered`` give between them every number there is.
+    ``kept``: what was written, and its version. ``phones`` are the distinct ways in which rules
+    find numbers; those whose places are in ``remembered`` give between them every number there is.
     """
 
     source: Source
-    version: str
+    kept: KeptMapping
     directory: Directory
     plan: EventPlan
     lookup_plans: tuple[LookupPlan, ...]
     rules: tuple[Rule, ...]
     phones: tuple[Value, ...]
     remembered: tuple[int, ...]
+
+    @property
+    def version(self) -> str:
+        """12 hexadecimal digits over everything that decides what becomes of an event."""
+        return self.kept.version
 
     @property
     def lookups(self) -> Mapping[str, Lookup]:

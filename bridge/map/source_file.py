@@ -41,6 +41,7 @@ from bridge.map.substitution import SECRET_KEYS, Environment, substitute
 from bridge.map.value import Value
 from bridge.map.value_kind import ValueKind
 from bridge.map.verify_kind import SchemeKind, build_schemes
+from bridge.map.versions import kept_mapping
 from bridge.model import Decoder, Json, Reading, Source
 
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
@@ -159,7 +160,6 @@ def read_source(
     directory: Directory | None,
     environment: Environment,
     *,
-    version: str,
     region: str,
     placeholders: bool,
 ) -> SourceMapping | None:
@@ -203,7 +203,7 @@ def read_source(
     )
     return SourceMapping(
         source,
-        version,
+        kept_mapping(stem, document.text, region, data=data, rules=rules, directory=directory),
         directory,
         _plan(stem, receive, loaded["define"]),
         tuple(plans),

@@ -42,6 +42,27 @@ def new_receipt(received_at: int) -> str:
     return f"{received_at:012x}{secrets.token_hex(10)}"
 
 
+def new_delivery(
+    source: Source, request: Request, verified: Verified, *, receipt: str, depth: int
+) -> NewDelivery:
+    """A verified request as it is stored: without credentials, and with what keeps it from being
+    read, if anything does. ``depth``: the deepest nesting of its body."""
+    left = kept(source, request, max_depth=depth)
+    return NewDelivery(
+        receipt=receipt,
+        source=source.name,
+        received_at=request.received_at,
+        method=request.method,
+        path=f"/hooks/{source.name}" + ("/***" if request.token is not None else ""),
+        query=left.query,
+        headers=left.headers,
+        body=left.body,
+        address=request.address,
+        scheme=verified.scheme,
+        problem=left.problem,
+    )
+
+
 @dataclass(frozen=True)
 class Acceptor:
     """Accepts webhooks. ``seldom``: when to log again what may happen for every request."""
@@ -109,21 +130,8 @@ class Acceptor:
         return self._store(source, request, verdict)
 
     def _store(self, source: Source, request: Request, verified: Verified) -> Reply:
-        left = kept(source, request, max_depth=self.limits.depth)
         receipt = new_receipt(request.received_at)
-        delivery = NewDelivery(
-            receipt=receipt,
-            source=source.name,
-            received_at=request.received_at,
-            method=request.method,
-            path=f"/hooks/{source.name}" + ("/***" if request.token is not None else ""),
-            query=left.query,
-            headers=left.headers,
-            body=left.body,
-            address=request.address,
-            scheme=verified.scheme,
-            problem=left.problem,
-        )
+        delivery = new_delivery(source, request, verified, receipt=receipt, depth=self.limits.depth)
         try:
             self.keep(delivery)
         except StoreError as error:
@@ -133,8 +141,8 @@ class Acceptor:
         if answer.body is not None:
             return Reply(answer.status, answer.body.encode(), answer.content_type, headers)
         document = {"receipt": receipt}
-        if left.problem is not None:
-            document["problem"] = left.problem
+        if delivery.problem is not None:
+            document["problem"] = delivery.problem
         return Reply(answer.status, json.dumps(document).encode(), headers=headers)
 
     def _refuse(self, source: Source, request: Request, refused: Refused) -> Reply:

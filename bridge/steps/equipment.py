@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from bridge.map import MappingSet
 from bridge.record.decide import Policy
+from bridge.settings import Settings
 from bridge.steps.holds import Holds
 from bridge.store.database import Database
 
@@ -29,6 +30,20 @@ class Bounds:
     lookup_settle: int
     backoff_first: int
     backoff_most: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Bounds:
+        """The bounds that the settings name."""
+        return cls(
+            batch=settings["BRIDGE_BATCH"],
+            events=settings["BRIDGE_MAX_EVENTS"],
+            depth=settings["BRIDGE_MAX_DEPTH"],
+            lease=round(settings["BRIDGE_LEASE"] * 1000),
+            lookup_give_up=round(settings["BRIDGE_LOOKUP_GIVE_UP"] * 1000),
+            lookup_settle=round(settings["BRIDGE_LOOKUP_SETTLE"] * 1000),
+            backoff_first=round(settings["BRIDGE_BACKOFF"] * 1000),
+            backoff_most=round(settings["BRIDGE_BACKOFF_MAX"] * 1000),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,14 +93,7 @@ def _add_duplicates(
     connection: Connection, copies: list[dict[str, Any]]
 ) -> dict[tuple[int, int], Added]:
     keys = sorted({copy["key"] for copy in copies})
-    first: dict[str, int] = {}
-    for start in range(0, len(keys), AT_A_TIME):
-        rows = connection.execute(
-            select(event.c.id, event.c.dedupe_key).where(
-                event.c.dedupe_key.in_(keys[start : start + AT_A_TIME])
-            )
-        )
-        first.update((row.dedupe_key, row.id) for row in rows)
+    first = by_keys(connection, keys)
     added = connection.execute(
         insert(event).returning(
             event.c.id, event.c.delivery_id, event.c.ordinal, event.c.duplicate_of
@@ -111,6 +104,69 @@ def _add_duplicates(
         ],
     )
     return {(r.delivery_id, r.ordinal): Added(r.id, r.duplicate_of) for r in added}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event as it stands in the table."""
+
+    id: int
+    delivery_id: int
+    ordinal: int
+    key: str
+    duplicate_of: int | None
+    pending: bool
+
+
+def of_deliveries(connection: Connection, delivery_ids: Sequence[int]) -> list[Row]:
+    """The events of these deliveries, by delivery and place."""
+    rows = connection.execute(
+        select(
+            event.c.id,
+            event.c.delivery_id,
+            event.c.ordinal,
+            event.c.key,
+            event.c.duplicate_of,
+            event.c.state,
+        )
+        .where(event.c.delivery_id.in_(delivery_ids))
+        .order_by(event.c.delivery_id, event.c.ordinal)
+    )
+    return [
+        Row(r.id, r.delivery_id, r.ordinal, r.key, r.duplicate_of, r.state == "pending")
+        for r in rows
+    ]
+
+
+def by_keys(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
+    """The events that stand for these keys: key → event id."""
+    found: dict[str, int] = {}
+    for start in range(0, len(keys), AT_A_TIME):
+        rows = connection.execute(
+            select(event.c.id, event.c.dedupe_key).where(
+                event.c.dedupe_key.in_(keys[start : start + AT_A_TIME])
+            )
+        )
+        found.update((row.dedupe_key, row.id) for row in rows)
+    return found
+
+
+def identify(connection: Connection, rows: Iterable[tuple[int, Event]]) -> None:
+    """Give events that could not be read before the key and time that they turn out to have.
+
+    The keys must be free; see ``by_keys``.
+    """
+    for number, read in rows:
+        connection.execute(
+            update(event)
+            .where(event.c.id == number)
+            .values(
+                key=read.key,
+                dedupe_key=read.key,
+                event_time=read.time_ms,
+                weak_time=read.weak_time,
+            )
+        )
 
 
 _PENDING = (

@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -41,6 +42,7 @@ OPEN = text("state IN ('waiting', 'in_flight', 'standing')")
 STORED = text("state = 'stored'")
 PENDING = text("state = 'pending'")
 LEASED = text("lease_until > 0")
+REPLAYED = text("replay_id > 0")
 OPEN_OPT_OUT = text("opts_out AND state IN ('waiting', 'in_flight', 'standing')")
 
 delivery = Table(
@@ -148,7 +150,9 @@ outcome = Table(
     Column("doubtful", Boolean, nullable=False),
     Column("batch_id", BigInteger),
     Column("message", Text, nullable=False),
-    UniqueConstraint("event_id", "campaign", "phone"),
+    Column("replay_id", BigInteger, nullable=False, server_default=text("0")),
+    Column("received_at", BigInteger),
+    UniqueConstraint("event_id", "campaign", "phone", "replay_id"),
     Index("ix_outcome_lead_id_state", "lead_id", "state"),
     Index("ix_outcome_state_id", "state", "id"),
     Index("ix_outcome_phone_id", "phone", "id"),
@@ -159,6 +163,13 @@ outcome = Table(
         "accepted_at",
         sqlite_where=OPEN_OPT_OUT,
         postgresql_where=OPEN_OPT_OUT,
+    ),
+    Index(
+        "ix_outcome_replayed",
+        "replay_id",
+        "state",
+        sqlite_where=REPLAYED,
+        postgresql_where=REPLAYED,
     ),
     sqlite_autoincrement=True,
 )
@@ -222,6 +233,50 @@ refusal = Table(
     Index("ix_refusal_network_id", "network", "id", "size"),
     Index("ix_refusal_received_at", "received_at"),
     sqlite_autoincrement=True,
+)
+
+mapping_version = Table(
+    "mapping_version",
+    metadata,
+    Column("version", String(16), primary_key=True),
+    Column("source", String(100), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("region", String(16), nullable=False),
+    Column("routing", Text, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Index("ix_mapping_version_source", "source", "first_seen"),
+)
+
+replay = Table(
+    "replay",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("state", String(16), nullable=False),
+    Column("selection", Text, nullable=False),
+    Column("mapping", String(16), nullable=False),
+    Column("marks", Boolean, nullable=False),
+    Column("rate", Float, nullable=False),
+    Column("scan", Text, nullable=False),
+    Column("deliveries", BigInteger, nullable=False),
+    Column("deliveries_done", BigInteger, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("held_until", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("trouble", Text, nullable=False),
+    Index("ix_replay_state", "state"),
+    sqlite_autoincrement=True,
+)
+
+replay_item = Table(
+    "replay_item",
+    metadata,
+    Column("replay_id", BigInteger, primary_key=True),
+    Column("receipt", String(32), primary_key=True),
+    Column("delivery_id", BigInteger, nullable=False),
+    Column("ordinals", Text, nullable=False),
 )
 
 worker = Table(
