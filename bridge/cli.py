@@ -22,6 +22,7 @@ COMMANDS = {
     "deliveries": ("deliveries", "List the webhook requests that came in."),
     "refusals": ("refusals", "List requests that did not pass verification."),
     "campaigns": ("campaigns", "List campaigns, their condition and what waits for them."),
+    "audit": ("audit", "Prove from the database that all that came in is accounted for."),
     "mapping": ("mapping", "Get, check, try and test mapping files."),
     "demo": ("demo", "Show the whole way on this machine, with real payloads."),
 }
