@@ -35,6 +35,7 @@ from bridge.record.decide import Policy
 from bridge.record.gate import Gate, GatePolicy
 from bridge.settings import Settings
 from bridge.steps.equipment import Bounds, Equipment
+from bridge.steps.erase import ages, erase_some
 from bridge.steps.send import Way
 from bridge.store import adoption, campaigns, events, leads, migrate, workers
 from bridge.store.database import Database
@@ -52,6 +53,9 @@ AGAIN_S = 1.0
 
 GAP_S = 0.001
 """How long a worker leaves SQLite's lock to the web process after each transaction."""
+
+ERASE_EVERY_S = 60.0
+"""How often a worker that has erased all there was looks again."""
 
 OTHER_LANES = (Lane.FIRST, Lane.RETRY, Lane.STANDING, Lane.REPLAY)
 
@@ -80,6 +84,7 @@ class Worker:
         )
         self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
         self._threads: dict[str, threading.Thread] = {}
+        self._erase_at = 0.0
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; what is in flight then is finished first."""
@@ -118,8 +123,23 @@ class Worker:
                 )
             self.pipeline.recover()
             self._start_missing()
+            self._erase()
         except StoreBusy as error:
             log.warning("database out of reach", error=str(error))
+
+    def _erase(self) -> None:
+        """Erase a little of what is to be erased; a fault in it stops nothing else."""
+        if time.monotonic() < self._erase_at:
+            return
+        self._erase_at = time.monotonic() + ERASE_EVERY_S
+        days = (self.settings["BRIDGE_BODY_DAYS"], self.settings["BRIDGE_PERSON_DAYS"])
+        try:
+            if erase_some(self.database, ages(*days)):
+                self._erase_at = 0.0
+        except StoreBusy:
+            raise
+        except Exception:
+            log.exception("erasing failed, it is tried again")
 
     def _start_missing(self) -> None:
         current = self.live.current()

@@ -1,5 +1,7 @@
 """Where the audit stands, what was erased, and which versions may go on with this schema."""
 
+import secrets
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -39,12 +41,13 @@ def upgrade() -> None:
         sqlite_where=sa.text("done_at IS NULL"),
         postgresql_where=sa.text("done_at IS NULL"),
     )
-    op.create_table(
+    keys = op.create_table(
         "hash_key",
         sa.Column("name", sa.String(length=16), nullable=False),
         sa.Column("value", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_hash_key")),
     )
+    op.bulk_insert(keys, [{"name": "person", "value": secrets.token_hex(32)}])
     op.create_table(
         "sweep",
         sa.Column("name", sa.String(length=16), nullable=False),
