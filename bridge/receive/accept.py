@@ -133,7 +133,7 @@ class Acceptor:
         try:
             self.keep(delivery)
         except StoreError as error:
-            logs.get("receive").error("not stored", source=source.name, error=str(error))
+            self._log_not_stored(source, error)
             return _not_stored(source)
         answer = source.answer
         if answer.body is not None:
@@ -142,6 +142,13 @@ class Acceptor:
         if trouble is not None:
             document["problem"] = trouble
         return Reply(answer.status, json.dumps(document).encode())
+
+    def _log_not_stored(self, source: Source, error: StoreError) -> None:
+        """One line a minute says so; a disk that is full would fill with lines about it."""
+        if requests := self.seldom.due("not stored"):
+            logs.get("receive").error(
+                "not stored", source=source.name, error=str(error), requests=requests
+            )
 
     def _trouble(self, source: Source, body: bytes) -> str | None:
         try:
@@ -180,7 +187,7 @@ class Acceptor:
         try:
             on_disk = self.keep(refusal)
         except StoreError as error:
-            logs.get("receive").error("not stored", source=source.name, error=str(error))
+            self._log_not_stored(source, error)
             return _not_stored(source)
         detail = "The request did not pass verification."
         if on_disk:

@@ -24,12 +24,12 @@ def ages(body_days: float, person_days: float) -> Ages:
     return Ages(bodies, persons)
 
 
-def erase_some(database: Database, old: Ages) -> bool:
-    """One bounded transaction of each kind; whether there may be more to do now.
+def erase_old(database: Database, old: Ages) -> bool:
+    """One bounded transaction of each sweep; whether there may be more to do now.
 
     Errors: ``StoreError``.
     """
-    more = erase_people(database)
+    more = False
     for what in Sweep:
         with database.write() as connection:
             count, unfinished = retention.page(connection, what, old, now_ms())
@@ -41,6 +41,9 @@ def erase_some(database: Database, old: Ages) -> bool:
 
 def erase_people(database: Database) -> bool:
     """One step of one request that is due; whether there was any."""
+    with database.read() as connection:
+        if not erasures.any_due(connection, now_ms()):
+            return False
     with database.write() as connection:
         number = erasures.next_due(connection, now_ms())
         if number is None:

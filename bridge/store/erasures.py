@@ -103,6 +103,12 @@ def add(connection: Connection, wanted: Wanted, now: int) -> int:
     return int(made.scalar_one())
 
 
+def any_due(connection: Connection, now: int) -> bool:
+    """Whether a request is due."""
+    due = select(erasure.c.id).where(UNDONE, erasure.c.due_at <= now).limit(1)
+    return connection.execute(due).first() is not None
+
+
 def next_due(connection: Connection, now: int) -> int | None:
     """A request that is due, locked to this transaction."""
     found: int | None = connection.scalar(

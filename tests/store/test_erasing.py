@@ -12,7 +12,7 @@ from sqlalchemy import text
 from bridge.clock import now_ms
 from bridge.model import ContactRef, State
 from bridge.operate.audit import Audit
-from bridge.steps.erase import ages, erase_now, erase_some
+from bridge.steps.erase import ages, erase_now, erase_old, erase_people
 from bridge.store import contacts, digest, erasures, outcomes, retention
 from bridge.store.database import Database
 from bridge.store.erasures import Wanted
@@ -49,7 +49,7 @@ def tidy(database: Database, *, body_days: float, person_days: float) -> None:
     for what in Sweep:
         with database.write() as connection:
             retention.begin(connection, what)
-    while erase_some(database, ages(body_days, person_days)):
+    while erase_old(database, ages(body_days, person_days)):
         pass
 
 
@@ -111,7 +111,7 @@ def test_what_ends_later_is_found_by_a_later_sweep(old: Database) -> None:
     with world(old) as w:
         w.decide(3, State.UPDATED)
         w.release(3, ledger={"do_not_call": [True, w.event_time, "c", False]}, opted_out=True)
-    assert not erase_some(old, ages(30, 400))  # it rests until tomorrow
+    assert not erase_old(old, ages(30, 400))  # it rests until tomorrow
     tidy(old, body_days=30, person_days=400)
     assert erased(old, "delivery") == [1, 2, 3]
 
@@ -173,7 +173,7 @@ def test_what_stands_is_waited_for(old: Database) -> None:
         w.decide(3, State.UPDATED)
         w.release(3, ledger={"do_not_call": [True, w.event_time, "c", False]}, opted_out=True)
         w.connection.execute(text("UPDATE erasure SET due_at = 0"))
-    while erase_some(old, ages(0, 0)):
+    while erase_people(old):
         pass
     assert erased(old, "delivery") == erased(old, "outcome") == [3]
     assert rows(old, "done_at", "erasure")[0][0] is not None
