@@ -692,6 +692,7 @@ class Mapped:
     ``phones``: every number the event or its look-ups gave for its contacts, to be remembered.
     ``opts_out``: the event is an opt-out of calls, so its contacts are remembered as opted out;
     False when it opts them in by a rule that may; None when it says nothing about it.
+    ``erase``: what is kept of the person is to be erased, once this is recorded.
     """
 
     updates: tuple[LeadUpdate, ...] = ()
@@ -700,6 +701,7 @@ class Mapped:
     phones: tuple[str, ...] = ()
     opts_out: bool | None = None
     trace: tuple[RuleTrace, ...] = ()
+    erase: bool = False
 
 
 @dataclass(frozen=True, slots=True)

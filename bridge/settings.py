@@ -198,6 +198,22 @@ SETTINGS: tuple[Setting, ...] = (
         "seconds during which a record that the CRM does not know may still appear there",
     ),
     Setting(
+        "BRIDGE_BODY_DAYS",
+        float,
+        30.0,
+        "days after which the raw request of a finished delivery is erased (one with a dead "
+        "outcome: after BRIDGE_PERSON_DAYS); it cannot be replayed then; 0: never",
+        most=36_500,
+    ),
+    Setting(
+        "BRIDGE_PERSON_DAYS",
+        float,
+        400.0,
+        "days after which names, values and phone numbers of finished outcomes are erased, but for "
+        "opt-outs in force; a keyed hash of the number stays; 0: never",
+        most=36_500,
+    ),
+    Setting(
         "BRIDGE_BATCH",
         int,
         500,

@@ -31,10 +31,12 @@ from bridge.live import LiveMappings
 from bridge.map.search import search
 from bridge.model import Campaign, Lane, Secret
 from bridge.pipeline import Pipeline
+from bridge.receive.seldom import Seldom
 from bridge.record.decide import Policy
 from bridge.record.gate import Gate, GatePolicy
 from bridge.settings import Settings
 from bridge.steps.equipment import Bounds, Equipment
+from bridge.steps.erase import ages, erase_old, erase_people
 from bridge.steps.replay import Tools
 from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_lookups import Desk
@@ -57,6 +59,9 @@ AGAIN_S = 1.0
 
 GAP_S = 0.001
 """How long a worker leaves SQLite's lock to the web process after each transaction."""
+
+ERASE_EVERY_S = 60.0
+"""How often a worker that has erased all that was old looks again."""
 
 OTHER_LANES = (Lane.FIRST, Lane.RETRY, Lane.STANDING, Lane.REPLAY)
 
@@ -85,6 +90,9 @@ class Worker:
         )
         self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
         self._threads: dict[str, threading.Thread] = {}
+        self._erase_at = 0.0
+        self._seldom = Seldom()
+        self._out_of_reach = False
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; what is in flight then is finished first."""
@@ -123,8 +131,33 @@ class Worker:
                 )
             self.pipeline.recover()
             self._start_missing()
+            self._erase()
         except StoreBusy as error:
-            log.warning("database out of reach", error=str(error))
+            self._trouble("main", error)
+        else:
+            if self._out_of_reach:
+                self._out_of_reach = False
+                log.info("database in reach again")
+
+    def _trouble(self, thread: str, error: StoreBusy) -> None:
+        """The database cannot be reached: said once a minute for all threads together."""
+        self._out_of_reach = True
+        if times := self._seldom.due("out of reach"):
+            log.warning("database out of reach", thread=thread, error=str(error), times=times)
+
+    def _erase(self) -> None:
+        """Erase a little of what is to be erased; a fault in it stops nothing else."""
+        days = (self.settings["BRIDGE_BODY_DAYS"], self.settings["BRIDGE_PERSON_DAYS"])
+        try:
+            erase_people(self.database)
+            if time.monotonic() >= self._erase_at:
+                self._erase_at = time.monotonic() + ERASE_EVERY_S
+                if erase_old(self.database, ages(*days)):
+                    self._erase_at = 0.0
+        except StoreBusy:
+            raise
+        except Exception:
+            log.exception("erasing failed, it is tried again")
 
     def _start_missing(self) -> None:
         current = self.live.current()
@@ -203,7 +236,7 @@ class Worker:
         try:
             target(*arguments)
         except StoreBusy as error:
-            log.warning("database out of reach", thread=label, error=str(error))
+            self._trouble(label, error)
             self.bells.sleep(min(self.poll_s, AGAIN_S))
         except Exception:
             log.exception("thread failed, it starts again", thread=label)

@@ -65,6 +65,9 @@ def _differences(mapping: SourceMapping, case: Case, decode: Decode) -> Iterable
         mapped = mapping.apply(event, found_for(mapping, event, case), case.known)
         for difference in _compare(mapping, mapped, expected):
             yield where + difference
+        if mapped.erase != expected.erase:
+            told = "the person is erased" if mapped.erase else "the person is not erased"
+            yield f"{where}not expected: {told}"
 
 
 def found_for(mapping: SourceMapping, event: Event, case: Case) -> dict[str, Found]:

@@ -99,6 +99,7 @@ class SourceMapping:
         skips: list[str] = []
         trace: list[RuleTrace | Said] = []
         unsure: list[str] = []
+        erase = False
         for rule in self.rules:
             notes: list[str] = []
             if rule.when is not None and not rule.when.holds(view, notes):
@@ -109,6 +110,7 @@ class SourceMapping:
                 else:
                     trace.append(rule.silent)
                 continue
+            erase = erase or rule.erase
             if rule.skip is not None:
                 skips.append(rule.skip)
                 trace.append(RuleTrace(rule.name, True, f"skip: {rule.skip}"))
@@ -135,6 +137,7 @@ class SourceMapping:
                 one if isinstance(one, RuleTrace) else RuleTrace(one.rule.name, True, _why(one))
                 for one in trace
             ),
+            erase,
         )
 
 

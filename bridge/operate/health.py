@@ -28,6 +28,8 @@ WORKER_SILENT_MS = 15_000
 OPT_OUT_LATE_MS = 60_000
 BACKLOG_LATE_MS = 300_000
 DISK_LOW_BYTES = 500_000_000
+DISK_FULL_BYTES = 4_000_000
+"""Less would not hold a few webhooks, however small the row that shows that a write is taken."""
 
 
 class Status(StrEnum):
@@ -90,8 +92,11 @@ class Health:
             return checks
 
     def _ready(self) -> dict[str, Check]:
+        path = self._subject.database.path
         try:
-            migrate.check(self._subject.database)
+            if path is not None and _free_bytes(path) < DISK_FULL_BYTES:
+                return {"database": Check(Status.FAIL, "the disk is full")}
+            migrate.still_fits(self._subject.database)
             with self._subject.database.write() as connection:
                 deliveries.prove_writable(connection, "web", now_ms())
         except BridgeError as error:
@@ -263,10 +268,18 @@ def _public_url(lacking: dict[str, tuple[str, ...]]) -> Check:
     return Check(Status.PASS)
 
 
+def _free_bytes(path: Path) -> int:
+    """Errors: ``StoreError`` if the folder of the database is gone."""
+    try:
+        return shutil.disk_usage(path.resolve().parent).free
+    except OSError as error:
+        raise StoreError(f"the folder of the database is out of reach ({error.strerror})") from None
+
+
 def _disk(path: Path | None) -> Check:
     if path is None:
         return Check(Status.PASS)
-    free = shutil.disk_usage(path.resolve().parent).free
+    free = _free_bytes(path)
     if free < DISK_LOW_BYTES:
         return Check(Status.WARN, "the disk is almost full", {"free_bytes": free})
     return Check(Status.PASS, details={"free_bytes": free})

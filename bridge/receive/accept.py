@@ -135,7 +135,7 @@ class Acceptor:
         try:
             self.keep(delivery)
         except StoreError as error:
-            logs.get("receive").error("not stored", source=source.name, error=str(error))
+            self._log_not_stored(source, error)
             return _not_stored(source)
         answer, headers = source.answer, echoed(source, request)
         if answer.body is not None:
@@ -144,6 +144,13 @@ class Acceptor:
         if delivery.problem is not None:
             document["problem"] = delivery.problem
         return Reply(answer.status, json.dumps(document).encode(), headers=headers)
+
+    def _log_not_stored(self, source: Source, error: StoreError) -> None:
+        """One line a minute says so; a disk that is full would fill with lines about it."""
+        if requests := self.seldom.due("not stored"):
+            logs.get("receive").error(
+                "not stored", source=source.name, error=str(error), requests=requests
+            )
 
     def _refuse(self, source: Source, request: Request, refused: Refused) -> Reply:
         limits = self.limits
@@ -167,7 +174,7 @@ class Acceptor:
         try:
             on_disk = self.keep(refusal)
         except StoreError as error:
-            logs.get("receive").error("not stored", source=source.name, error=str(error))
+            self._log_not_stored(source, error)
             return _not_stored(source)
         detail = "The request did not pass verification."
         if on_disk:

@@ -16,7 +16,7 @@ from bridge.record.outcome_lines import log_outcomes
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.events import Ready, events_of, map_event, unreadable
 from bridge.steps.memory import Memory
-from bridge.steps.new_outcomes import add_outcomes
+from bridge.steps.new_outcomes import add_erasures, add_outcomes
 from bridge.store import deliveries, events, outcomes
 from bridge.store.schema import NEVER
 
@@ -151,6 +151,7 @@ def _complete(
         mine = [(event_id, item) for event_id, item in known if event_id in taken] + early
         have = outcomes.of_events(connection, [event_id for event_id, _ in mine])
         lines = add_outcomes(connection, without(mine, have), current.campaigns, now)
+        add_erasures(connection, [one for one in known if one[0] in taken], now)
         memory.keep(connection, now)
     for _, _, why in later[:1]:
         log.warning("look-ups postponed", events=len(later), reason=why)

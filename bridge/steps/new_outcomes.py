@@ -8,7 +8,7 @@ from dataclasses import replace
 from bridge.model import Campaign, Lane, State
 from bridge.record.outcome_lines import Line
 from bridge.steps.events import Ready
-from bridge.store import leads, outcomes
+from bridge.store import erasures, leads, outcomes
 from bridge.store.database import Connection
 
 
@@ -44,6 +44,18 @@ def add_outcomes(
         rows += _outcomes_of(event_id, item, ids, now, replay_id)
     outcomes.add(connection, rows)
     return [Line.of_new(row) for row in rows]
+
+
+def add_erasures(connection: Connection, known: Sequence[tuple[int, Ready]], now: int) -> None:
+    """Ask that the people be erased whose events say so, once their outcomes have ended."""
+    for _, item in known:
+        mapped, delivery = item.mapped, item.delivery
+        if mapped is None or not mapped.erase:
+            continue
+        phones = tuple(sorted({update.phone for update in mapped.updates}))
+        wanted = erasures.Wanted(delivery.source, item.event.contacts, phones, delivery.receipt)
+        if wanted.contacts or wanted.phones:
+            erasures.add(connection, wanted, now)
 
 
 def _outcomes_of(

@@ -14,8 +14,8 @@ from bridge.record.outcome_lines import Line, log_outcomes
 from bridge.steps.equipment import Equipment
 from bridge.steps.events import Ready, empty, events_of, prepare, unreadable
 from bridge.steps.memory import Memory
-from bridge.steps.new_outcomes import add_outcomes
-from bridge.store import deliveries, events
+from bridge.steps.new_outcomes import add_erasures, add_outcomes
+from bridge.store import deliveries, erasures, events
 from bridge.store.database import Connection
 from bridge.store.schema import NEVER
 
@@ -138,12 +138,21 @@ def _store(
     taken = deliveries.take(connection, [row.id for row, _ in parts], versions)
     mine = [item for item in ready if item.delivery.id in taken]
     added = events.add(connection, [_new_event(item, now) for item in mine])
+    erasures.note_contacts(
+        connection,
+        (
+            (added[item.delivery.id, item.event.ordinal].id, item.delivery.source, contacts)
+            for item in mine
+            if (contacts := item.event.contacts)
+        ),
+    )
     known = [
         (place.id, _unless_copy(item, place))
         for item in mine
         for place in (added[item.delivery.id, item.event.ordinal],)
     ]
     lines = add_outcomes(connection, known, current.campaigns, now)
+    add_erasures(connection, known, now)
     memory.keep(connection, now)
     return lines, {item.delivery.source for item in mine if item.mapped is None}
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, upda
 
 from bridge import jsontext
 from bridge.model import State
+from bridge.store import digest
 from bridge.store.schema import OPEN, OPEN_OPT_OUT, REPLAYED, batch, delivery, event, outcome
 
 AT_A_TIME = 5000
@@ -314,12 +315,13 @@ def listing(
     for column, value in (
         (outcome.c.state, state),
         (outcome.c.campaign, campaign),
-        (outcome.c.phone, phone),
         (outcome.c.source, source),
         (outcome.c.delivery_id, None if receipt is None else _delivery_id(connection, receipt)),
     ):
         if value is not None:
             query = query.where(column == value)
+    if phone is not None:  # a number that was erased is found by its hash
+        query = query.where(outcome.c.phone.in_([phone, digest.load(connection).of(phone)]))
     if before is not None:
         query = query.where(outcome.c.id < before)
     rows = []

@@ -227,6 +227,12 @@ def take(connection: Connection, ids: Sequence[int]) -> set[int]:
     return {row.id for row in rows}
 
 
+def by_source(connection: Connection) -> dict[str, int]:
+    """How many refusals are kept of each source."""
+    rows = connection.execute(select(refusal.c.source, func.count()).group_by(refusal.c.source))
+    return {row[0]: row[1] for row in rows}
+
+
 def oldest_of_the_largest(
     rows: Iterable[tuple[int, str, int]], too_many: int, too_large: int
 ) -> list[int]:

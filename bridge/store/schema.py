@@ -43,6 +43,7 @@ STORED = text("state = 'stored'")
 PENDING = text("state = 'pending'")
 LEASED = text("lease_until > 0")
 REPLAYED = text("replay_id > 0")
+UNDONE = text("done_at IS NULL")
 OPEN_OPT_OUT = text("opts_out AND state IN ('waiting', 'in_flight', 'standing')")
 
 delivery = Table(
@@ -62,6 +63,8 @@ delivery = Table(
     Column("state", String(16), nullable=False),
     Column("problem", Text),
     Column("version", String(16)),
+    Column("erased_at", BigInteger),
+    Column("body_hash", String(64)),
     Index("ix_delivery_stored", "id", sqlite_where=STORED, postgresql_where=STORED),
     Index("ix_delivery_source_id", "source", "id"),
     sqlite_autoincrement=True,
@@ -152,6 +155,7 @@ outcome = Table(
     Column("message", Text, nullable=False),
     Column("replay_id", BigInteger, nullable=False, server_default=text("0")),
     Column("received_at", BigInteger),
+    Column("erased_at", BigInteger),
     UniqueConstraint("event_id", "campaign", "phone", "replay_id"),
     Index("ix_outcome_lead_id_state", "lead_id", "state"),
     Index("ix_outcome_state_id", "state", "id"),
@@ -305,4 +309,74 @@ oauth_token = Table(
     Column("ends_at", BigInteger, nullable=False),
     Column("held_until", BigInteger, nullable=False),
     Column("fence", BigInteger, nullable=False),
+)
+
+event_contact = Table(
+    "event_contact",
+    metadata,
+    Column("contact", String(40), primary_key=True),
+    Column("event_id", BigInteger, primary_key=True),
+)
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("receipt", String(32), nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("wanted", Text, nullable=False),
+    Column("subjects", Text, nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("done_at", BigInteger),
+    Column("erased", Text, nullable=False),
+    Index("ix_erasure_due", "due_at", sqlite_where=UNDONE, postgresql_where=UNDONE),
+    sqlite_autoincrement=True,
+)
+
+hash_key = Table(
+    "hash_key",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("value", String(64), nullable=False),
+)
+
+sweep = Table(
+    "sweep",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("up_to", BigInteger, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+)
+
+audit_mark = Table(
+    "audit_mark",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("up_to", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+audit_sum = Table(
+    "audit_sum",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("state", String(16), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+
+audit_open = Table(
+    "audit_open",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+)
+
+compatibility = Table(
+    "compatibility",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("oldest", String(32), nullable=False),
 )

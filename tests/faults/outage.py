@@ -199,7 +199,7 @@ def _stored(bridge: Bridge) -> int:
 
 def _open(bridge: Bridge, only: str = "") -> int:
     with bridge.database.read() as connection:
-        query = f"SELECT count(*) FROM outcome WHERE state IN ('waiting', 'in_flight') {only}"  # noqa: S608
+        query = f"SELECT count(*) FROM outcome WHERE state IN ('waiting', 'in_flight') {only}"
         return int(connection.exec_driver_sql(query).scalar() or 0)
 
 

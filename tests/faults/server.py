@@ -33,7 +33,7 @@ class Server:
         """Break every connection to a database; new ones are taken."""
         name = urlsplit(url).path.lstrip("/")
         theirs = f"datname = '{name}' AND pid <> pg_backend_pid()"
-        query = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {theirs}"  # noqa: S608
+        query = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {theirs}"
         self.postgres.execute(query)
 
 

@@ -13,9 +13,14 @@ from typing import Any
 from bridge_process import Bridge
 from sandbox_client import Call, Lead, Sandbox
 
+from bridge.operate.audit import Audit
+
 from .story import CAMPAIGNS, Story, Told
 
 Rank = tuple[int, bool, str]
+PERIOD_MS = 1826 * 86_400_000
+"""How long opt-outs are asserted by default."""
+
 FINAL = {
     "updated",
     "not_found",
@@ -35,6 +40,7 @@ class Oracle:
 
     def __init__(self, story: Story, bridge: Bridge, receipts: Sequence[str]) -> None:
         self.story = story
+        self.bridge = bridge
         self.rows = bridge.final_outcomes()
         self.at_place = {
             (receipt, ordinal): told
@@ -59,6 +65,7 @@ class Oracle:
 
         ``sent_again``: deliveries may have come twice, since the first answer was lost.
         """
+        self.check_audit()
         places: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
         for row in self.rows:
             assert row["state"] in FINAL, row
@@ -83,6 +90,12 @@ class Oracle:
         if not sent_again:
             with_identity = {one.id for one in self.story.told if isinstance(one.body, dict)}
             assert {name: firsts[name] for name in with_identity} == dict.fromkeys(with_identity, 1)
+
+    def check_audit(self) -> None:
+        """The audit, which looks at all that the oracle cannot see, finds no broken promise."""
+        for full in (False, True):
+            report = Audit(self.bridge.database, standing_period=PERIOD_MS, full=full).run()
+            assert report.clean, sorted(report.breaches.values())
 
     # ------------------------------------------------------------------ final state
 
