@@ -21,7 +21,10 @@ COMMANDS = {
     "outcomes": ("outcomes", "List what became of lead updates."),
     "deliveries": ("deliveries", "List the webhook requests that came in."),
     "refusals": ("refusals", "List requests that did not pass verification."),
-    "campaigns": ("campaigns", "List campaigns, their condition and what waits for them."),
+    "campaigns": (
+        "campaigns",
+        "List campaigns, their condition and what waits for them; pause and resume.",
+    ),
     "mapping": ("mapping", "Get, check, try and test mapping files."),
     "demo": ("demo", "Show the whole way on this machine, with real payloads."),
 }

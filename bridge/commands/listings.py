@@ -34,6 +34,18 @@ def reading() -> Iterator[Connection]:
         database.close()
 
 
+@contextmanager
+def writing() -> Iterator[Connection]:
+    """The same in a transaction that writes: committed at the end, undone on any error."""
+    database = Database(Settings.current()["DATABASE_URL"])
+    try:
+        migrate.check(database)
+        with database.write() as connection:
+            yield connection
+    finally:
+        database.close()
+
+
 def with_times(row: dict[str, Any], *names: str) -> dict[str, Any]:
     """The row with these times as text, in UTC."""
     return {k: iso(v) if k in names else v for k, v in row.items()}

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bridge import logs
-from bridge.clock import now_ms
 from bridge.enrich import Lookups
 from bridge.errors import LookupFailed, StoreBusy
 from bridge.map import MappingSet, SourceMapping
@@ -60,7 +59,7 @@ def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
 
 
 def _due(equipment: Equipment, source: str, mapping: SourceMapping) -> list[Item]:
-    now, bounds = now_ms(), equipment.bounds
+    now, bounds = equipment.database.now_ms(), equipment.bounds
     limits = {Lane.OPT_OUT: bounds.batch, Lane.FIRST: min(bounds.batch, ROUND)}
     with equipment.database.write() as connection:
         until = now + LONGEST_ROUND
@@ -117,14 +116,15 @@ def _complete(
     mapping: SourceMapping,
     current: MappingSet,
 ) -> None:
-    now = now_ms()
+    now = equipment.database.now_ms()
     with equipment.database.read() as connection:
         memory = Memory.recall(connection, ((row.source, event) for _, row, event in items))
     known: list[tuple[int, Ready]] = []
     later: list[tuple[int, int, str]] = []
     early: list[tuple[int, Ready]] = []
     for item, delivery, event in items:
-        made = _mapped(equipment.bounds, (item, delivery, event), found[item.id], mapping, memory)
+        whole = (item, delivery, event)
+        made = _mapped(equipment.bounds, whole, found[item.id], mapping, memory, now=now)
         if isinstance(made, Mapped):
             known.append((item.id, Ready(delivery, event, made, mapping.version)))
         else:
@@ -151,10 +151,12 @@ def _mapped(
     answers: Sequence[tuple[str, Found | LookupFailed]],
     mapping: SourceMapping,
     memory: Memory,
+    *,
+    now: int,
 ) -> Mapped | tuple[int, str]:
     """What the mapping makes of a completed event; or how long to wait (ms), and why."""
     pending, delivery, event = item
-    age = now_ms() - delivery.received_at
+    age = now - delivery.received_at
     # an opt-out is not given up on, however long its CRM does not answer
     patience = NEVER if pending.lane is Lane.OPT_OUT else bounds.lookup_give_up
     for _, answer in answers:
