@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bridge import logs
 from bridge.enrich import Lookups
-from bridge.errors import LookupFailed, StoreBusy
+from bridge.errors import LookupFailed, StoreBusy, StoreChanged
 from bridge.map import MappingSet, SourceMapping
 from bridge.model import Delivery, Event, Found, Lane, Mapped, State, Wanted
 from bridge.record.outcome_lines import log_outcomes
@@ -51,6 +51,9 @@ def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
         _complete(equipment, items, found, mapping, current)
     except StoreBusy:
         raise
+    except StoreChanged:
+        for item in items:
+            _complete_alone(equipment, item, found, mapping, current)
     except Exception:
         log.exception("events not completed together", events=len(items))
         for item in items:
@@ -99,14 +102,30 @@ def _complete_alone(
     """Complete one event by itself; if even that fails, it is dead and stops nobody."""
     pending, delivery, _ = item
     try:
-        _complete(equipment, [item], found, mapping, current)
+        _complete_now(equipment, [item], found, mapping, current)
     except StoreBusy:
         raise
     except Exception as error:
         log.exception("event not completed", receipt=delivery.receipt, ordinal=pending.ordinal)
         fault = f"an unexpected fault while storing its updates ({type(error).__name__})"
         dead = (pending, delivery, unreadable(delivery, fault, pending.ordinal))
-        _complete(equipment, [dead], {pending.id: []}, mapping, current)
+        _complete_now(equipment, [dead], {pending.id: []}, mapping, current)
+
+
+def _complete_now(
+    equipment: Equipment,
+    items: Sequence[Item],
+    found: Answers,
+    mapping: SourceMapping,
+    current: MappingSet,
+) -> None:
+    """Complete, however often others learn of the same contacts meanwhile."""
+    while True:
+        try:
+            _complete(equipment, items, found, mapping, current)
+        except StoreChanged:
+            continue
+        return
 
 
 def _complete(

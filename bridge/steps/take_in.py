@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from bridge import logs
-from bridge.errors import StoreBusy
+from bridge.errors import StoreBusy, StoreChanged
 from bridge.map import MappingSet
 from bridge.model import Delivery, Event, Mapped, State
 from bridge.record.outcome_lines import Line, log_outcomes
@@ -51,10 +52,13 @@ def take_in(equipment: Equipment) -> int:
                 kept = _keep(connection, parts, current, now) if parts else None
     except StoreBusy:
         raise
+    except StoreChanged:
+        pass  # nothing was stored; they are taken again, by what is known now
     except Exception:
         log.exception("deliveries not taken in together", deliveries=len(parts))
-        for part in parts:
-            _keep_alone(equipment, part, current)
+        with suppress(StoreChanged):  # those that are left are taken again
+            for part in parts:
+                _keep_alone(equipment, part, current)
     else:
         if kept is not None:
             _announce(equipment, kept)
@@ -86,7 +90,7 @@ def _keep_alone(equipment: Equipment, part: Part, current: MappingSet) -> None:
     delivery, _ = part
     try:
         kept = _keep_in_one(equipment, [part], current)
-    except StoreBusy:
+    except (StoreBusy, StoreChanged):
         raise
     except Exception as error:
         log.exception("delivery not taken in", receipt=delivery.receipt)

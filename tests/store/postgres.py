@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -16,8 +17,9 @@ import psycopg
 class Postgres:
     """A running server. ``url`` gives the address of one of its databases."""
 
-    def __init__(self, admin: str) -> None:
-        self.admin = admin
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.admin: str = server.get_uri()
         self._count = 0
 
     def url(self, name: str) -> str:
@@ -30,6 +32,15 @@ class Postgres:
         name = f"test_{self._count}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
+
+    def stop(self) -> None:
+        """The server goes down, as for maintenance: it hangs up on everybody."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """The server comes up again, at the same address."""
+        self._server.ensure_postgres_running()
+        assert self._server.get_uri() == self.admin
 
     def drop(self, name: str) -> None:
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -51,7 +62,7 @@ def running() -> Iterator[Postgres]:
     try:
         server = get_server(folder / "data", cleanup_mode="stop")
         try:
-            yield Postgres(server.get_uri())
+            yield Postgres(server)
         finally:
             server.cleanup()
     finally:
