@@ -22,7 +22,10 @@ COMMANDS = {
     "deliveries": ("deliveries", "List the webhook requests that came in."),
     "replay": ("replay", "Map deliveries once more and send what comes of it, after a plan."),
     "refusals": ("refusals", "List requests that did not pass verification."),
-    "campaigns": ("campaigns", "List campaigns, their condition and what waits for them."),
+    "campaigns": (
+        "campaigns",
+        "List campaigns, their condition and what waits for them; pause and resume.",
+    ),
     "audit": ("audit", "Prove from the database that all that came in is accounted for."),
     "retention": ("retention", "Erase what has become old; workers do it by themselves."),
     "erase": ("erase", "Erase what is kept of a person; an opt-out in force stays."),

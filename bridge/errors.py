@@ -7,6 +7,7 @@
     ├── DecodeError             a verified body could not be read
     ├── StoreError              the database could not take or give
     │   ├── StoreBusy           it is locked or out of reach; the same call may work later
+    │   ├── StoreChanged        what was read is no longer so; to be read again at once
     │   └── SchemaError         its schema is not the one this version works with
     ├── ReplayError             a replay cannot be made, resumed or cancelled as asked
     └── LookupFailed            a CRM did not answer a look-up; to be tried again
@@ -65,6 +66,10 @@ class StoreError(BridgeError):
 
 class StoreBusy(StoreError):  # noqa: N818 - reads as the state it reports
     """The database is locked, full or out of reach; the same call may work later."""
+
+
+class StoreChanged(StoreError):  # noqa: N818 - reads as the state it reports
+    """What a decision was made from has changed before it was stored; nothing was stored."""
 
 
 class SchemaError(StoreError):

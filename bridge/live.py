@@ -12,7 +12,7 @@ from typing import Any
 from bridge import logs
 from bridge.errors import MappingError, SettingError
 from bridge.map import MappingSet, SourceMapping, load_kept, load_mappings
-from bridge.model import KeptMapping, Secret
+from bridge.model import CallLimits, KeptMapping, Secret
 from bridge.settings import Environment, Settings
 
 LOOK_EVERY_S = 1.0
@@ -28,6 +28,12 @@ def load(settings: Settings, environment: Environment | None = None) -> MappingS
         api_url=settings["BRIDGE_API_URL"],
         api_token=environment.secret("BRIDGE_API_TOKEN"),
         default_region=settings["BRIDGE_DEFAULT_REGION"],
+        limits=CallLimits(
+            settings["BRIDGE_CAMPAIGN_RATE"],
+            settings["BRIDGE_CAMPAIGN_CONCURRENCY"],
+            settings["BRIDGE_TOKEN_RATE"],
+            settings["BRIDGE_TOKEN_CONCURRENCY"],
+        ),
     )
 
 

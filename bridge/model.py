@@ -724,12 +724,23 @@ class KeptMapping:
 
 
 @dataclass(frozen=True, slots=True)
+class CallLimits:
+    """What campaigns and tokens may do where ``campaigns.yaml`` says nothing; 0: no limit."""
+
+    rate_per_s: float = 10.0
+    concurrency: int = 2
+    token_rate_per_s: float = 0
+    token_concurrency: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Campaign:
     """A campaign as ``campaigns.yaml`` names it.
 
     ``id`` is opaque and goes percent-encoded into the URL. ``reply_order``: ``in_order`` trusts a
     reply only if its rows stand in the order of the request; ``any_order`` lets index and phone
-    number together name the lead.
+    number together name the lead. ``token_…``: limits of all campaigns with its token together,
+    0 for none.
     """
 
     name: str
@@ -748,6 +759,8 @@ class Campaign:
     custom_fields: Literal["changed", "all_known"] = "changed"
     reply_order: Literal["in_order", "any_order"] = "in_order"
     missing: tuple[str, ...] = ()
+    token_rate_per_s: float = 0
+    token_concurrency: int = 0
 
     @property
     def configured(self) -> bool:

@@ -14,7 +14,6 @@ puts back what a lost worker held.
 from __future__ import annotations
 
 from bridge import logs
-from bridge.clock import now_ms
 from bridge.enrich import Lookups
 from bridge.model import Campaign, Lane
 from bridge.steps import look_up, replay, send, take_in
@@ -56,7 +55,7 @@ class Pipeline:
         ``all_of_them``: for a worker that knows that it is the only one. What was in flight is
         doubtful from now on. Returns how many leads were freed.
         """
-        now = now_ms()
+        now = self._equipment.database.now_ms()
         self._equipment.holds.renew(self._equipment.database, now + self._equipment.bounds.lease)
         with self._equipment.database.write() as connection:
             ended = NEVER if all_of_them else clock_ms(connection)

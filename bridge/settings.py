@@ -146,6 +146,47 @@ SETTINGS: tuple[Setting, ...] = (
         most=60,
     ),
     Setting(
+        "BRIDGE_WORKER_CONNECTIONS",
+        int,
+        20,
+        "database connections that a worker opens at most; a web process opens 8",
+        least=4,
+        most=500,
+    ),
+    Setting(
+        "BRIDGE_CAMPAIGN_RATE",
+        float,
+        10.0,
+        "calls of the campaign API per second, campaign and worker, unless campaigns.yaml says "
+        "otherwise; after a 429 fewer for a while",
+        least=0.01,
+        most=10_000,
+    ),
+    Setting(
+        "BRIDGE_CAMPAIGN_CONCURRENCY",
+        int,
+        2,
+        "calls at a time per campaign and worker, unless campaigns.yaml says otherwise; one more "
+        "is kept for opt-outs",
+        least=1,
+        most=100,
+    ),
+    Setting(
+        "BRIDGE_TOKEN_RATE",
+        float,
+        0.0,
+        "calls per second and worker of all campaigns with one token together, unless its tenant "
+        "in campaigns.yaml says otherwise; 0: no limit beside those of the campaigns",
+        most=10_000,
+    ),
+    Setting(
+        "BRIDGE_TOKEN_CONCURRENCY",
+        int,
+        0,
+        "the same for calls at a time; an opt-out may be one more. One campaign takes at most half",
+        most=1000,
+    ),
+    Setting(
         "BRIDGE_UNKNOWN_TRIES",
         int,
         5,

@@ -40,6 +40,13 @@ def reading() -> Iterator[Connection]:
         yield connection
 
 
+@contextmanager
+def writing() -> Iterator[Connection]:
+    """The same in a transaction that writes: committed at the end, undone on any error."""
+    with opened() as database, database.write() as connection:
+        yield connection
+
+
 def with_times(row: dict[str, Any], *names: str) -> dict[str, Any]:
     """The row with these times as text, in UTC."""
     return {k: iso(v) if k in names else v for k, v in row.items()}

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from bridge.errors import MappingError, Mistake
-from bridge.map.campaigns import FILE, read_campaigns
+from bridge.map.campaigns import FILE, STANDARD, read_campaigns
 from bridge.map.document import Document, parse_document, read_bytes, read_document
 from bridge.map.mapping import MappingSet, SourceMapping
 from bridge.map.route import Directory
 from bridge.map.source_file import read_source
 from bridge.map.substitution import Environment
 from bridge.map.versions import digest, directory_of
-from bridge.model import Campaign, KeptMapping, Secret
+from bridge.model import CallLimits, Campaign, KeptMapping, Secret
 
 CASES = ".cases.yaml"
 
@@ -24,13 +24,15 @@ def load_mappings(
     api_url: str,
     api_token: Secret | None,
     default_region: str,
+    limits: CallLimits = STANDARD,
     placeholders: bool = False,
 ) -> MappingSet:
     """Reads ``campaigns.yaml`` and every ``<source>.yaml`` of a folder.
 
     ``api_url`` and ``api_token`` serve campaigns without their own; ``default_region`` is the
-    country of phone numbers without ``+``. With ``placeholders`` every setting without a value
-    counts as ``test-<NAME>``, and a campaign ``main`` stands in where there is none: for cases.
+    country of phone numbers without ``+``; ``limits`` hold where the file says nothing. With
+    ``placeholders`` every setting without a value counts as ``test-<NAME>``, and a campaign
+    ``main`` stands in where there is none: for cases.
 
     Errors: ``MappingError`` with every mistake of every file.
     """
@@ -45,6 +47,7 @@ def load_mappings(
             environment,
             api_url=api_url,
             api_token=api_token,
+            limits=limits,
             placeholders=placeholders,
         )
         mistakes += document.mistakes

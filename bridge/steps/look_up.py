@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bridge import logs
-from bridge.clock import now_ms
 from bridge.enrich import Lookups
-from bridge.errors import LookupFailed, StoreBusy
+from bridge.errors import LookupFailed, StoreBusy, StoreChanged
 from bridge.map import MappingSet, SourceMapping
 from bridge.model import Delivery, Event, Found, Lane, Mapped, State, Wanted
 from bridge.record.outcome_lines import log_outcomes
@@ -35,7 +34,7 @@ def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
     mapping = current.mappings.get(source)
     if mapping is None or not mapping.source.configured:
         return 0
-    now = now_ms()
+    now = equipment.database.now_ms()
     until = now + equipment.bounds.lease
     due = _claimed(equipment, source, now, until)
     if not due:
@@ -63,6 +62,9 @@ def _look_up(
         _complete(equipment, items, found, mapping, current)
     except StoreBusy:
         raise
+    except StoreChanged:
+        for item in items:
+            _complete_alone(equipment, item, found, mapping, current)
     except Exception:
         log.exception("events not completed together", events=len(items))
         for item in items:
@@ -113,14 +115,30 @@ def _complete_alone(
     """Complete one event by itself; if even that fails, it is dead and stops nobody."""
     pending, delivery, _ = item
     try:
-        _complete(equipment, [item], found, mapping, current)
+        _complete_now(equipment, [item], found, mapping, current)
     except StoreBusy:
         raise
     except Exception as error:
         log.exception("event not completed", receipt=delivery.receipt, ordinal=pending.ordinal)
         fault = f"an unexpected fault while storing its updates ({type(error).__name__})"
         dead = (pending, delivery, unreadable(delivery, fault, pending.ordinal))
-        _complete(equipment, [dead], {pending.id: []}, mapping, current)
+        _complete_now(equipment, [dead], {pending.id: []}, mapping, current)
+
+
+def _complete_now(
+    equipment: Equipment,
+    items: Sequence[Item],
+    found: Answers,
+    mapping: SourceMapping,
+    current: MappingSet,
+) -> None:
+    """Complete, however often others learn of the same contacts meanwhile."""
+    while True:
+        try:
+            _complete(equipment, items, found, mapping, current)
+        except StoreChanged:
+            continue
+        return
 
 
 def _complete(
@@ -130,14 +148,15 @@ def _complete(
     mapping: SourceMapping,
     current: MappingSet,
 ) -> None:
-    now = now_ms()
+    now = equipment.database.now_ms()
     with equipment.database.read() as connection:
         memory = Memory.recall(connection, ((row.source, event) for _, row, event in items))
     known: list[tuple[int, Ready]] = []
     later: list[tuple[int, int, str]] = []
     early: list[tuple[int, Ready]] = []
     for item, delivery, event in items:
-        made = _mapped(equipment.bounds, (item, delivery, event), found[item.id], mapping, memory)
+        whole = (item, delivery, event)
+        made = _mapped(equipment.bounds, whole, found[item.id], mapping, memory, now=now)
         if isinstance(made, Mapped):
             known.append((item.id, Ready(delivery, event, made, mapping.version)))
         else:
@@ -165,10 +184,12 @@ def _mapped(
     answers: Sequence[tuple[str, Found | LookupFailed]],
     mapping: SourceMapping,
     memory: Memory,
+    *,
+    now: int,
 ) -> Mapped | tuple[int, str]:
     """What the mapping makes of a completed event; or how long to wait (ms), and why."""
     pending, delivery, event = item
-    age = now_ms() - delivery.received_at
+    age = now - delivery.received_at
     # an opt-out is not given up on, however long its CRM does not answer
     patience = NEVER if pending.lane is Lane.OPT_OUT else bounds.lookup_give_up
     for _, answer in answers:

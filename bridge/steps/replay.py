@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from bridge import logs
-from bridge.clock import now_ms
 from bridge.errors import LookupFailed, StoreBusy
 from bridge.map import MappingSet
 from bridge.model import Found, Mapped, State
@@ -58,7 +57,7 @@ class Tools:
 
 def step(equipment: Equipment, tools: Tools) -> bool:
     """Do the next part of whatever replay is due; False if none is. Errors: ``StoreBusy``."""
-    now = now_ms()
+    now = equipment.database.now_ms()
     with equipment.database.read() as connection:
         due = replays.next_due(connection)
     if due is None or due > now:
@@ -83,7 +82,7 @@ def step(equipment: Equipment, tools: Tools) -> bool:
         )
     if not items:
         with equipment.database.write() as connection:
-            if replays.finish(connection, replay.id, now_ms()):
+            if replays.finish(connection, replay.id, equipment.database.now_ms()):
                 log.info("replay done", replay=replay.id, deliveries=replay.deliveries)
         return True
     if under_way >= tools.open_most:
@@ -157,7 +156,7 @@ def _postpone(equipment: Equipment, replay: Replay, pause: int, why: str, tries:
             connection,
             replay.id,
             equipment.owner,
-            next_at=now_ms() + pause,
+            next_at=equipment.database.now_ms() + pause,
             trouble=why,
             tries=tries,
         )

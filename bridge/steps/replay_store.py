@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bridge import logs
-from bridge.clock import now_ms
 from bridge.errors import StoreBusy
 from bridge.map import MappingSet
 from bridge.model import Mapped, State
@@ -55,7 +54,7 @@ def store_alone(
 
 def store(equipment: Equipment, replay: Replay, part: Slice, current: MappingSet) -> list[Line]:
     """Take deliveries off the replay, with their outcomes stored in the same transaction."""
-    now = now_ms()
+    now = equipment.database.now_ms()
     pace = round(1000 * max(1, len(part.agains)) / replay.rate)
     receipts = [item.receipt for item in part.items]
     with equipment.database.write() as connection:

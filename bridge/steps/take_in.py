@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from bridge import logs
-from bridge.clock import now_ms
-from bridge.errors import StoreBusy
+from bridge.errors import StoreBusy, StoreChanged
 from bridge.map import MappingSet
 from bridge.model import Delivery, Event, Mapped, State
 from bridge.record.outcome_lines import Line, log_outcomes
@@ -38,6 +38,7 @@ def take_in(equipment: Equipment) -> int:
     if not any(campaign.configured for campaign in current.campaigns.values()):
         return 0
     parts: list[Part] = []
+    now = equipment.database.now_ms()
     try:
         if equipment.database.is_sqlite:
             # SQLite has one writer: the work is done before its lock is taken
@@ -48,13 +49,16 @@ def take_in(equipment: Equipment) -> int:
             # many workers: what one has locked, the others pass over
             with equipment.database.write() as connection:
                 parts = _next_parts(equipment, connection, current)
-                kept = _keep(connection, parts, current) if parts else None
+                kept = _keep(connection, parts, current, now) if parts else None
     except StoreBusy:
         raise
+    except StoreChanged:
+        pass  # nothing was stored; they are taken again, by what is known now
     except Exception:
         log.exception("deliveries not taken in together", deliveries=len(parts))
-        for part in parts:
-            _keep_alone(equipment, part, current)
+        with suppress(StoreChanged):  # those that are left are taken again
+            for part in parts:
+                _keep_alone(equipment, part, current)
     else:
         if kept is not None:
             _announce(equipment, kept)
@@ -86,7 +90,7 @@ def _keep_alone(equipment: Equipment, part: Part, current: MappingSet) -> None:
     delivery, _ = part
     try:
         kept = _keep_in_one(equipment, [part], current)
-    except StoreBusy:
+    except (StoreBusy, StoreChanged):
         raise
     except Exception as error:
         log.exception("delivery not taken in", receipt=delivery.receipt)
@@ -101,13 +105,14 @@ def _keep_in_one(equipment: Equipment, parts: Sequence[Part], current: MappingSe
     with equipment.database.read() as connection:
         memory, ready = _mapped(connection, parts, current)
     with equipment.database.write() as connection:
-        return _store(connection, parts, memory, ready, current)
+        now = equipment.database.now_ms()
+        return _store(connection, parts, memory, ready, current, now=now)
 
 
-def _keep(connection: Connection, parts: Sequence[Part], current: MappingSet) -> Kept:
+def _keep(connection: Connection, parts: Sequence[Part], current: MappingSet, now: int) -> Kept:
     """Map and store in the transaction that holds the deliveries."""
     memory, ready = _mapped(connection, parts, current)
-    return _store(connection, parts, memory, ready, current)
+    return _store(connection, parts, memory, ready, current, now=now)
 
 
 def _mapped(
@@ -131,9 +136,10 @@ def _store(
     memory: Memory,
     ready: Sequence[Ready],
     current: MappingSet,
+    *,
+    now: int,
 ) -> Kept:
     """Store events and what they lead to, with their deliveries taken by compare-and-set."""
-    now = now_ms()
     versions = {row.id: current.mappings[row.source].version for row, _ in parts}
     taken = deliveries.take(connection, [row.id for row, _ in parts], versions)
     mine = [item for item in ready if item.delivery.id in taken]

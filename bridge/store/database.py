@@ -86,6 +86,7 @@ class Database:
         self._gap_s = gap_s
         self._turn = threading.Lock()
         self._inode = 0
+        self._ahead_ms = 0
         if self.is_sqlite:
             self._engine = self._reader = _sqlite_engine(self.url, busy_timeout_s, pool_size)
         else:
@@ -104,6 +105,21 @@ class Database:
         """The database file, on SQLite."""
         name = make_url(self.url).database
         return Path(name) if self.is_sqlite and name else None
+
+    def now_ms(self) -> int:
+        """The present by the clock that all workers share, as far as ``measure_clock`` knows it.
+
+        Due times go by it: a worker whose own clock is wrong must not put an opt-out off.
+        """
+        return now_ms() + self._ahead_ms
+
+    def measure_clock(self, connection: Connection) -> int:
+        """Compare this machine's clock with the database's; how far that is ahead (ms)."""
+        if not self.is_sqlite:
+            before = now_ms()
+            shared = clock_ms(connection)
+            self._ahead_ms = shared - (before + now_ms()) // 2
+        return self._ahead_ms
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -216,6 +216,42 @@ campaign = Table(
     Column("since", BigInteger, nullable=False),
     Column("not_before", BigInteger, nullable=False),
     Column("failures", Integer, nullable=False),
+    Column("status", Integer),
+    Column("probe_until", BigInteger, nullable=False),
+    Column("changes", BigInteger, nullable=False),
+)
+
+campaign_pause = Table(
+    "campaign_pause",
+    metadata,
+    Column("campaign", String(200), primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("holds_opt_outs", Boolean, nullable=False),
+)
+
+lapsed_opt_out = Table(
+    "lapsed_opt_out",
+    metadata,
+    Column("outcome_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("campaign", String(200), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_lapsed_opt_out_at", "at"),
+)
+
+operator_action = Table(
+    "operator_action",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("details", Text, nullable=False),
+    Index("ix_operator_action_subject_id", "subject", "id"),
+    sqlite_autoincrement=True,
 )
 
 refusal = Table(
