@@ -23,6 +23,7 @@ from pathlib import Path
 from store.postgres import Postgres
 from system.story import CAMPAIGNS
 
+from .ending import unwind_on_sigterm
 from .one_run import Figures, run
 from .plan import ENGINES, Plan, drawn
 from .server import Server, serving
@@ -86,7 +87,7 @@ def _carry_out_all(
     reports: list[Report] = []
     failures = 0
     left = iter(todo)
-    with ProcessPoolExecutor(options.jobs) as pool:
+    with ProcessPoolExecutor(options.jobs, initializer=unwind_on_sigterm) as pool:
         busy: set[Future[Report]] = set()
         while True:
             while len(busy) < options.jobs and time.monotonic() < deadline:
@@ -148,4 +149,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
+    unwind_on_sigterm()
     raise SystemExit(main(sys.argv[1:]))

@@ -27,6 +27,7 @@ from bridge_process import Bridge
 from sandbox_client import Sandbox
 from system.mapping_files import write_mappings
 
+from .ending import unwind_on_sigterm
 from .load import Spread, deliver_steadily
 from .server import Server, serving
 
@@ -171,4 +172,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    unwind_on_sigterm()
     raise SystemExit(main(sys.argv[1:]))

@@ -25,6 +25,7 @@ from sandbox_client import Sandbox
 from system.story import CAMPAIGNS, Story
 
 from . import crm
+from .ending import unwind_on_sigterm
 from .judge import judge
 from .one_run import stage, story_of
 from .plan import LEASE_S, Plan, drawn
@@ -112,4 +113,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    unwind_on_sigterm()
     raise SystemExit(main(sys.argv[1:]))

@@ -24,6 +24,7 @@ from bridge_process import Bridge, wait_until
 from sandbox_client import Sandbox
 from system.mapping_files import write_mappings
 
+from .ending import unwind_on_sigterm
 from .load import MEGABYTE, Spread, Watch, deliver_steadily, memory
 from .server import Server, serving
 
@@ -245,4 +246,5 @@ def main(argv: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    unwind_on_sigterm()
     raise SystemExit(main(sys.argv[1:]))

@@ -177,7 +177,8 @@ class Oracle:
                     _note_consent(opted_out, (name, phone), element)
                 if call.status not in UNTOUCHED:
                     marks[name, element["custom_fields"]["again_id"]] += 1
-        assert not [mark for mark, times in marks.items() if times > 1]
+        twice = [mark for mark, times in marks.items() if times > 1]
+        assert not twice, f"marks that were sent again: {twice}"
 
     def _step(self, place: tuple[str, str, str], value: Any, before: Rank | None) -> Rank:
         """The least rank, not below the one before, of an event that wants this value."""
