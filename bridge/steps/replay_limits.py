@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from bridge.model import LeadUpdate, Mapped, State
-from bridge.record.ledger import MARK
+from bridge.record.ledger import DO_NOT_CALL, MARK
 from bridge.store.outcomes import Earlier
 
 SENT = (State.WAITING, State.IN_FLIGHT, State.STANDING, State.UPDATED, State.UNCONFIRMED)
@@ -28,15 +28,12 @@ def limited(
     Only to campaigns that there are, and to ``campaign`` alone if one was selected. The wish to
     call a lead again (``mark_as_unanswered``) only if ``marks`` says so, and even then only if no
     earlier try may have reached the API: it would put the person back into the queue once more.
+    An opt-in that was confirmed once is not said again: somebody may have opted out at the API.
     """
     if not mapped.updates:
         return mapped
     there = set(named)
-    marked = {
-        (one.campaign, one.phone)
-        for one in earlier
-        if MARK in one.fields and (one.doubtful or one.state in SENT)
-    }
+    before = list(earlier)
     left: list[LeadUpdate] = []
     reasons: list[str] = []
     for update in mapped.updates:
@@ -44,19 +41,14 @@ def limited(
             reasons.append(f"only campaign {campaign} was selected")
         elif update.campaign not in there:
             reasons.append(f"{_GONE} {update.campaign}")
-        elif MARK not in update.fields or (marks and (update.campaign, update.phone) not in marked):
-            left.append(update)
         else:
-            why = (
-                "left out mark_as_unanswered: it was sent before, or may have been"
-                if marks
-                else "left out mark_as_unanswered, since a replay sends it only if asked to"
-            )
-            fields = {name: value for name, value in update.fields.items() if name != MARK}
+            why = _held_back(update, before, marks=marks)
+            fields = {name: value for name, value in update.fields.items() if name not in why}
             if fields:
-                left.append(replace(update, fields=fields, notes=(*update.notes, why)))
+                notes = (*update.notes, *why.values())
+                left.append(replace(update, fields=fields, notes=notes))
             else:
-                reasons.append(why)
+                reasons.extend(why.values())
     if left:
         gone = tuple(reason for reason in dict.fromkeys(reasons) if reason.startswith(_GONE))
         return replace(
@@ -64,3 +56,19 @@ def limited(
         )
     reason = "; ".join(dict.fromkeys(reasons))
     return replace(mapped, updates=(), state=State.SKIPPED, reason=reason)
+
+
+def _held_back(update: LeadUpdate, earlier: Iterable[Earlier], *, marks: bool) -> dict[str, str]:
+    """The fields of an update that a replay leaves out, each with the reason."""
+    mine = [one for one in earlier if (one.campaign, one.phone) == (update.campaign, update.phone)]
+    held: dict[str, str] = {}
+    if MARK in update.fields:
+        if not marks:
+            held[MARK] = f"left out {MARK}, since a replay sends it only if asked to"
+        elif any(MARK in one.fields and (one.doubtful or one.state in SENT) for one in mine):
+            held[MARK] = f"left out {MARK}: it was sent before, or may have been"
+    if update.fields.get(DO_NOT_CALL) is False and any(
+        one.fields.get(DO_NOT_CALL) is False and one.state is State.UPDATED for one in mine
+    ):
+        held[DO_NOT_CALL] = f"left out {DO_NOT_CALL}: false, since it was confirmed before"
+    return held

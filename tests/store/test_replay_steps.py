@@ -127,6 +127,24 @@ def test_a_replay_of_one_campaign_sends_to_no_other(world: World) -> None:
     assert [campaign for campaign, _, _ in world.brief(receipt, number)] == ["two"]
 
 
+def test_an_opt_in_that_was_confirmed_is_not_said_again(world: World) -> None:
+    rules = RULES.replace("value: true", "from: dnc, to: boolean", 1).replace(
+        'when: "dnc == `true`"', 'when: "dnc != `null`"\n    allow_opt_in: true'
+    )
+    world.write(HEAD + rules)
+    confirmed, lost = world.take_in(event(1, dnc=False), event(2, dnc=False, name="A"))
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE outcome SET state = 'updated' WHERE event_id = 1")
+        connection.exec_driver_sql("UPDATE outcome SET state = 'rejected' WHERE event_id = 2")
+    number = world.replay(receipt=confirmed)
+    assert [state for _, state, _ in world.brief(confirmed, number)] == ["skipped"]
+    number = world.replay(receipt=lost)
+    assert [fields for _, _, fields in world.brief(lost, number)] == [
+        {"do_not_call": False, "first_name": "A"},
+        {"do_not_call": False, "first_name": "A"},
+    ]
+
+
 def test_a_campaign_that_is_gone_is_named_and_breaks_nothing(world: World) -> None:
     (receipt,) = world.take_in(event(1, name="A"))
     version = world.outcomes(receipt=receipt)[0]["version"]
