@@ -109,6 +109,8 @@ def test_the_outcomes_of_the_first_schema_are_those_of_the_first_way(empty: Data
     )
     values = "1, 1, 'r', 'crm', 'main', '+1', 'dead', '{}', false, '[]', 5, 'k', 'v', 5, 0, false"
     row = f"INSERT INTO outcome ({columns}) VALUES ({values}, 'why')"
+    if empty.path is not None:
+        empty.path.touch()
     with empty.write() as connection:
         upgrade_to(connection, "0001")
         connection.execute(text(row))

@@ -12,7 +12,7 @@ from bridge.store.schema import NEVER, PENDING, delivery, event, outcome
 
 STATES = ("pending", "done")
 
-WAY: tuple[Any, ...] = ()
+WAY = (outcome.c.replay_id,)
 """Columns of ``outcome`` that tell one way of an event from another, beside the event itself."""
 
 
