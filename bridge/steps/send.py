@@ -150,9 +150,10 @@ def _may_undo(item: Claimed) -> bool:
 def _released(lead: leads.Claimable, step: Next, lane: Lane, due_at: int) -> leads.Released:
     """Where a lead stands after a call; ``lane`` and ``due_at`` are what arrived meanwhile."""
     following = NEVER if step.due_at is None else step.due_at
+    stands = step.lane is Lane.STANDING and lane is not Lane.OPT_OUT
     return leads.Released(
         id=lead.id,
-        lane=min(lane, step.lane),
+        lane=step.lane if stands else min(lane, step.lane),
         due_at=min(due_at, following),
         ledger=ledgers.write(step.ledger),
         opted_out=ledgers.opted_out(step.ledger),

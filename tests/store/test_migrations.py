@@ -70,7 +70,7 @@ def test_processes_may_migrate_at_once(empty_url: str, tmp_path: Path) -> None:
     environment = {"DATABASE_URL": empty_url, "PATH": os.environ["PATH"]}
     command = [sys.executable, "-m", "bridge.cli", "migrate"]
     running = [subprocess.Popen(command, env=environment, cwd=tmp_path) for _ in range(3)]
-    assert [process.wait(120) for process in running] == [0, 0, 0]
+    assert [process.wait(240) for process in running] == [0, 0, 0]
     database = Database(empty_url)
     migrate.check(database)
     database.close()
