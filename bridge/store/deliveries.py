@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from bridge import jsontext
 from bridge.model import Delivery
+from bridge.store.bulk import among, listed
 from bridge.store.schema import STORED, delivery, heartbeat
 
 
@@ -76,6 +77,9 @@ _NEXT = (
 )
 
 
+_BY_IDS = select(*_COLUMNS).where(among(delivery.c.id, "ids"))
+
+
 def next_stored(
     connection: Connection, sources: Iterable[str], limit: int, most_bytes: int = 32_000_000
 ) -> list[Delivery]:
@@ -99,7 +103,7 @@ def next_stored(
 
 def by_ids(connection: Connection, ids: Iterable[int]) -> dict[int, Delivery]:
     """Deliveries by id."""
-    rows = connection.execute(select(*_COLUMNS).where(delivery.c.id.in_(sorted(set(ids)))))
+    rows = connection.execute(_BY_IDS, {"ids": listed(sorted(set(ids)))})
     return {row.id: _delivery(row) for row in rows}
 
 
@@ -136,9 +140,10 @@ def take(connection: Connection, ids: Sequence[int], version_of: dict[int, str])
     for version, numbers in by_version.items():
         rows = connection.execute(
             update(delivery)
-            .where(delivery.c.id.in_(numbers), delivery.c.state == "stored")
+            .where(among(delivery.c.id, "ids"), delivery.c.state == "stored")
             .values(state="done", version=version)
-            .returning(delivery.c.id)
+            .returning(delivery.c.id),
+            {"ids": listed(numbers)},
         )
         taken.update(row.id for row in rows)
     return taken
