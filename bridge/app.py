@@ -13,7 +13,8 @@ from bridge.clock import now_ms
 from bridge.live import LiveMappings
 from bridge.model import Campaign, Source
 from bridge.operate.health import Check, Health, Status, Subject, document, overall
-from bridge.receive.accept import Acceptor, Keep, Limits, Reply, problem
+from bridge.receive.accept import Acceptor, Keep, Limits
+from bridge.receive.reply import Reply, problem
 from bridge.receive.verify import over_url
 from bridge.receive.wsgi import Bodies, NoRoom, read_body, request_from
 from bridge.settings import Settings
@@ -142,7 +143,7 @@ def _add_hooks(app: Flask, acceptor: Acceptor, settings: Settings) -> None:
             return _come_again(found, "The body took too long to arrive.")
         except OSError:
             return problem(400, "The body broke off before its end.", ("Connection", "close"))
-        return acceptor.too_large() if body is None else body
+        return acceptor.too_large(found) if body is None else body
 
     def hook(source: str, token: str | None = None) -> Response:
         environ = request.environ

@@ -10,9 +10,9 @@ from typing import TypeAlias
 from bridge.errors import BridgeError
 from bridge.map.case_file import Case, Expected, body_of, load_cases
 from bridge.map.mapping import SourceMapping
-from bridge.model import Decoder, Delivery, Event, Found, Json, Mapped
+from bridge.model import Delivery, Event, Found, Json, Mapped, Reading
 
-Decode: TypeAlias = Callable[[Decoder, bytes], Json]
+Decode: TypeAlias = Callable[[Reading, bytes], Json]
 
 _Rows: TypeAlias = dict[tuple[str, str], Mapping[str, Json]]
 

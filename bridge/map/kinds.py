@@ -66,13 +66,16 @@ class Kind(fields.Field[Any]):
         default: Any = None,
         nullable: bool = False,
         example: str = "",
+        description: str = "",
     ) -> None:
         self.example = example
         self.unset = default
+        about = {"description": description, "example": example}
+        metadata = {key: text for key, text in about.items() if text}
         if required:
-            super().__init__(required=True)
+            super().__init__(required=True, metadata=metadata)
         else:
-            super().__init__(load_default=default, allow_none=nullable)
+            super().__init__(load_default=default, allow_none=nullable, metadata=metadata)
 
     def make_error(self, key: str, **kwargs: Any) -> ValidationError:
         """The error for a value that is absent or null."""

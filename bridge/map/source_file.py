@@ -16,7 +16,6 @@ from bridge.map.kinds import (
     Kind,
     Many,
     Named,
-    Number,
     Part,
     Text,
     Word,
@@ -26,6 +25,15 @@ from bridge.map.kinds import (
 )
 from bridge.map.lookups import LOOKUP, LookupPlan, build_lookup
 from bridge.map.mapping import SourceMapping
+from bridge.map.receive_kind import (
+    answer_part,
+    build_answer,
+    build_drop,
+    build_handshakes,
+    drop_part,
+    handshakes_kind,
+    lists_kind,
+)
 from bridge.map.route import Directory, check_route
 from bridge.map.rules import Rule, build_rule, rule_part
 from bridge.map.secrets import Secrets
@@ -34,7 +42,7 @@ from bridge.map.times import FORMATS
 from bridge.map.transform_kind import Format, checked_format
 from bridge.map.value import Value
 from bridge.map.verify_kind import SchemeKind, build_schemes
-from bridge.model import Answer, Decoder, Json, Source
+from bridge.model import Decoder, Json, Reading, Source
 
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}\Z")
@@ -93,7 +101,11 @@ def _file_part(region: str) -> Part:
                         example='verify: and below it - bearer: {token: "${NAME}"}; a hook that '
                         "checks nothing takes anything from anyone",
                     ),
-                    "decode": Word([d.value for d in Decoder], default="json"),
+                    "decode": Word(
+                        [d.value for d in Decoder],
+                        default="json",
+                        description="How the body is read; the Content-Type header is not asked",
+                    ),
                     "events": Expr(),
                     "event_id": _Identity(default=()),
                     "event_time": _EventTime(),
@@ -103,15 +115,12 @@ def _file_part(region: str) -> Part:
                             "ids": Many(Expr(), required=True, example="ids: [objectId]"),
                         }
                     ),
-                    "answer": Part(
-                        {
-                            "status": Number(200, 299, whole=True, default=200),
-                            "body": Text(),
-                            "content_type": Text(),
-                            "busy": Number(429, 599, whole=True, default=503),
-                        }
-                    ),
+                    "handshakes": handshakes_kind(),
+                    "lists": lists_kind(),
+                    "drop": drop_part(),
+                    "answer": answer_part(),
                 },
+                _places,
                 required=True,
                 example="receive: and below it verify:",
             ),
@@ -123,6 +132,28 @@ def _file_part(region: str) -> Part:
         },
         _names,
     )
+
+
+def _places(
+    loaded: Mapping[str, Any], written: Mapping[str, Json]
+) -> Iterable[tuple[str | None, Fault]]:
+    """A flat form has no names inside names."""
+    del written
+    places: list[tuple[str, tuple[str, ...]]] = []
+    places += [("lists", place) for place in loaded.get("lists") or ()]
+    places += [("drop", place) for place in (loaded.get("drop") or {}).get("body") or ()]
+    places += [("verify", place) for e in loaded.get("verify") or () for place in e.places]
+    for key, place in places:
+        if loaded.get("decode") == "form" and len(place) > 1:
+            name = ".".join(place)[:60]
+            yield (
+                key,
+                Fault(
+                    "bad-place",
+                    f"names {name}, and a flat form has no names inside names.",
+                    f'Write the name as a list, ["{name}"], or decode: nested_form.',
+                ),
+            )
 
 
 def _names(
@@ -146,7 +177,7 @@ def _names(
 
 
 def _is_secret(path: Path_) -> bool:
-    below_verify = path[:2] == ("receive", "verify")
+    below_verify = path[:2] in (("receive", "verify"), ("receive", "handshakes"))
     if path[:1] == ("enrich",):
         return path[2:3] in (("token",), ("tokens",))
     return below_verify and any(step in SECRET_KEYS for step in path[2:])
@@ -176,7 +207,10 @@ def read_source(
             check_route(rule["campaigns"], directory, document, ("rules", place, "campaigns"))
     take = Secrets(environment, document, placeholders).take
     receive = loaded["receive"]
-    schemes, lacking = build_schemes(receive["verify"], take)
+    decoder = Decoder(receive["decode"])
+    schemes, lacking = build_schemes(receive["verify"], take, decoder)
+    handshakes, unset = build_handshakes(receive["handshakes"], take)
+    lacking = (*lacking, *unset)
     plans: list[LookupPlan] = []
     for name, given in loaded["enrich"].items():
         plan, more = build_lookup(name, given, take)
@@ -185,20 +219,16 @@ def read_source(
     if document.mistakes or directory is None:
         return None
     rules, phones = _rules(loaded["rules"], data["rules"])
-    answer = receive["answer"] or {}
     everything = () if placeholders else tuple(dict.fromkeys((*missing, *lacking)))
     source = Source(
         stem,
         str(loaded["title"] or stem),
         schemes,
-        Decoder(receive["decode"]),
-        Answer(
-            answer.get("status", 200),
-            str(answer["body"]) if answer.get("body") is not None else None,
-            str(answer.get("content_type") or "application/json"),
-            answer.get("busy", 503),
-        ),
+        Reading(decoder, receive["lists"]),
+        build_answer(receive["answer"]),
         everything,
+        handshakes,
+        build_drop(receive["drop"]),
     )
     return SourceMapping(
         source,
