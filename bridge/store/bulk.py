@@ -8,6 +8,7 @@ row is named by ``given``.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -19,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
+    LargeBinary,
     Table,
     Text,
     bindparam,
@@ -36,7 +38,7 @@ from bridge import jsontext
 
 Given = Callable[[str], ColumnElement[Any]]
 Rows = Sequence[tuple[Any, ...]]
-"""Values in the order of the statement's columns; what JSON can hold."""
+"""Values in the order of the statement's columns: what JSON can hold, and bytes in an INSERT."""
 
 
 class Many:
@@ -66,10 +68,17 @@ class Many:
             text, arrange = self._for_each(connection)
             connection.exec_driver_sql(text, [arrange(row) for row in rows])
             return ()
-        names = [f"the_{name}" for name in self._columns]
-        document = jsontext.dumps([dict(zip(names, row, strict=True)) for row in rows])
-        result = connection.execute(self._for_set(), {"rows": document})
+        result = connection.execute(self._for_set(), {"rows": self._document(rows)})
         return result.all() if result.returns_rows else ()
+
+    def _document(self, rows: Rows) -> str:
+        names = [f"the_{name}" for name in self._columns]
+        found = [dict(zip(names, row, strict=True)) for row in rows]
+        for name, kind in self._columns.items():
+            if isinstance(kind, LargeBinary):
+                for one in found:
+                    one[f"the_{name}"] = b64encode(one[f"the_{name}"]).decode()
+        return jsontext.dumps(found)
 
     def _for_each(
         self, connection: Connection
@@ -87,7 +96,7 @@ class Many:
         if self._set is None:
             table = (
                 func.json_to_recordset(bindparam("rows"))
-                .table_valued(*(column(f"the_{name}", t) for name, t in self._columns.items()))
+                .table_valued(*(_readable(name, kind) for name, kind in self._columns.items()))
                 .render_derived(name="given", with_types=True)
             )
             build = self._build_set
@@ -98,6 +107,16 @@ class Many:
 
     def _type(self, name: str) -> TypeEngine[Any]:
         return self._columns[name]
+
+
+def _readable(name: str, kind: TypeEngine[Any]) -> Any:
+    """A column of the table that PostgreSQL reads; JSON holds bytes as base64."""
+    return column(f"the_{name}", Text() if isinstance(kind, LargeBinary) else kind)
+
+
+def _value(rows: Any, name: str, kind: TypeEngine[Any]) -> Any:
+    given = rows.c[f"the_{name}"]
+    return func.decode(given, "base64") if isinstance(kind, LargeBinary) else given
 
 
 def _arranger(
@@ -132,7 +151,7 @@ def insert_many(
 
     def whole(rows: Any) -> Executable:
         statement: Any = postgresql.insert(table).from_select(
-            list(names), select(*(rows.c[f"the_{name}"] for name in names))
+            list(names), select(*(_value(rows, name, columns[name]) for name in names))
         )
         if on_conflict is not None:
             statement = on_conflict(statement)

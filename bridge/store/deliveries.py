@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from bridge import jsontext
 from bridge.model import Delivery
-from bridge.store.bulk import among, listed
+from bridge.store.bulk import among, insert_many, listed
 from bridge.store.schema import STORED, delivery, heartbeat
 
 
@@ -31,25 +31,42 @@ class NewDelivery:
     problem: str | None = None
 
 
+_NEW = (
+    "receipt",
+    "source",
+    "received_at",
+    "method",
+    "path",
+    "query",
+    "headers",
+    "body",
+    "address",
+    "scheme",
+    "state",
+    "problem",
+)
+_ADD = insert_many(delivery, _NEW)
+
+
 def add(connection: Connection, rows: Sequence[NewDelivery]) -> None:
     """Store deliveries, in their order."""
-    connection.execute(
-        insert(delivery),
+    _ADD.execute(
+        connection,
         [
-            {
-                "receipt": row.receipt,
-                "source": row.source,
-                "received_at": row.received_at,
-                "method": row.method,
-                "path": row.path,
-                "query": jsontext.dumps(row.query),
-                "headers": jsontext.dumps(row.headers),
-                "body": row.body,
-                "address": row.address,
-                "scheme": row.scheme,
-                "state": "stored",
-                "problem": row.problem,
-            }
+            (
+                row.receipt,
+                row.source,
+                row.received_at,
+                row.method,
+                row.path,
+                jsontext.dumps(row.query),
+                jsontext.dumps(row.headers),
+                row.body,
+                row.address,
+                row.scheme,
+                "stored",
+                row.problem,
+            )
             for row in rows
         ],
     )
