@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import Column, Connection, Select, bindparam, func, insert, select, update
 
 from bridge import jsontext
 from bridge.model import State
@@ -181,9 +181,7 @@ _OPEN_COLUMNS = (
 
 _OPEN = (
     select(*_OPEN_COLUMNS)
-    # a list of values: SQLite takes a parameter of unknown length for a long one, and would go
-    # through all that is open
-    .where(outcome.c.lead_id.in_(bindparam("leads", expanding=True)), OPEN)
+    .where(among(outcome.c.lead_id, "leads"), OPEN)
     .order_by(outcome.c.event_time, outcome.c.key, outcome.c.id)
 )
 
@@ -191,7 +189,7 @@ _OPEN = (
 def open_updates(connection: Connection, lead_ids: Iterable[int]) -> dict[int, list[OpenUpdate]]:
     """The lead updates of these leads that are not final, oldest event first."""
     found: dict[int, list[OpenUpdate]] = {}
-    for row in connection.execute(_OPEN, {"leads": sorted(lead_ids)}):
+    for row in connection.execute(_OPEN, {"leads": listed(sorted(lead_ids))}):
         found.setdefault(row.lead_id, []).append(
             OpenUpdate(
                 id=row.id,
@@ -421,14 +419,18 @@ def _earlier(rows: Iterable[Any]) -> list[Earlier]:
 
 def of_deliveries(connection: Connection, delivery_ids: Sequence[int]) -> list[Earlier]:
     """Every outcome of these deliveries, of their first way and of replays, oldest first."""
-    query = select(*_EARLIER).where(among(outcome.c.delivery_id, "ids")).order_by(outcome.c.id)
-    return _earlier(connection.execute(query, {"ids": listed(delivery_ids)}))
+    return _of(connection, outcome.c.delivery_id, delivery_ids)
 
 
 def all_of_events(connection: Connection, event_ids: Sequence[int]) -> list[Earlier]:
     """Every outcome of these events, of their first way and of replays, oldest first."""
-    query = select(*_EARLIER).where(among(outcome.c.event_id, "ids")).order_by(outcome.c.id)
-    return _earlier(connection.execute(query, {"ids": listed(event_ids)}))
+    return _of(connection, outcome.c.event_id, event_ids)
+
+
+def _of(connection: Connection, column: Column[int], ids: Sequence[int]) -> list[Earlier]:
+    # sorted here: for an order by id SQLite would rather go through the whole table
+    query = select(*_EARLIER).where(among(column, "ids"))
+    return sorted(_earlier(connection.execute(query, {"ids": listed(ids)})), key=lambda one: one.id)
 
 
 def in_state(
