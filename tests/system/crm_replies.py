@@ -17,7 +17,8 @@ from enrich.rest import Api, Asked, Says
 from bridge.map import Case, SourceMapping
 from bridge.model import Json, Lookup
 
-_NAMES = re.compile(r'(?:[A-Za-z_]\w*|"[^"]+")(?:\.(?:[A-Za-z_]\w*|"[^"]+"))*')
+_NAME = re.compile(r'([A-Za-z_]\w*|"[^"]+")(\[0?\])?')
+_NAMES = re.compile(rf"{_NAME.pattern}(?:\.{_NAME.pattern})*")
 _MARKS = re.compile(r"%7B\w+%7D|\{\w+\}")
 
 
@@ -31,6 +32,11 @@ class Crms(Api):
     def know(self, mapping: SourceMapping, cases: Sequence[Case]) -> None:
         """Take in the records of these cases."""
         for lookup in mapping.lookups.values():
+            for url in (lookup.url, lookup.oauth.url if lookup.oauth else self.url):
+                assert url.startswith(self.url), f"{url}: put the whole address into a setting"
+            for expression in (lookup.result, lookup.results, lookup.result_id):
+                _put(expression or "@", {}, {})
+            _put(lookup.result_value, {}, {})
             records: dict[str, Json] = {}
             for case in cases:
                 records.update(case.found.get(lookup.name, {}))
@@ -86,15 +92,19 @@ def _reply(lookup: Lookup, records: Mapping[str, Json]) -> Says:
 
 
 def _put(expression: str, value: Json, into: Any, *, unless_there: bool = False) -> Any:
-    """The document in which the expression finds the value."""
+    """The document in which the expression finds the value.
+
+    An expression is names with dots between, each perhaps with ``[0]`` or ``[]``.
+    """
     if expression == "@":
         return dict(value) if isinstance(value, dict) else value
     assert _NAMES.fullmatch(expression), f"teach {__name__} to turn `{expression}` round"
-    *above, last = re.findall(r'[A-Za-z_]\w*|"[^"]+"', expression)
+    *above, last = _NAME.findall(expression)
     place = into
-    for name in above:
-        place = place.setdefault(name.strip('"'), {})
-    name = last.strip('"')
-    if not (unless_there and name in place):
-        place[name] = value
+    for name, first in above:
+        place = place.setdefault(name.strip('"'), [{}] if first else {})
+        place = place[0] if first else place
+    name, first = last
+    if not (unless_there and name.strip('"') in place):
+        place[name.strip('"')] = [value] if first == "[0]" else value
     return into
