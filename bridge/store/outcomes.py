@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import Column, Connection, Select, func, insert, select, update
 
 from bridge import jsontext
 from bridge.model import State
