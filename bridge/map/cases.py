@@ -9,10 +9,13 @@ from typing import TypeAlias
 
 from bridge.errors import BridgeError
 from bridge.map.case_file import Case, Expected, body_of, load_cases
+from bridge.map.coverage import Coverage
 from bridge.map.mapping import SourceMapping
 from bridge.model import Decoder, Delivery, Event, Found, Json, Mapped
 
 Decode: TypeAlias = Callable[[Decoder, bytes], Json]
+
+Under: TypeAlias = Callable[[str, Mapping[str, str]], SourceMapping]
 
 _Rows: TypeAlias = dict[tuple[str, str], Mapping[str, Json]]
 
@@ -31,20 +34,35 @@ class CaseResult:
         return not self.differences
 
 
-def run_cases(mapping: SourceMapping, cases: Iterable[Case], *, decode: Decode) -> list[CaseResult]:
-    """Runs cases through a mapping. ``decode`` reads a body as the receive stage would."""
-    return [
-        CaseResult(case.name, case.line, tuple(_differences(mapping, case, decode)))
-        for case in cases
-    ]
+def run_cases(
+    mapping: SourceMapping,
+    cases: Iterable[Case],
+    *,
+    decode: Decode,
+    under: Under | None = None,
+    coverage: Coverage | None = None,
+) -> list[CaseResult]:
+    """Runs cases through a mapping. ``decode`` reads a body as the receive stage would.
+
+    ``under`` gives the mapping with the settings that a case brings; ``coverage`` takes down what
+    the cases reach.
+    """
+    results: list[CaseResult] = []
+    for case in cases:
+        found = mapping
+        try:
+            if case.settings and under is not None:
+                found = under(mapping.source.name, case.settings)
+            told = tuple(_differences(found, case, decode, coverage))
+        except BridgeError as error:
+            told = (f"cannot be run: {error}",)
+        results.append(CaseResult(case.name, case.line, told))
+    return results
 
 
-def _differences(mapping: SourceMapping, case: Case, decode: Decode) -> Iterable[str]:
-    try:
-        document = case.payload if case.body is None else decode(mapping.source.decode, case.body)
-    except BridgeError as error:
-        yield f"the body cannot be decoded: {error}"
-        return
+def events_of(mapping: SourceMapping, case: Case, decode: Decode) -> list[Event]:
+    """The events of a case. Errors: ``DecodeError``."""
+    document = case.payload if case.body is None else decode(mapping.source.decode, case.body)
     delivery = Delivery(
         id=0,
         receipt="case",
@@ -56,7 +74,20 @@ def _differences(mapping: SourceMapping, case: Case, decode: Decode) -> Iterable
         body=body_of(case),
         scheme="case",
     )
-    events = mapping.split(document, delivery)
+    return mapping.split(document, delivery)
+
+
+def _differences(
+    mapping: SourceMapping, case: Case, decode: Decode, coverage: Coverage | None
+) -> Iterable[str]:
+    try:
+        events = events_of(mapping, case, decode)
+    except BridgeError as error:
+        yield f"the body cannot be decoded: {error}"
+        return
+    if coverage is not None:
+        for event in events:
+            coverage.add(mapping, event, found_for(mapping, event, case), case.known)
     if len(events) != len(case.expect):
         yield f"expected {len(case.expect)} events, found {len(events)}"
         return

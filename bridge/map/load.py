@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from bridge.map.document import Document, parse_document, read_document
 from bridge.map.mapping import MappingSet, SourceMapping
 from bridge.map.route import Directory
 from bridge.map.source_file import read_source
-from bridge.map.substitution import Environment
+from bridge.map.substitution import Environment, Overlay
 from bridge.model import Campaign, Secret
 
 CASES = ".cases.yaml"
@@ -27,20 +28,54 @@ def load_mappings(
     default_region: str,
     placeholders: bool = False,
 ) -> MappingSet:
-    """Reads ``campaigns.yaml`` and every ``<source>.yaml`` of a folder.
+    """Reads ``campaigns.yaml`` and every ``<source>.yaml`` of a folder. See ``read_folder``.
+
+    Errors: ``MappingError`` with every mistake of every file.
+    """
+    found = read_folder(
+        folder,
+        environment,
+        api_url=api_url,
+        api_token=api_token,
+        default_region=default_region,
+        placeholders=placeholders,
+    )
+    if found.mistakes:
+        raise MappingError(list(found.mistakes))
+    return found.mappings
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What a folder holds: the mappings that can be used, every mistake, every file as read."""
+
+    mappings: MappingSet
+    mistakes: tuple[Mistake, ...]
+    documents: Mapping[str, Document]
+
+
+def read_folder(
+    folder: Path,
+    environment: Environment,
+    *,
+    api_url: str,
+    api_token: Secret | None,
+    default_region: str,
+    placeholders: bool = False,
+) -> Folder:
+    """Reads ``campaigns.yaml`` and every ``<source>.yaml`` of a folder, mistakes and all.
 
     ``api_url`` and ``api_token`` serve campaigns without their own; ``default_region`` is the
     country of phone numbers without ``+``. With ``placeholders`` every setting without a value
     counts as ``test-<NAME>``, and a campaign ``main`` stands in where there is none: for cases.
-
-    Errors: ``MappingError`` with every mistake of every file.
     """
     mistakes: list[Mistake] = []
     campaigns: dict[str, Campaign] = {}
     directory: Directory | None = None
     contents = _contents(folder, mistakes)
+    documents: dict[str, Document] = {}
     if FILE in contents:
-        document = _document(folder, FILE, contents[FILE])
+        document = documents[FILE] = _document(folder, FILE, contents[FILE])
         campaigns = read_campaigns(
             document,
             environment,
@@ -48,13 +83,13 @@ def load_mappings(
             api_token=api_token,
             placeholders=placeholders,
         )
-        mistakes += document.mistakes
+        mistakes += document.finished()
         directory = None if document.mistakes else Directory(campaigns)
     mappings: dict[str, SourceMapping] = {}
     for name, content in contents.items():
         if name == FILE:
             continue
-        document = _document(folder, name, content)
+        document = documents[name] = _document(folder, name, content)
         stem = name.removesuffix(".yaml")
         mapping = read_source(
             document,
@@ -65,13 +100,49 @@ def load_mappings(
             region=default_region,
             placeholders=placeholders,
         )
-        mistakes += document.mistakes
+        mistakes += document.finished()
         if mapping is not None:
             mappings[stem] = mapping
-    if mistakes:
-        raise MappingError(sorted(mistakes, key=lambda m: (m.file, m.line, m.column)))
     parts = [part for name, content in contents.items() for part in (name.encode(), content or b"")]
-    return MappingSet(mappings, campaigns, _digest(parts))
+    return Folder(
+        MappingSet(mappings, campaigns, _digest(parts)),
+        tuple(sorted(mistakes, key=lambda m: (m.file, m.line, m.column))),
+        documents,
+    )
+
+
+class CaseMappings:
+    """The mappings of a folder as their cases see them: settings without a value have one.
+
+    ``folder`` was read with placeholders. Errors of ``under``: ``MappingError``.
+    """
+
+    def __init__(self, folder: Folder, environment: Environment, region: str) -> None:
+        self._folder, self._environment, self._region = folder, environment, region
+        self._kept: dict[tuple[str, tuple[tuple[str, str], ...]], SourceMapping] = {}
+
+    def under(self, source: str, values: Mapping[str, str]) -> SourceMapping:
+        """The mapping of a source, with other values of these settings."""
+        plain = self._folder.mappings.mappings[source]
+        if not values:
+            return plain
+        key = (source, tuple(sorted(values.items())))
+        if key not in self._kept:
+            name = f"{source}.yaml"
+            document = parse_document(self._folder.documents[name].text.encode(), name)
+            mapping = read_source(
+                document,
+                source,
+                plain.directory,
+                Overlay(self._environment, values),
+                version=plain.version,
+                region=self._region,
+                placeholders=True,
+            )
+            if mapping is None:
+                raise MappingError(document.finished())
+            self._kept[key] = mapping
+        return self._kept[key]
 
 
 def _contents(folder: Path, mistakes: list[Mistake]) -> dict[str, bytes | None]:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from marshmallow import ValidationError
+
+from bridge.errors import Mistake
 from bridge.map.document import Document, Path_
 from bridge.map.events import EventPlan
 from bridge.map.expression import Expression
 from bridge.map.kinds import (
+    Definitions,
     Expr,
     Fault,
     Kind,
@@ -20,12 +25,15 @@ from bridge.map.kinds import (
     Part,
     Text,
     Word,
+    about,
     faulty,
     kind_of,
     load_part,
 )
 from bridge.map.lookups import LOOKUP, LookupPlan, build_lookup
 from bridge.map.mapping import SourceMapping
+from bridge.map.nearest import nearest_is
+from bridge.map.nesting import where_else
 from bridge.map.route import Directory, check_route
 from bridge.map.rules import Rule, build_rule, rule_part
 from bridge.map.secrets import Secrets
@@ -53,12 +61,29 @@ class _Identity(Kind):
             )
         return Many(Expr()).read(value)
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {"anyOf": [{"const": "content"}, Many(Expr()).below(definitions)]}
+
 
 _TIME = Part(
     {
-        "from": Expr(required=True, example="from: occurredAt"),
-        "format": Format(required=True, example=f"format: one of {', '.join(FORMATS)}"),
-        "zone": Text(example="zone: UTC"),
+        "from": Expr(
+            required=True,
+            example="from: occurredAt",
+            metadata=about("Expression for the time.", "occurredAt"),
+        ),
+        "format": Format(
+            required=True,
+            example=f"format: one of {', '.join(FORMATS)}",
+            metadata=about(f"{', '.join(FORMATS)}, or a strptime pattern.", "unix_ms"),
+        ),
+        "zone": Text(
+            example="zone: UTC",
+            metadata=about(
+                "IANA time zone of times without an offset; patterns without %z need it.",
+                "America/New_York",
+            ),
+        ),
     }
 )
 
@@ -77,14 +102,30 @@ class _EventTime(Kind):
                 "Write {from: occurredAt, format: unix_ms}, or received.",
             )
         given = _TIME.read(value)
-        return given["from"], checked_format(given["format"], given["zone"])
+        try:
+            return given["from"], checked_format(given["format"], given["zone"])
+        except ValidationError as error:
+            at = "zone" if "is not a time zone" in str(error) else "format"
+            raise ValidationError({at: error.messages}) from None
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {"anyOf": [{"const": "received"}, _TIME.below(definitions)]}
 
 
-def _file_part(region: str) -> Part:
+def file_part(region: str) -> Part:
+    """The shape of a whole file. ``region`` is that of phone numbers without ``+``."""
     return Part(
         {
-            "source": Text(required=True, example="source: and the file's name without .yaml"),
-            "title": Text(),
+            "source": Text(
+                required=True,
+                example="source: and the file's name without .yaml",
+                metadata=about(
+                    "The source's name: the file's name without .yaml; its hook is "
+                    "POST /hooks/<source>.",
+                    "hubspot",
+                ),
+            ),
+            "title": Text(metadata=about("What people are shown.", "HubSpot app webhooks")),
             "receive": Part(
                 {
                     "verify": Many(
@@ -92,33 +133,120 @@ def _file_part(region: str) -> Part:
                         required=True,
                         example='verify: and below it - bearer: {token: "${NAME}"}; a hook that '
                         "checks nothing takes anything from anyone",
+                        metadata=about(
+                            "How a request proves where it comes from; any one scheme passing "
+                            "is enough.",
+                            [{"bearer": {"token": "${CRM_TOKEN}"}}],
+                        ),
                     ),
-                    "decode": Word([d.value for d in Decoder], default="json"),
-                    "events": Expr(),
-                    "event_id": _Identity(default=()),
-                    "event_time": _EventTime(),
+                    "decode": Word(
+                        [d.value for d in Decoder],
+                        default="json",
+                        metadata=about("How the bytes of the body are read."),
+                    ),
+                    "events": Expr(
+                        metadata=about(
+                            "Expression for the list of events in the body; left out: the whole "
+                            "body. One object counts as a list of one.",
+                            "events",
+                        )
+                    ),
+                    "event_id": _Identity(
+                        default=(),
+                        metadata=about(
+                            "Expressions whose values identify an event, so that a second one "
+                            "counts as a duplicate; content: the whole event does. Left out: "
+                            "every delivery counts as new.",
+                            ["portalId", "objectId", "occurredAt"],
+                        ),
+                    ),
+                    "event_time": _EventTime(
+                        metadata=about(
+                            "When the event happened, which decides which of two is newer; "
+                            "received: the time of receipt.",
+                            {"from": "occurredAt", "format": "unix_ms"},
+                        )
+                    ),
                     "contacts": Part(
                         {
-                            "account": Expr(),
-                            "ids": Many(Expr(), required=True, example="ids: [objectId]"),
-                        }
+                            "account": Expr(
+                                metadata=about("The account of the CRM they belong to.", "portalId")
+                            ),
+                            "ids": Many(
+                                Expr(),
+                                required=True,
+                                example="ids: [objectId]",
+                                metadata=about(
+                                    "Expressions for their ids; each gives one id or a list.",
+                                    ["objectId"],
+                                ),
+                            ),
+                        },
+                        metadata=about(
+                            "The contacts the event speaks of. Their numbers and opt-outs are "
+                            "remembered (_known)."
+                        ),
                     ),
                     "answer": Part(
                         {
-                            "status": Number(200, 299, whole=True, default=200),
-                            "body": Text(),
-                            "content_type": Text(),
-                            "busy": Number(429, 599, whole=True, default=503),
-                        }
+                            "status": Number(
+                                200,
+                                299,
+                                whole=True,
+                                default=200,
+                                metadata=about("HTTP status once the delivery is stored."),
+                            ),
+                            "body": Text(
+                                metadata=about(
+                                    "Body of the answer; left out: the receipt as JSON.",
+                                    "<Response/>",
+                                )
+                            ),
+                            "content_type": Text(
+                                metadata=about("Media type of that body.", "text/xml")
+                            ),
+                            "busy": Number(
+                                429,
+                                599,
+                                whole=True,
+                                default=503,
+                                metadata=about(
+                                    "HTTP status when nothing can be stored, for a sender that "
+                                    "repeats only after another one than 503.",
+                                    429,
+                                ),
+                            ),
+                        },
+                        metadata=about("For a sender that wants another answer than the receipt."),
                     ),
                 },
                 required=True,
                 example="receive: and below it verify:",
+                metadata=about("How a webhook is verified, read and split into events."),
             ),
-            "define": Named(Expr(), default={}, example='define: {type: "not_null(a, b)"}'),
-            "enrich": Named(LOOKUP, default={}),
+            "define": Named(
+                Expr(),
+                default={},
+                example='define: {type: "not_null(a, b)"}',
+                metadata=about(
+                    "Names for expressions, evaluated once for each event, in order; every other "
+                    "expression sees them.",
+                    {"type": "not_null(subscriptionType, eventType, '')"},
+                ),
+            ),
+            "enrich": Named(
+                LOOKUP,
+                default={},
+                metadata=about(
+                    "Look-ups by name: what is read from the CRM for an event. Rules see the "
+                    "record under that name."
+                ),
+            ),
             "rules": Many(
-                rule_part(region), required=True, example="rules: and below it - name: …"
+                rule_part(region),
+                required=True,
+                example="rules: and below it - name: …",
+                metadata=about("What events mean. Every rule whose `when` holds fires."),
             ),
         },
         _names,
@@ -168,8 +296,10 @@ def read_source(
     data, missing = substitute(document, environment, _is_secret)
     if isinstance(data, dict):
         _check_raw(document, data, stem)
-    loaded = load_part(_file_part(region), data, document)
+    shape = file_part(region)
+    loaded = load_part(shape, data, document)
     if loaded is None:
+        document.mistakes = [_nested(shape, document, one) for one in document.mistakes]
         return None
     if directory is not None:
         for place, rule in enumerate(loaded["rules"]):
@@ -210,6 +340,20 @@ def read_source(
         phones,
         _remembered(phones),
     )
+
+
+def _nested(shape: Part, document: Document, mistake: Mistake) -> Mistake:
+    """A key that is not known where it stands, with the place where it would be."""
+    if mistake.code != "unknown-key" or nearest_is(mistake.hint):
+        return mistake
+    path = next(
+        path
+        for path, place in document.keys.items()
+        if place == (mistake.line, mistake.column) and isinstance(path[-1], str)
+    )
+    above = [step for step in path[:-1] if isinstance(step, str)]
+    hint = where_else(shape, str(path[-1]), above)
+    return replace(mistake, hint=hint) if hint else mistake
 
 
 def _check_raw(document: Document, data: dict[str, Json], stem: str) -> None:

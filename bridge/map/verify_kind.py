@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from marshmallow import ValidationError
 
 from bridge.map.kinds import (
+    Definitions,
     Fault,
     Flag,
     Kind,
@@ -260,6 +261,7 @@ class SchemeKind(Kind):
     """One entry of ``verify`` or of ``all_of``."""
 
     what = "a scheme"
+    definition = "scheme"
 
     def read(self, value: Json) -> Any:
         """The entry."""
@@ -291,6 +293,23 @@ class SchemeKind(Kind):
             return Entry(name, _SHAPES[name].read(value[name]), optional)
         except ValidationError as error:
             raise ValidationError({name: error.messages}) from None
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        shapes: dict[str, Kind] = {**_SHAPES, "all_of": Many(SchemeKind())}
+        return {
+            "anyOf": [
+                {
+                    "type": "object",
+                    "properties": {
+                        name: kind.below(definitions),
+                        "optional": Flag().below(definitions),
+                    },
+                    "required": [name],
+                    "additionalProperties": False,
+                }
+                for name, kind in shapes.items()
+            ]
+        }
 
 
 def build_schemes(
