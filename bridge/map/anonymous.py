@@ -25,7 +25,8 @@ _PHONE_KEY = re.compile(
     r"phone|mobile|\btel|cell|fax|msisdn|whatsapp|caller|\bfrom\b|\bto\b", re.IGNORECASE
 )
 _NAME_KEY = re.compile(
-    r"(first|last|full|given|family|middle|maiden|sur|nick|contact|display) ?name|\bname\b",
+    r"(first|last|full|given|family|middle|maiden|sur|nick|contact|display) ?name|"
+    r"(?<!property )(?<!event )(?<!field )(?<!object )(?<!campaign )(?<!tag )\bname\b",
     re.IGNORECASE,
 )
 _PRIVATE_KEY = re.compile(

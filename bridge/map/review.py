@@ -201,7 +201,7 @@ def _perhaps_misspelt(
         if not _is_expression(path):
             continue
         for name in _leading(text):
-            close = get_close_matches(name, known, n=1, cutoff=0.8)
+            close = get_close_matches(name, known, n=1, cutoff=0.75)
             if close and name not in seen and not _extends(name, close[0]):
                 yield document.mistake(
                     path,
