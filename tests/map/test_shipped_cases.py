@@ -247,7 +247,8 @@ def test_the_document_shows_what_works(tmp_path: Path) -> None:
     """The whole file in docs/mappings.md loads."""
     text = (SHIPPED.parent / "docs" / "mappings.md").read_text(encoding="utf-8")
     blocks = [block.partition("```")[0] for block in text.split("```yaml\n")[1:]]
-    (tmp_path / "hubspot.yaml").write_text(blocks[0])
+    (whole,) = [block for block in blocks if block.startswith("source: hubspot")]
+    (tmp_path / "hubspot.yaml").write_text(whole)
     (campaigns,) = [block for block in blocks if block.startswith("campaigns:")]
     (tmp_path / "campaigns.yaml").write_text(campaigns)
     loaded = load_mappings(
