@@ -118,19 +118,46 @@ class Document:
 
 
 _SECRET = re.compile(
-    r"""((?:secret|token|password)s?["']?\s*:\s*)(?!["']?\$\{|\[|\{|&|\*|$)("[^"]*"|'[^']*'|[^,}\]#]+)"""
+    r"""(?:secret|token|password|bearer|api_?key|authorization)s?["']?\s*+:\s*+""", re.IGNORECASE
 )
+_IN_BRACKETS = re.compile(r"""[\[{](?:"[^"]*"|'[^']*'|[^\]}"'])*[\]}]?|"[^"]*"|'[^']*'|[^,}\]]+""")
+_ITEM = re.compile(
+    r"""(?:[^\s,{}\[\]:"']+\s*:\s+)?(?P<value>"[^"]*"|'[^']*'|[^\s,{}\[\]][^,{}\[\]]*)"""
+)
+_NAMES = re.compile(r"""["']?\$\{|["']?\$\{?[A-Z][A-Z0-9_]*\}?["']?$|[|>][-+0-9]*$|#""")
 _LOGIN = re.compile(r"(://)[^/@\s\"']+(@)")
 _LONGEST_LINE = 500
 
 
 def shown_line(line: str) -> str:
     """A line as it may be shown: a secret that stands in it is blotted out."""
-    line = _SECRET.sub(lambda m: m[1] + "•" * len(m[2].rstrip()), line)
+    line, place = line[:_LONGEST_LINE], 0
+    while found := _SECRET.search(line, place):
+        place = found.end()
+        inside = "{" in line[: found.start()] or line[place : place + 1] in ("{", "[")
+        value = _IN_BRACKETS.match(line, place) if inside else None
+        end = value.end() if value else len(line)
+        line = line[:place] + _blotted(line[place:end]) + line[end:]
     line = _LOGIN.sub(lambda m: m[1] + "•" * (len(m[0]) - 4) + m[2], line)
     if "PRIVATE KEY" in line:
         line = "•" * len(line)
-    return line[:_LONGEST_LINE]
+    return line
+
+
+def _blotted(value: str) -> str:
+    """What stands behind the key of a secret: names of settings stay, all else is blotted out."""
+    if value[:1] in ("{", "["):
+        return _ITEM.sub(_blotted_item, value)
+    return value if _NAMES.match(value) else _dots(value)
+
+
+def _blotted_item(item: re.Match[str]) -> str:
+    before = item[0][: item.start("value") - item.start()]
+    return before + _blotted(item["value"])
+
+
+def _dots(text: str) -> str:
+    return "•" * len(text.rstrip()) + text[len(text.rstrip()) :]
 
 
 class _Broken(Exception):  # noqa: N818 - private signal

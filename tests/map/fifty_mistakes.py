@@ -747,7 +747,7 @@ MISTAKES = (
         '{token: "$CRM_TOKEN"}',
         5,
         23,
-        "••••••••••••",
+        '"$CRM_TOKEN"',
         "literal-secret",
         '"${CRM_TOKEN}"',
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bridge.errors import Mistake
+from bridge.map.document import shown_line
 
 from .conftest import Load, Refuse
 from .fifty_mistakes import GOOD, MISTAKES, Slip
@@ -38,3 +39,39 @@ def test_no_message_and_no_excerpt_repeats_a_secret(refuse: Refuse) -> None:
         for file in (bad, bad.replace("- bearer:", "- beraer:"), bad.replace("title", "\ttitle")):
             for one in refuse(file):
                 assert "hunter2" not in f"{one} {one.line_text} {one.text}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "    - bearer: {token: hunter2, x: 1}",
+        "  - token: hunter2",
+        "secret: hunter2 # with a comment",
+        "secret: hun, hunter2",
+        "- bearer: hunter2",
+        "  TOKEN: 'hunter2'",
+        'tokens: {a: hunter2, b: "${B}"}',
+        'token: [hunter2, "${B}"]',
+        "password: &a hunter2",
+        "url: https://me:hunter2@example.com/",
+        '    - bearer: {token: "Bearer hunter2 ${CRM_TOKEN}"}',
+        '{"token": "hunter2", "secret": "hunter2"}',
+    ],
+)
+def test_a_line_is_shown_without_the_secret_in_it(line: str) -> None:
+    shown = shown_line(line)
+    assert "hunter2" not in shown
+    assert len(shown) == len(line)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '    - bearer: {token: "${CRM_TOKEN}"}',
+        '    - hmac: {secret: "${A}", header: X-A, algorithm: sha256}',
+        'tokens: {a: "${A}"}',
+        "rules:",
+    ],
+)
+def test_a_line_that_names_its_settings_is_shown_as_it_is(line: str) -> None:
+    assert shown_line(line) == line
