@@ -51,13 +51,19 @@ def run_cases(
     for case in cases:
         found = mapping
         try:
-            if case.settings and under is not None:
-                found = under(mapping.source.name, case.settings)
+            if case.settings:
+                found = _with_settings(mapping, case, under)
             told = tuple(_differences(found, case, decode, coverage))
         except BridgeError as error:
             told = (f"cannot be run: {error}",)
         results.append(CaseResult(case.name, case.line, told))
     return results
+
+
+def _with_settings(mapping: SourceMapping, case: Case, under: Under | None) -> SourceMapping:
+    if under is None:
+        raise BridgeError("it brings settings, and none can be set here")
+    return under(mapping.source.name, case.settings)
 
 
 def events_of(mapping: SourceMapping, case: Case, decode: Decode) -> list[Event]:

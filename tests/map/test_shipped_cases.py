@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -45,11 +46,16 @@ def shipped(**environment: str) -> MappingSet:
     )
 
 
+def under(source: str, settings: Mapping[str, str]) -> SourceMapping:
+    """The mapping with the settings that a case brings."""
+    return shipped(**settings).mappings[source]
+
+
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_case_passes(source: str) -> None:
     cases = load_cases(SHIPPED / f"{source}.cases.yaml")
     assert len(cases) >= 5
-    results = run_cases(shipped().mappings[source], cases, decode=decode)
+    results = run_cases(shipped().mappings[source], cases, decode=decode, under=under)
     assert [(r.line, r.name, r.differences) for r in results if not r.passed] == []
 
 
