@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import reduce
 from typing import Any
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -32,17 +33,25 @@ def _literal(node: Any) -> str:
     return f"`{json.dumps(value, ensure_ascii=False)}`"
 
 
+_LOOSER = {
+    "or": frozenset({"pipe"}),
+    "and": frozenset({"pipe", "or_expression"}),
+    "not": frozenset({"pipe", "or_expression", "and_expression", "comparator"}),
+}
+
+
 def _operand(node: Any, inside: str) -> str:
-    loose = {"or_expression", "pipe"} | ({"and_expression"} if inside == "not" else set())
-    if inside == "not":
-        loose |= {"comparator"}
     text = text_of(node)
-    return f"({text})" if node["type"] in loose and inside != "or" else text
+    return f"({text})" if node["type"] in _LOOSER[inside] else text
 
 
 def _slice(node: Any) -> str:
     start, stop, step = ("" if part is None else str(part) for part in node["children"])
     return f"[{start}:{stop}" + (f":{step}]" if step else "]")
+
+
+def _path(node: Any) -> str:
+    return reduce(_dotted, _children(node))
 
 
 def _dotted(base: str, rest: str) -> str:
@@ -57,11 +66,17 @@ def _projected(mark: str) -> Any:
     def make(node: Any) -> str:
         base, rest = _children(node)[:2]
         base = "" if base == "@" else base
-        if node["children"][0]["type"] == "flatten":
+        if _projects(node["children"][0]):
             return _dotted(base, rest)
         return _dotted(base + mark, rest)
 
     return make
+
+
+def _projects(node: Any) -> bool:
+    """Whether the brackets of a node make a projection by themselves."""
+    kind: str = node["children"][-1]["type"] if node["type"] == "index_expression" else node["type"]
+    return kind in ("slice", "flatten")
 
 
 def _filter(node: Any) -> str:
@@ -80,8 +95,8 @@ _TEXTS: dict[str, Any] = {
     "identity": lambda _node: "@",
     "index": lambda node: f"[{node['value']}]",
     "slice": _slice,
-    "subexpression": lambda node: _dotted(*_children(node)),
-    "index_expression": lambda node: _dotted(*_children(node)),
+    "subexpression": _path,
+    "index_expression": _path,
     "pipe": lambda node: " | ".join(_children(node)),
     "flatten": lambda node: f"{'' if _children(node)[0] == '@' else _children(node)[0]}[]",
     "projection": _projected("[*]"),
