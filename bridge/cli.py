@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 
 import click
 
 from bridge import __version__
+from bridge.commands.lazy import LazyGroup
 from bridge.errors import BridgeError, MappingError
 
 COMMANDS = {
@@ -34,25 +34,9 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
-    """A group that knows its commands without importing them, so that help is quick."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module, _ = COMMANDS[cmd_name]
-        command: click.Command = import_module(f"bridge.commands.{module}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, modules=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="crm-bridge")
 def cli() -> None:
     """CRM webhooks in, campaign lead updates out: never lost, never reordered, never claimed

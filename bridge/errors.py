@@ -30,7 +30,11 @@ class SettingError(BridgeError):
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One mistake in a mapping file. ``line`` and ``column`` count from 1."""
+    """One mistake in a mapping file. ``line`` and ``column`` count from 1.
+
+    ``end_column``: the column after the text that it points at, which ends on the same line; 0 if
+    it points at a place and not at a text. ``line_text`` is that line, secrets blotted out.
+    """
 
     file: str
     line: int
@@ -38,6 +42,13 @@ class Mistake:
     code: str
     message: str
     hint: str = ""
+    end_column: int = 0
+    line_text: str = ""
+
+    @property
+    def text(self) -> str:
+        """The text that the mistake points at; empty where it points at a place only."""
+        return self.line_text[self.column - 1 : self.end_column - 1] if self.end_column else ""
 
     def __str__(self) -> str:
         text = f"{self.file}:{self.line}:{self.column}: {self.code}: {self.message}"

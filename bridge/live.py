@@ -7,16 +7,26 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from bridge import logs
 from bridge.errors import MappingError, SettingError
 from bridge.map import MappingSet, SourceMapping, load_kept, load_mappings
+from bridge.map.load import CASES
 from bridge.model import CallLimits, KeptMapping, Secret
 from bridge.settings import Environment, Settings
 
 LOOK_EVERY_S = 1.0
+STILL_S = 0.4
+"""How long the files must have been left alone before an edit is taken in."""
+RESTLESS_S = 10.0
+"""After so long of edit upon edit, one that holds still while it is read is taken in."""
 DOTENV = Path(".env")
+
+Stat: TypeAlias = tuple[str, int, int, int, int]
+Print: TypeAlias = tuple[Stat, ...]
+
+log = logs.get("map")
 
 
 def load(settings: Settings, environment: Environment | None = None) -> MappingSet:
@@ -40,22 +50,30 @@ def load(settings: Settings, environment: Environment | None = None) -> MappingS
 class LiveMappings:
     """The mapping set of this process. ``current`` looks for edits at most once a second.
 
+    An edit is taken in once the files have been left alone for a moment: programs write files in
+    pieces, and half a mapping file can be a valid one that lacks its opt-out rule. What changes
+    while it is read is read again.
+
     Errors at construction: ``MappingError``; later an invalid edit only shows in ``problem``.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
-        self._print = self._fingerprint()
         self._environment = settings.environment
+        self._wait_until_still()
+        self._print: Print | None = self._fingerprint()
         self._set = load(settings)
+        if self._fingerprint() != self._print:
+            self._print = None
         logs.blot_out(secrets_of(self._set))
-        self._looked = time.monotonic()
+        self._next_look = time.monotonic() + LOOK_EVERY_S
+        self._moving: tuple[Print, float, float] | None = None
         self.problem: str | None = None
 
     def current(self) -> MappingSet:
         """The set in force."""
-        if time.monotonic() - self._looked >= LOOK_EVERY_S and self._lock.acquire(blocking=False):
+        if time.monotonic() >= self._next_look and self._lock.acquire(blocking=False):
             try:
                 self._look()
             finally:
@@ -69,46 +87,90 @@ class LiveMappings:
         return compiled
 
     def _look(self) -> None:
-        self._looked = time.monotonic()
+        now = time.monotonic()
+        self._next_look = now + LOOK_EVERY_S
         seen = self._fingerprint()
         if seen == self._print:
+            self._moving = None
             return
-        log = logs.get("map")
-        self._print = seen
+        if not self._still(seen, now):
+            self._next_look = now + STILL_S
+            return
+        fresh, problem = self._load()
+        if self._fingerprint() != seen:
+            # read in the middle of an edit: neither the set nor its mistakes mean anything
+            self._next_look = now + STILL_S
+            return
+        self._print, self._moving = seen, None
+        self._take(fresh, problem)
+
+    def _still(self, seen: Print, now: float) -> bool:
+        """Whether nobody is at work on the files: by their own times, or as seen from here.
+
+        The times of the files tell at once, but a clock may be wrong and a deletion leaves none.
+        """
+        if self._moving is None or self._moving[0] != seen:
+            since = now if self._moving is None else self._moving[2]
+            self._moving = (seen, now, since)
+        _, seen_at, restless_since = self._moving
+        if now - seen_at >= STILL_S or now - restless_since >= RESTLESS_S:
+            return True
+        return self._print is not None and _quiet(seen, self._print)
+
+    def _load(self) -> tuple[tuple[MappingSet, Environment] | None, str | None]:
         try:
             environment = Environment.current(DOTENV)
-            fresh = load(self._settings, environment)
+            return (load(self._settings, environment), environment), None
         except (MappingError, SettingError) as error:
-            self.problem = str(error)
-            log.warning("mappings refused, the last good ones stay", problem=self.problem)
+            return None, str(error)
         except Exception as error:
             # whatever is wrong with an edit, it must not reach those who use the set
-            self.problem = f"the mapping files cannot be read ({type(error).__name__})"
-            log.exception("mappings refused, the last good ones stay")
-        else:
-            self.problem = None
-            self._environment = environment
-            logs.blot_out(secrets_of(fresh))
-            self._set = fresh
-            log.info("mappings taken in", version=fresh.version)
+            log.exception("mappings cannot be read")
+            return None, f"the mapping files cannot be read ({type(error).__name__})"
 
-    def _fingerprint(self) -> tuple[tuple[str, int, int, int], ...]:
+    def _take(self, read: tuple[MappingSet, Environment] | None, problem: str | None) -> None:
+        self.problem = problem
+        if read is None:
+            log.warning("mappings refused, the last good ones stay", problem=problem)
+            return
+        fresh, self._environment = read
+        logs.blot_out(secrets_of(fresh))
+        self._set = fresh
+        log.info("mappings taken in", version=fresh.version)
+
+    def _wait_until_still(self) -> None:
+        """Let a copy of the folder that is under way come to its end, but not for ever."""
+        end = time.monotonic() + 2.0
+        while time.monotonic() < end and not _quiet(self._fingerprint(), ()):
+            time.sleep(0.05)
+
+    def _fingerprint(self) -> Print:
         """What shows an edit: of the mapping files, of ``.env``, and of files with secrets."""
         folder = Path(self._settings["BRIDGE_MAPPINGS"])
         try:
-            paths = sorted(folder.glob("*.yaml"))
+            # also names that end wrongly, since they are mistakes until they are gone
+            paths = sorted(p for p in folder.glob("*.y*ml") if not p.name.endswith(CASES))
         except OSError:
             paths = []
         paths += [DOTENV, *self._settings.environment.files()]
         return tuple(_stat(path) for path in paths)
 
 
-def _stat(path: Path) -> tuple[str, int, int, int]:
+def _stat(path: Path) -> Stat:
+    """Name, times of content and of inode, size and inode; links are followed."""
     try:
         stat = path.stat()
     except OSError:
-        return str(path), 0, 0, 0
-    return str(path), stat.st_mtime_ns, stat.st_size, stat.st_ino
+        return str(path), 0, 0, 0, 0
+    return str(path), stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino
+
+
+def _quiet(seen: Print, before: Print) -> bool:
+    """Whether what is new in ``seen`` was last touched long enough ago, and nothing is gone."""
+    new = set(seen) - set(before)
+    gone = {stat[0] for stat in before} - {stat[0] for stat in seen}
+    latest = time.time_ns() - round(STILL_S * 1e9)
+    return not gone and all(0 < stat[2] <= latest for stat in new if stat[2] or before)
 
 
 def secrets_of(found: MappingSet) -> list[str]:

@@ -15,11 +15,12 @@ FOLDER = Path(__file__).parent / "shipped_mappings"
 
 
 def mapping_files() -> list[Path]:
-    """The shipped mapping files, their cases and payloads, as paths relative to ``FOLDER``.
+    """The shipped files: mappings, cases, payloads and schemas, as paths relative to ``FOLDER``.
 
     Errors: ``BridgeError`` where the program was installed without them.
     """
-    found = sorted([*FOLDER.glob("*.yaml"), *FOLDER.glob("payloads/*.*")])
+    below = [*FOLDER.glob("payloads/*.*"), *FOLDER.glob("schema/*.json")]
+    found = sorted([*FOLDER.glob("*.yaml"), *below])
     if not found:
         raise BridgeError(
             f"the shipped mapping files are not in {FOLDER}; install crm-bridge anew."

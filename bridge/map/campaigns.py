@@ -17,6 +17,7 @@ from bridge.map.kinds import (
     SecretRef,
     Text,
     Word,
+    about,
     faulty,
     load_part,
 )
@@ -43,29 +44,75 @@ class _Id(Text):
 def _tuning() -> dict[str, Kind]:
     # No defaults here: None lets `defaults` of the file and then the model's own decide.
     return {
-        "batch_size": Number(1, 10_000, whole=True),
-        "batch_bytes": Number(1_000, 50_000_000, whole=True),
-        "concurrency": Number(1, 100, whole=True),
-        "rate": Number(0.01, 10_000),
-        "timeout": Number(0.1, 600),
-        "linger_ms": Number(0, 60_000, whole=True),
-        "phone_format": Word(("e164", "digits")),
-        "custom_fields": Word(("changed", "all_known")),
-        "reply_order": Word(("in_order", "any_order")),
+        "batch_size": Number(1, 10_000, whole=True, metadata=about("Leads per call (100).", 50)),
+        "batch_bytes": Number(
+            1_000, 50_000_000, whole=True, metadata=about("Bytes per call (512000).", 100_000)
+        ),
+        "concurrency": Number(
+            1,
+            100,
+            whole=True,
+            metadata=about("Calls at a time and worker process (BRIDGE_CAMPAIGN_CONCURRENCY).", 1),
+        ),
+        "rate": Number(
+            0.01,
+            10_000,
+            metadata=about("Calls per second and worker process (BRIDGE_CAMPAIGN_RATE).", 5),
+        ),
+        "timeout": Number(
+            0.1, 600, metadata=about("Seconds for one call, a third of BRIDGE_LEASE at most (10).")
+        ),
+        "linger_ms": Number(
+            0,
+            60_000,
+            whole=True,
+            metadata=about("How long an update that is no opt-out may wait for company (50)."),
+        ),
+        "phone_format": Word(
+            ("e164", "digits"), metadata=about("e164, or digits: without the + (e164).")
+        ),
+        "custom_fields": Word(
+            ("changed", "all_known"),
+            metadata=about(
+                "all_known: send every custom field that the bridge knows of the lead, for an API "
+                "that replaces the whole object (changed)."
+            ),
+        ),
+        "reply_order": Word(
+            ("in_order", "any_order"),
+            metadata=about(
+                "in_order: a reply counts only if its rows stand in the order of the request; "
+                "any_order: index and phone number together name the lead (in_order)."
+            ),
+        ),
     }
 
 
 _ID_HINT = 'id: "${BRIDGE_CAMPAIGN_ID}", or the id itself in quotes'
-_FILE = Part(
+_TOKEN = about("Its API key (BRIDGE_API_TOKEN), as the name of a setting.", "${ACME_API_TOKEN}")
+_URL = about("Base URL of its API (BRIDGE_API_URL).", "https://api.example.com")
+CAMPAIGNS = Part(
     {
         "campaigns": Named(
             Part(
                 {
-                    "id": _Id(required=True, example=_ID_HINT),
-                    "token": SecretRef(),
-                    "url": Address(),
-                    "tenant": Text(),
-                    "groups": Many(Text(), default=(), example="groups: [us]"),
+                    "id": _Id(
+                        required=True,
+                        example=_ID_HINT,
+                        metadata=about(
+                            "The campaign's id, exactly as the API shows it.",
+                            "${BRIDGE_CAMPAIGN_ID}",
+                        ),
+                    ),
+                    "token": SecretRef(metadata=_TOKEN),
+                    "url": Address(metadata=_URL),
+                    "tenant": Text(metadata=about("A name under `tenants`.", "acme")),
+                    "groups": Many(
+                        Text(),
+                        default=(),
+                        example="groups: [us]",
+                        metadata=about("Groups that rules may name in `campaigns`.", ["us"]),
+                    ),
                     **_tuning(),
                 },
                 example=_ID_HINT,
@@ -73,19 +120,40 @@ _FILE = Part(
             required=True,
             least=0,
             example="campaigns: and below it `main:` with its id",
+            metadata=about("The campaigns, by the name that mapping files, logs and pages use."),
         ),
         "tenants": Named(
             Part(
                 {
-                    "token": SecretRef(),
-                    "url": Address(),
-                    "rate": Number(0.01, 10_000),
-                    "concurrency": Number(1, 1000, whole=True),
+                    "token": SecretRef(metadata=_TOKEN),
+                    "url": Address(metadata=_URL),
+                    "rate": Number(
+                        0.01,
+                        10_000,
+                        metadata=about(
+                            "Calls per second and worker process with this token "
+                            "(BRIDGE_TOKEN_RATE).",
+                            20,
+                        ),
+                    ),
+                    "concurrency": Number(
+                        1,
+                        1000,
+                        whole=True,
+                        metadata=about(
+                            "Calls at a time and worker process with this token "
+                            "(BRIDGE_TOKEN_CONCURRENCY).",
+                            4,
+                        ),
+                    ),
                 }
             ),
             default={},
+            metadata=about("Other accounts, by name: API key and address."),
         ),
-        "defaults": Part(_tuning(), default={}),
+        "defaults": Part(
+            _tuning(), default={}, metadata=about("For campaigns that say nothing else.")
+        ),
     }
 )
 _RENAMED = {"rate": "rate_per_s", "timeout": "timeout_s"}
@@ -105,7 +173,7 @@ def read_campaigns(
     if document.data is None:
         return {}
     data, _ = substitute(document, environment, lambda path: bool(path) and path[-1] == "token")
-    loaded = load_part(_FILE, data, document)
+    loaded = load_part(CAMPAIGNS, data, document)
     if loaded is None:
         return {}
     secrets = Secrets(environment, document, placeholders)

@@ -10,7 +10,20 @@ from typing import Any
 
 from bridge.errors import MappingError
 from bridge.map.document import Document, read_document
-from bridge.map.kinds import Fault, Flag, Kind, Many, Named, Part, Template, Text, faulty, load_part
+from bridge.map.kinds import (
+    Definitions,
+    Fault,
+    Flag,
+    Kind,
+    Many,
+    Named,
+    Part,
+    Template,
+    Text,
+    about,
+    faulty,
+    load_part,
+)
 from bridge.map.times import FormatError, time_format
 from bridge.map.unusable import Unusable
 from bridge.model import FIELDS, Json, Known
@@ -37,6 +50,8 @@ class Expected:
 class Case:
     """One case. ``body`` is what the sender posted; ``payload`` stands for it, decoded already.
 
+    ``settings``: values for settings of the mapping file that hold for this case alone.
+
     ``received_at`` in milliseconds since 1970 UTC. ``found`` is by look-up and id.
     """
 
@@ -49,6 +64,7 @@ class Case:
     query: Mapping[str, str]
     found: Mapping[str, Mapping[str, Json]]
     known: Known
+    settings: Mapping[str, str]
     expect: tuple[Expected, ...] = field(default=())
 
 
@@ -72,12 +88,21 @@ class _Campaigns(Kind):
             return (value,)
         return Many(Text()).read(value)
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {"anyOf": [Text().below(definitions), Many(Text()).below(definitions)]}
+
 
 _UPDATE = Part(
     {
-        "campaigns": _Campaigns(),
-        "phone_number": Text(required=True, example='phone_number: "+14155550123"'),
-        **{name: Template() for name in FIELDS},
+        "campaigns": _Campaigns(
+            metadata=about("all (also when left out), or a list of campaign names.", "all")
+        ),
+        "phone_number": Text(
+            required=True,
+            example='phone_number: "+14155550123"',
+            metadata=about("The lead's number in E.164.", "+14155550123"),
+        ),
+        **{name: Template(metadata=about(f"What `{name}` is to be.")) for name in FIELDS},
     }
 )
 
@@ -97,12 +122,20 @@ def _one_outcome(
 
 _EXPECTED = Part(
     {
-        "updates": Many(_UPDATE),
-        "skipped": Text(),
-        "dead": Text(),
-        "erase": Flag(default=False),
+        "updates": Many(_UPDATE, metadata=about("The lead updates, no more and no fewer.")),
+        "skipped": Text(
+            metadata=about("The event is skipped; its reason contains this.", "no rule applies")
+        ),
+        "dead": Text(
+            metadata=about("The event is dead; its reason contains this.", "is not a phone number")
+        ),
+        "erase": Flag(
+            default=False,
+            metadata=about("true: what is kept of the person is erased with this event."),
+        ),
     },
     _one_outcome,
+    one_of=("updates", "skipped", "dead"),
 )
 
 
@@ -123,34 +156,81 @@ def _one_body(
 
 _CASE = Part(
     {
-        "name": Text(required=True, example="name: what the case shows"),
-        "payload": Template(nullable=True),
-        "payload_file": Text(),
-        "body": Text(),
-        "received_at": _Received(),
-        "headers": Named(Text(), least=0, default={}),
-        "query": Named(Text(), least=0, default={}),
-        "found": Named(Named(Template(), least=0), least=0, default={}),
+        "name": Text(
+            required=True,
+            example="name: what the case shows",
+            metadata=about("What the case shows.", "the opt-out box is ticked"),
+        ),
+        "payload": Template(nullable=True, metadata=about("The body, decoded already.")),
+        "payload_file": Text(
+            metadata=about("A file with the body, from the case file's folder.", "payloads/a.json")
+        ),
+        "body": Text(metadata=about("The body as text, to be decoded.", "phone=%2B14155550123")),
+        "received_at": _Received(
+            metadata=about(
+                f"When it came in, with an offset; left out: {RECEIVED}.", "2026-06-25T07:19:30Z"
+            )
+        ),
+        "headers": Named(
+            Text(), least=0, default={}, metadata=about("Headers that expressions see.")
+        ),
+        "query": Named(
+            Text(), least=0, default={}, metadata=about("Query parameters that expressions see.")
+        ),
+        "settings": Named(
+            Text(),
+            least=0,
+            default={},
+            metadata=about(
+                "Values of settings that the mapping file names, for this case.",
+                {"HUBSPOT_DELETION_OPTS_OUT": "yes"},
+            ),
+        ),
+        "found": Named(
+            Named(Template(), least=0),
+            least=0,
+            default={},
+            metadata=about(
+                "Stands in for the look-ups: look-up → id → record; ids left out are missing.",
+                {"contact": {"123": {"phone": "+14155550123"}}},
+            ),
+        ),
         "known": Part(
-            {"phones": Many(Text(), least=0, default=()), "opted_out": Flag(default=False)}
+            {
+                "phones": Many(
+                    Text(),
+                    least=0,
+                    default=(),
+                    metadata=about("Numbers in E.164, the newest first.", ["+14155550123"]),
+                ),
+                "opted_out": Flag(
+                    default=False,
+                    metadata=about("Whether a contact of the event is remembered as opted out."),
+                ),
+            },
+            metadata=about("What the bridge remembers of the event's contacts."),
         ),
         "expect": Many(
-            _EXPECTED, required=True, least=0, example="expect: and below it - updates: …"
+            _EXPECTED,
+            required=True,
+            least=0,
+            example="expect: and below it - updates: …",
+            metadata=about("What each event of the delivery leads to, in order."),
         ),
     },
     _one_body,
+    one_of=("payload", "payload_file", "body"),
 )
-_FILE = Part({"cases": Many(_CASE, required=True, example="a list of cases, each after `- `")})
+CASES = Many(_CASE, required=True, example="a list of cases, each after `- `")
+_FILE = Part({"cases": CASES})
 
 
 def load_cases(path: Path) -> tuple[Case, ...]:
     """The cases of a file. Errors: ``MappingError`` with every mistake."""
     document = read_document(path)
+    cases = () if document.mistakes else _read(document, path.parent)
     if document.mistakes:
-        raise MappingError(document.mistakes)
-    cases = _read(document, path.parent)
-    if document.mistakes:
-        raise MappingError(document.mistakes)
+        raise MappingError(document.finished())
     return cases
 
 
@@ -183,6 +263,7 @@ def _read(document: Document, folder: Path) -> tuple[Case, ...]:
                 given["query"],
                 given["found"],
                 Known(known["phones"], known["opted_out"]),
+                {name: str(text) for name, text in given["settings"].items()},
                 tuple(_expected(one) for one in given["expect"]),
             )
         )

@@ -9,10 +9,14 @@ from typing import TypeAlias
 
 from bridge.errors import BridgeError
 from bridge.map.case_file import Case, Expected, body_of, load_cases
+from bridge.map.coverage import Coverage
 from bridge.map.mapping import SourceMapping
 from bridge.model import Delivery, Event, Found, Json, Mapped, Reading
+from bridge.places import with_lists, without
 
 Decode: TypeAlias = Callable[[Reading, bytes], Json]
+
+Under: TypeAlias = Callable[[SourceMapping, Mapping[str, str]], SourceMapping]
 
 _Rows: TypeAlias = dict[tuple[str, str], Mapping[str, Json]]
 
@@ -31,32 +35,70 @@ class CaseResult:
         return not self.differences
 
 
-def run_cases(mapping: SourceMapping, cases: Iterable[Case], *, decode: Decode) -> list[CaseResult]:
-    """Runs cases through a mapping. ``decode`` reads a body as the receive stage would."""
-    return [
-        CaseResult(case.name, case.line, tuple(_differences(mapping, case, decode)))
-        for case in cases
-    ]
+def run_cases(
+    mapping: SourceMapping,
+    cases: Iterable[Case],
+    *,
+    decode: Decode,
+    under: Under | None = None,
+    coverage: Coverage | None = None,
+) -> list[CaseResult]:
+    """Runs cases through a mapping. ``decode`` reads a body as the receive stage would.
+
+    ``under`` gives the mapping with the settings that a case brings; ``coverage`` takes down what
+    the cases reach.
+    """
+    results: list[CaseResult] = []
+    for case in cases:
+        found = mapping
+        try:
+            if case.settings:
+                found = _with_settings(mapping, case, under)
+            told = tuple(_differences(found, case, decode, coverage))
+        except BridgeError as error:
+            told = (f"cannot be run: {error}",)
+        results.append(CaseResult(case.name, case.line, told))
+    return results
 
 
-def _differences(mapping: SourceMapping, case: Case, decode: Decode) -> Iterable[str]:
-    try:
-        document = case.payload if case.body is None else decode(mapping.source.decode, case.body)
-    except BridgeError as error:
-        yield f"the body cannot be decoded: {error}"
-        return
+def _with_settings(mapping: SourceMapping, case: Case, under: Under | None) -> SourceMapping:
+    if under is None:
+        raise BridgeError("it brings settings, and none can be set here")
+    return under(mapping, case.settings)
+
+
+def events_of(mapping: SourceMapping, case: Case, decode: Decode) -> list[Event]:
+    """The events of a case, as of the delivery once it is stored. Errors: ``DecodeError``."""
+    source = mapping.source
+    if case.body is None:
+        document = with_lists(case.payload, source.decode.lists)
+    else:
+        document = decode(source.decode, case.body)
     delivery = Delivery(
         id=0,
         receipt="case",
-        source=mapping.source.name,
+        source=source.name,
         received_at=case.received_at,
         method="POST",
-        query=case.query,
-        headers=case.headers,
+        query={k: text for k, text in case.query.items() if k not in source.drop.query},
+        headers={k: text for k, text in case.headers.items() if k not in source.drop.headers},
         body=body_of(case),
         scheme="case",
     )
-    events = mapping.split(document, delivery)
+    return mapping.split(without(document, source.drop.body), delivery)
+
+
+def _differences(
+    mapping: SourceMapping, case: Case, decode: Decode, coverage: Coverage | None
+) -> Iterable[str]:
+    try:
+        events = events_of(mapping, case, decode)
+    except BridgeError as error:
+        yield f"the body cannot be decoded: {error}"
+        return
+    if coverage is not None:
+        for event in events:
+            coverage.add(mapping, event, found_for(mapping, event, case), case.known)
     if len(events) != len(case.expect):
         yield f"expected {len(case.expect)} events, found {len(events)}"
         return

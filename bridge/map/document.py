@@ -8,14 +8,15 @@ mapping language says holds (only ``true`` and ``false`` are booleans, nothing l
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeAlias
 
 import yaml
 
 from bridge.errors import Mistake
+from bridge.map.syntax import syntax_mistake
 from bridge.model import Json
 
 Place: TypeAlias = tuple[int, int]
@@ -40,10 +41,11 @@ class Document:
 
     file: str
     data: Json = None
-    text: str = field(default="", repr=False)
     keys: dict[Path_, Place] = field(default_factory=dict)
     values: dict[Path_, Place] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
+    text: str = field(default="", repr=False)
+    _ends: dict[Place, Place] = field(default_factory=dict, repr=False)
 
     def place(self, path: Path_, *, key: bool = False) -> Place:
         """Where a path stands, or the nearest thing above it that is in the file."""
@@ -65,11 +67,100 @@ class Document:
         return value
 
     def add(
-        self, path: Path_, code: str, message: str, hint: str = "", *, key: bool = False
+        self,
+        path: Path_,
+        code: str,
+        message: str,
+        hint: str = "",
+        *,
+        key: bool = False,
+        part: str = "",
     ) -> None:
-        """Notes a mistake at a path; at its key if ``key``."""
+        """Notes a mistake at a path; at its key if ``key``, at ``part`` of its value if given."""
+        self.mistakes.append(self.mistake(path, code, message, hint, key=key, part=part))
+
+    def mistake(
+        self,
+        path: Path_,
+        code: str,
+        message: str,
+        hint: str = "",
+        *,
+        key: bool = False,
+        part: str = "",
+    ) -> Mistake:
+        """A mistake at a path, not noted."""
         line, column = self.place(path, key=key)
-        self.mistakes.append(Mistake(self.file, line, column, code, message, hint))
+        end = self._end_of((line, column))
+        if part and end:
+            text = self._line(line)[column - 1 : end - 1]
+            if (at := text.find(part)) >= 0:
+                column, end = column + at, column + at + len(part)
+        return Mistake(self.file, line, column, code, message, hint, end)
+
+    def ends(self, start: Place, end: Place) -> None:
+        """Notes where the text that starts at a place ends."""
+        self._ends[start] = end
+
+    def _end_of(self, place: Place) -> int:
+        line, column = self._ends.get(place, place)
+        if line > place[0]:
+            return len(self._line(place[0]).rstrip()) + 1
+        return column if column > place[1] else 0
+
+    def _line(self, number: int) -> str:
+        lines = self.text.split("\n", number)
+        return lines[number - 1].rstrip("\r") if number <= len(lines) else ""
+
+    def finished(self, mistakes: Iterable[Mistake] | None = None) -> list[Mistake]:
+        """The mistakes, each with the line of the file that it points into."""
+        told = self.mistakes if mistakes is None else mistakes
+        return [replace(one, line_text=shown_line(self._line(one.line))) for one in told]
+
+
+_SECRET = re.compile(
+    r"""(?:secret|token|password|bearer|user|(?:api|access)[-_]?key|authori[sz]ation)s?["']?"""
+    r"""\s*+:\s*+""",
+    re.IGNORECASE,
+)
+_IN_BRACKETS = re.compile(r"""[\[{](?:"[^"]*"|'[^']*'|[^\]}"'])*[\]}]?|"[^"]*"|'[^']*'|[^,}\]]+""")
+_ITEM = re.compile(
+    r"""(?:[^\s,{}\[\]:"']+\s*:\s+)?(?P<value>"[^"]*"|'[^']*'|[^\s,{}\[\]][^,{}\[\]]*)"""
+)
+_NAMES = re.compile(r"""["']?\$\{|["']?\$\{?[A-Z][A-Z0-9_]*\}?["']?$|[|>][-+0-9]*$|#""")
+_LOGIN = re.compile(r"(://)[^/@\s\"']+(@)")
+_LONGEST_LINE = 500
+
+
+def shown_line(line: str) -> str:
+    """A line as it may be shown: a secret that stands in it is blotted out."""
+    line, place = line[:_LONGEST_LINE], 0
+    while found := _SECRET.search(line, place):
+        place = found.end()
+        inside = "{" in line[: found.start()] or line[place : place + 1] in ("{", "[")
+        value = _IN_BRACKETS.match(line, place) if inside else None
+        end = value.end() if value else len(line)
+        line = line[:place] + _blotted(line[place:end]) + line[end:]
+    line = _LOGIN.sub(lambda m: m[1] + "•" * (len(m[0]) - 4) + m[2], line)
+    if "PRIVATE KEY" in line:
+        line = "•" * len(line)
+    return line
+
+
+def _blotted(value: str) -> str:
+    """What stands behind the key of a secret: names of settings stay, all else is blotted out."""
+    if value[:1] in ("{", "["):
+        return _ITEM.sub(_blotted_item, value)
+    return value if _NAMES.match(value) else _dots(value)
+
+
+def _blotted_item(item: re.Match[str]) -> str:
+    before = item[0][: item.start("value") - item.start()]
+    return before + _blotted(item["value"])
+
+
+def _dots(text: str) -> str:
+    return "•" * len(text.rstrip()) + text[len(text.rstrip()) :]
 
 
 class _Broken(Exception):  # noqa: N818 - private signal
@@ -209,21 +300,13 @@ class _Reader:
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-            self.fail(place, "yaml-syntax", _plain(error), self.hint(place))
+            problem = error.problem or error.context or "it cannot be read"
+            line, column, message, hint = syntax_mistake(self.text, *place, problem)
+            self.fail((line, column), "yaml-syntax", message, hint)
         except yaml.YAMLError:
             self.fail((1, 1), "yaml-syntax", "this is not YAML.", "Save the file as plain text.")
         finally:
             loader.dispose()
-
-    def hint(self, place: Place) -> str:
-        lines = self.text.splitlines()
-        line = lines[place[0] - 1] if place[0] <= len(lines) else ""
-        if "\t" in line[: place[1] + 1]:
-            return "Indent with blanks; YAML takes no tabs."
-        value = line.partition(": ")[2].strip() or line.strip().removeprefix("- ")
-        if value[:1] in ("`", "@", "*", "&", "!", "%", "[", "{", "|", "'", '"') or ": " in value:
-            return 'Put the whole value in quotes, such as when: "…", and close every bracket.'
-        return "Check indentation, colons, quotes and brackets here and in the line above."
 
     def node(self, event: Any, events: Iterator[Any], path: Path_, depth: int) -> Json:
         place = _start(event)
@@ -243,10 +326,11 @@ class _Reader:
                 place,
                 "yaml-tag",
                 f"`{event.tag}` is read as a YAML tag.",
-                'Put the value in quotes, such as when: "!x".',
+                f'Put the value in quotes: "{event.tag}".',
             )
         self.document.values[path] = place
         if isinstance(event, yaml.ScalarEvent):
+            self.document.ends(place, _end(event))
             return _scalar(event)
         if isinstance(event, yaml.SequenceStartEvent):
             return self.sequence(events, path, depth)
@@ -277,9 +361,11 @@ class _Reader:
                         "duplicate-key",
                         f"`{key}` stands here a second time, after line {line}.",
                         "Keep one of them, or rename one.",
+                        _end(event)[1],
                     )
                 )
             self.document.keys[here] = _start(event)
+            self.document.ends(_start(event), _end(event))
             found[key] = value
         return found
 
@@ -311,8 +397,8 @@ def _start(event: Any) -> Place:
     return event.start_mark.line + 1, event.start_mark.column + 1
 
 
-def _plain(error: yaml.MarkedYAMLError) -> str:
-    return f"this is not YAML: {error.problem or error.context or 'it cannot be read'}."
+def _end(event: Any) -> Place:
+    return event.end_mark.line + 1, event.end_mark.column + 1
 
 
 def _scalar(event: yaml.ScalarEvent) -> Json:

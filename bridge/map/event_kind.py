@@ -5,8 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from marshmallow import ValidationError
+
 from bridge.map.expression import Expression
-from bridge.map.kinds import Expr, Kind, Many, Number, Part, Text, about, faulty, kind_of
+from bridge.map.kinds import (
+    Definitions,
+    Expr,
+    Kind,
+    Many,
+    Number,
+    Part,
+    Text,
+    about,
+    faulty,
+    kind_of,
+)
 from bridge.map.times import FORMATS
 from bridge.map.transform_kind import Format, checked_format
 from bridge.model import Json
@@ -39,6 +52,9 @@ class _Of(Kind):
                 "wrong-type", "must be a list of expressions.", f'Write event_id: ["{value}"].'
             )
         return Many(Expr()).read(value)
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {"anyOf": [{"const": CONTENT}, Many(Expr()).below(definitions)]}
 
 
 _OF = Part(
@@ -78,22 +94,28 @@ class IdentityKind(Kind):
             return Identity(by_content=True, within_s=within)
         return Identity(found, within_s=within)
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {"anyOf": [_Of().below(definitions), _OF.below(definitions)]}
+
 
 _TIME = Part(
     {
         "from": Expr(
             required=True,
             example="from: occurredAt",
-            metadata=about("Where the time stands.", "occurredAt"),
+            metadata=about("Expression for the time.", "occurredAt"),
         ),
         "format": Format(
             required=True,
             example=f"format: one of {', '.join(FORMATS)}",
-            metadata=about("How it is written, or a strptime pattern.", "unix_ms"),
+            metadata=about(f"{', '.join(FORMATS)}, or a strptime pattern.", "unix_ms"),
         ),
         "zone": Text(
             example="zone: UTC",
-            metadata=about("The time zone of values that carry none (IANA name).", "UTC"),
+            metadata=about(
+                "IANA time zone of times without an offset; patterns without %z need it.",
+                "America/New_York",
+            ),
         ),
     }
 )
@@ -112,6 +134,16 @@ class EventTimeKind(Kind):
             return Many(_Time()).read(value)
         return (_Time().read(value),)
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        one = _Time()
+        return {
+            "anyOf": [
+                {"const": RECEIVED},
+                one.below(definitions),
+                Many(one).below(definitions),
+            ]
+        }
+
 
 class _Time(Kind):
     def read(self, value: Json) -> Any:
@@ -122,4 +154,11 @@ class _Time(Kind):
                 "Write {from: occurredAt, format: unix_ms}, or received.",
             )
         given = _TIME.read(value)
-        return given["from"], checked_format(given["format"], given["zone"])
+        try:
+            return given["from"], checked_format(given["format"], given["zone"])
+        except ValidationError as error:
+            at = "zone" if "is not a time zone" in str(error) else "format"
+            raise ValidationError({at: error.messages}) from None
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return _TIME.below(definitions)

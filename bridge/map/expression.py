@@ -41,10 +41,14 @@ _FAILURES = (
 
 
 class ExpressionError(ValueError):
-    """An expression that cannot be compiled; ``hint`` says what to write."""
+    """An expression that cannot be compiled; ``hint`` says what to write.
 
-    def __init__(self, message: str, hint: str) -> None:
+    ``part`` is the piece of its text that is wrong, as far as that is known.
+    """
+
+    def __init__(self, message: str, hint: str, part: str = "") -> None:
         self.hint = hint
+        self.part = part
         super().__init__(message)
 
 
@@ -84,7 +88,7 @@ class Expression:
             value = self.run(view)
         except _FAILURES:
             value = self.get(view, notes)
-        return value is True or not _is_false(value)
+        return value is True or not is_false(value)
 
     def take(self, value: Json) -> Json:
         """The value for use in a transform. Errors: ``Unusable``."""
@@ -110,8 +114,8 @@ def _parse(source: str) -> _Node:
         where = f" at character {at + 1} (`{token}`)" if isinstance(at, int) and token else ""
         raise ExpressionError(
             f"`{source}` is not a JMESPath expression{where}.",
-            "Text goes in single quotes ('x'), numbers and true/false/null in backticks "
-            "(`true`), odd field names in double quotes.",
+            _hint(source, token),
+            str(token) if token is not None else "",
         ) from None
     except _FAILURES:
         raise ExpressionError(
@@ -151,6 +155,23 @@ _ONE_AFTER_ANOTHER = frozenset(
     {"subexpression", "pipe", "index_expression", "projection", "value_projection"}
     | {"filter_projection", "flatten"}
 )
+_INSTEAD = {"=": "==", "and": "&&", "or": "||", "not": "!", "is": "==", "<>": "!=", "===": "=="}
+
+
+def _hint(source: str, token: Any) -> str:
+    """What to write in place of a token that does not belong where it stands."""
+    if isinstance(token, str) and token.lower() in _INSTEAD:
+        return f"Write `{_INSTEAD[token.lower()]}`."
+    if isinstance(token, int | float) and not isinstance(token, bool):
+        return f"Numbers go in backticks: `{token}`."
+    if isinstance(token, str) and token[:1] in ("'", '"', "`") and source.count(token[0]) % 2:
+        return f"Close the text with {token[0]}."
+    if source.count("(") > source.count(")"):
+        return "Close the bracket with `)`."
+    return (
+        "Text goes in single quotes ('x'), numbers and true/false/null in backticks "
+        "(`true`), odd field names in double quotes."
+    )
 
 
 def _check_functions(tree: _Node, source: str) -> None:
@@ -164,16 +185,30 @@ def _check_functions(tree: _Node, source: str) -> None:
             if name in _DONE_BY_TRANSFORMS:
                 hint = "Values are changed by transforms, such as {from: name, to: trim}."
             raise ExpressionError(
-                f"`{source}` calls `{name}()`, which JMESPath does not have.", hint
+                f"`{source}` calls `{name}()`, which JMESPath does not have.", hint, name
             )
         signature, given = entry["signature"], len(node["children"])
         variadic = bool(signature) and bool(signature[-1].get("variadic"))
         if given < len(signature) or (given > len(signature) and not variadic):
             more = " or more" if variadic else ""
             raise ExpressionError(
-                f"`{source}` calls `{name}()` with {given} arguments.",
+                f"`{source}` calls `{name}()` with {given} argument{'' if given == 1 else 's'}.",
                 f"Give it {len(signature)}{more}.",
+                name,
             )
+
+
+def parse(source: str) -> Any:
+    """The tree of an expression, not compiled. Errors: ``ExpressionError``."""
+    return _parse(source)
+
+
+def evaluate(tree: Any, view: Json) -> Json:
+    """What a part of an expression gives, None where it fails; for explanations, so not quick."""
+    try:
+        return _compile(tree)(view)
+    except _FAILURES:
+        return None
 
 
 def walk(tree: _Node) -> Iterable[_Node]:
@@ -201,7 +236,8 @@ def _why(error: BaseException) -> str:
     return f"it fails ({type(error).__name__})"
 
 
-def _is_false(value: Json) -> bool:
+def is_false(value: Json) -> bool:
+    """Whether JMESPath takes a value for false: false, null, and what is empty."""
     if isinstance(value, str | list | dict):
         return not value
     return value is None or value is False
@@ -278,7 +314,7 @@ def _and(node: _Node) -> Run:
 
     def run(value: Json) -> Json:
         first = left(value)
-        return first if _is_false(first) else right(value)
+        return first if is_false(first) else right(value)
 
     return run
 
@@ -288,7 +324,7 @@ def _or(node: _Node) -> Run:
 
     def run(value: Json) -> Json:
         first = left(value)
-        return right(value) if _is_false(first) else first
+        return right(value) if is_false(first) else first
 
     return run
 
@@ -307,7 +343,7 @@ def _not(node: _Node) -> Run:
 def _negated(value: Json) -> bool:
     if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
         return False
-    return _is_false(value)
+    return is_false(value)
 
 
 def _list(node: _Node) -> Run:
@@ -406,7 +442,7 @@ def _filter(node: _Node) -> Run:
         found = base(value)
         if not isinstance(found, list):
             return None
-        kept = (each(item) for item in found if not _is_false(holds(item)))
+        kept = (each(item) for item in found if not is_false(holds(item)))
         return [one for one in kept if one is not None]
 
     return run

@@ -6,15 +6,16 @@ whole tree of them into mistakes with line and column.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, TypeAlias
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
 
 from bridge.map.document import Document, Path_
-from bridge.map.expression import Expression, ExpressionError
+from bridge.map.expression import LONGEST, Expression, ExpressionError
 from bridge.map.lint import Use, traps
 from bridge.map.nearest import advice
 from bridge.map.substitution import Filled, missing_in, raw, reference
@@ -26,21 +27,26 @@ MOST_ADVICE = 50
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One mistake before its place is known. The message goes on from the key: "must be …"."""
+    """One mistake before its place is known. The message goes on from the key: "must be …".
+
+    ``part`` is the piece of the value that is wrong, if not the whole.
+    """
 
     code: str
     message: str
     hint: str = ""
-
-
-def faulty(code: str, message: str, hint: str = "") -> ValidationError:
-    """The error that carries one fault."""
-    return ValidationError([Fault(code, message, hint)])
+    part: str = ""
 
 
 def about(description: str, example: Json = None) -> dict[str, Json]:
-    """What the JSON Schema and the reference tell of a key."""
-    return {"description": description} | ({} if example is None else {"example": example})
+    """What people are told of a key, in editors and in ``docs/mapping-reference.md``."""
+    told: dict[str, Json] = {"description": description}
+    return told if example is None else {**told, "example": example}
+
+
+def faulty(code: str, message: str, hint: str = "", part: str = "") -> ValidationError:
+    """The error that carries one fault."""
+    return ValidationError([Fault(code, message, hint, part)])
 
 
 def kind_of(value: Json) -> str:
@@ -62,10 +68,22 @@ def quoted(value: Json) -> str:
     return f"`{text[:60]}…`" if len(text) > 60 else f"`{text}`"
 
 
+Definitions: TypeAlias = dict[str, dict[str, Json]]
+"""Schemas by name, for ``$defs``."""
+
+SETTING: Mapping[str, Json] = {
+    "type": "string",
+    "pattern": r"^\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^{}]*)?\}$",
+}
+"""A setting in place of a value that is no text."""
+
+
 class Kind(fields.Field[Any]):
     """The base: a value that must be there unless said otherwise, and is never null."""
 
     what = "a value"
+    definition = ""
+    """The name under which the JSON Schema holds a kind that is used in many places."""
 
     def __init__(
         self,
@@ -78,6 +96,7 @@ class Kind(fields.Field[Any]):
     ) -> None:
         self.example = example
         self.unset = default
+        self.nullable = nullable
         if required:
             super().__init__(required=True, metadata=metadata)
         else:
@@ -109,6 +128,35 @@ class Kind(fields.Field[Any]):
         """The value as the bridge uses it. Errors: ``ValidationError`` with faults."""
         return value
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        """What the value looks like in JSON Schema (draft 2020-12); empty: anything.
+
+        What is used in many places goes into ``definitions``, by ``below``.
+        """
+        del definitions
+        return {}
+
+    def below(self, definitions: Definitions) -> dict[str, Json]:
+        """The schema where another one refers to it: with what people are told of the key."""
+        found = self._shape(definitions)
+        if self.nullable:
+            found = {"anyOf": [found, {"type": "null"}]}
+        if "description" in self.metadata:
+            found["description"] = self.metadata["description"]
+        if "example" in self.metadata:
+            found["examples"] = [self.metadata["example"]]
+        if isinstance(self.unset, str | int | float) and not isinstance(self.unset, Filled):
+            found["default"] = self.unset
+        return found
+
+    def _shape(self, definitions: Definitions) -> dict[str, Json]:
+        if not self.definition:
+            return dict(self.json_schema(definitions))
+        if self.definition not in definitions:
+            definitions[self.definition] = {}  # a kind may hold itself
+            definitions[self.definition] = self.json_schema(definitions)
+        return {"$ref": f"#/$defs/{self.definition}"}
+
 
 class Text(Kind):
     """Text that is not blank."""
@@ -127,6 +175,10 @@ class Text(Kind):
             raise faulty("no-value", "is blank.", self.hint() or "Write a text.")
         return value
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        del definitions
+        return {"type": "string", "pattern": r"\S"}
+
 
 class Flag(Kind):
     """true or false."""
@@ -141,7 +193,17 @@ class Flag(Kind):
             return value == "true"
         if isinstance(value, bool):
             return value
-        raise faulty("wrong-type", f"must be true or false, not {quoted(value)}.", "Write true.")
+        word = value.strip().lower() if isinstance(value, str) else ""
+        meant = "false" if word in ("no", "off", "false", "n", "f", "0") else "true"
+        raise faulty(
+            "wrong-type",
+            f"must be true or false, not {quoted(value)}.",
+            f"Write {meant}, without quotes.",
+        )
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        del definitions
+        return {"anyOf": [{"type": "boolean"}, dict(SETTING)]}
 
 
 class Number(Kind):
@@ -150,7 +212,7 @@ class Number(Kind):
     def __init__(self, least: float, most: float, *, whole: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.least, self.most, self.whole = least, most, whole
-        self.what = f"a {'whole ' if whole else ''}number from {least:g} to {most:g}"
+        self.what = f"a {'whole ' if whole else ''}number from {least:.12g} to {most:.12g}"
 
     def read(self, value: Json) -> Any:
         """The number; a setting may give it as text."""
@@ -172,6 +234,11 @@ class Number(Kind):
             raise faulty("bad-number", f"must be {self.what}.", f"Write {usual:g}, for example.")
         return value if self.whole else float(value)
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        del definitions
+        bounds = {"minimum": self.least, "maximum": self.most}
+        return {"anyOf": [{"type": "integer" if self.whole else "number", **bounds}, dict(SETTING)]}
+
 
 class Word(Kind):
     """One of a closed list of words."""
@@ -191,10 +258,14 @@ class Word(Kind):
             )
         if value not in self.words:
             # another word than the one meant would be worse than none: nearly the same, or all
-            close = get_close_matches(value, self.words, n=1, cutoff=0.75)
+            close = get_close_matches(value.strip().lower(), self.words, n=1, cutoff=0.75)
             choice = f"`{close[0]}`" if close else " or ".join(self.words)
             raise faulty("unknown-word", f"cannot be {quoted(value)}.", f"Write {choice}.")
         return str(value)
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        del definitions
+        return {"anyOf": [{"enum": list(self.words)}, dict(SETTING)]}
 
 
 class Expr(Kind):
@@ -209,6 +280,13 @@ class Expr(Kind):
     def read(self, value: Json) -> Any:
         """The compiled expression."""
         return compiled(value, self.use)
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        del definitions
+        return {"type": "string", "minLength": 1, "maxLength": LONGEST}
+
+
+_NUMBER = re.compile(r"\+?[0-9][0-9 ().\-/]{4,}\Z|\+?\([0-9][0-9 ().\-/]{4,}\Z")
 
 
 def compiled(value: Json, use: Use = Use.VALUE) -> Expression:
@@ -228,20 +306,30 @@ def compiled(value: Json, use: Use = Use.VALUE) -> Expression:
             "Change that setting; inside an expression these would change its meaning.",
         )
     written = str(raw(value))
+    if _NUMBER.match(written):
+        raise faulty(
+            "number-as-expression",
+            f"must be an expression; {quoted(value)} is the number itself.",
+            f'For a constant write {{value: "{written}"}}.',
+        )
     try:
         expression = Expression(str(value), written)
     except ExpressionError as error:
         if not missing_in(value):
-            raise faulty("bad-expression", f"cannot be read: {error}", error.hint) from None
+            raise _unreadable(error) from None
         # A bare placeholder such as test-NAME is no identifier; its underscored form is one.
         try:
             expression = Expression(str(value).replace("test-", "test_"), written)
         except ExpressionError:
-            raise faulty("bad-expression", f"cannot be read: {error}", error.hint) from None
-    found = [Fault(trap.code, trap.message, trap.hint) for trap in traps(expression, use)]
+            raise _unreadable(error) from None
+    found = [Fault(t.code, t.message, t.hint, t.part) for t in traps(expression, use)]
     if found:
         raise ValidationError(list[Any](found))
     return expression
+
+
+def _unreadable(error: ExpressionError) -> ValidationError:
+    return faulty("bad-expression", f"cannot be read: {error}", error.hint, error.part)
 
 
 class Many(Kind):
@@ -273,6 +361,10 @@ class Many(Kind):
             raise ValidationError(dict[str, Any](errors))  # type: ignore[arg-type]
         return tuple(items)
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        least = {"minItems": self.least} if self.least else {}
+        return {"type": "array", "items": self.inner.below(definitions), **least}
+
 
 class Named(Kind):
     """A mapping whose keys are names of the author's choice."""
@@ -300,6 +392,11 @@ class Named(Kind):
             raise ValidationError(errors)
         return found
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        least = {"minProperties": self.least} if self.least else {}
+        inner = self.inner.below(definitions)
+        return {"type": "object", "additionalProperties": inner, **least}
+
 
 class SecretRef(Kind):
     """A secret: one ``${NAME}`` or a list of them, never the secret itself. Gives the names."""
@@ -311,12 +408,24 @@ class SecretRef(Kind):
         items = value if isinstance(value, list) else [value]
         names = [reference(item) for item in items]
         if not names or None in names:
+            meant = re.fullmatch(r"\$\{?([A-Z][A-Z0-9_ -]*)\}?", value) if _is_text(value) else None
+            name = re.sub(r"[ -]", "_", meant[1].strip()) if meant else "NAME_OF_THE_SETTING"
+            first = "" if meant else "Put the secret into a setting and "
             raise faulty(
                 "literal-secret",
                 "must name a setting, and nothing else.",
-                'Put the secret into a setting and write "${NAME_OF_THE_SETTING}" here.',
+                f'{first}{"write" if first else "Write"} "${{{name}}}"{" here" if first else ""}.',
             )
         return tuple(names)
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        del definitions
+        one = {"type": "string", "pattern": r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}$"}
+        return {"anyOf": [one, {"type": "array", "items": one, "minItems": 1}]}
+
+
+def _is_text(value: Json) -> bool:
+    return isinstance(value, str)
 
 
 class Constant(Kind):
@@ -329,6 +438,10 @@ class Constant(Kind):
         if isinstance(value, dict | list) or value is None:
             raise self.wrong(value)
         return str(value) if isinstance(value, str) else value
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        del definitions
+        return {"type": ["string", "number", "boolean"]}
 
 
 class Template(Kind):
@@ -360,25 +473,49 @@ class Shape(Schema):
         known = set(self.fields)
         unknown = [key for key in original if key not in known]
         others = {
-            key: [Fault("unknown-key", "is not known here.", advice(key, known) if few else "")]
+            key: [Fault("unknown-key", "is not known here.", hint)]
             for place, key in enumerate(unknown)
-            for few in (place < MOST_ADVICE,)
+            for hint in (_advice(key, original[key], known) if place < MOST_ADVICE else "",)
         }
         if others:
             raise ValidationError(dict[str, Any](others))
+
+
+def _advice(key: str, value: Json, known: set[str]) -> str:
+    """What to do about a key that is not known. One without a value was no key to its author."""
+    if value is not None:
+        return advice(key, known)
+    word, _, rest = key.partition(" ")
+    if word in known and rest:
+        return f"Write a colon behind `{word}`: `{word}: {rest}`."
+    return (
+        f"{advice(key, known)} If it belongs to the value before it, put both in brackets: "
+        f"[a, {key}]."
+    )
 
 
 Check = Callable[[Mapping[str, Any], Mapping[str, Json]], Iterable[tuple[str | None, Fault]]]
 
 
 class Part(Kind):
-    """A mapping with fixed keys, and what must hold between them."""
+    """A mapping with fixed keys, and what must hold between them.
+
+    ``check`` says it; ``one_of`` tells the JSON Schema of keys of which exactly one must be there.
+    """
 
     what = "a mapping"
 
-    def __init__(self, keys: Mapping[str, Kind], check: Check | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        keys: Mapping[str, Kind],
+        check: Check | None = None,
+        *,
+        one_of: Sequence[str] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.keys = keys
+        self.one_of = one_of
         self.shape = Shape.from_dict(dict[str, Any](keys))()
         self.check = check
 
@@ -403,6 +540,18 @@ class Part(Kind):
             raise ValidationError(errors)
         return loaded
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        found: dict[str, Json] = {
+            "type": "object",
+            "properties": {name: kind.below(definitions) for name, kind in self.keys.items()},
+            "additionalProperties": False,
+        }
+        if required := [name for name, kind in self.keys.items() if kind.required]:
+            found["required"] = required
+        if self.one_of:
+            found["oneOf"] = [{"required": [name]} for name in self.one_of]
+        return found
+
 
 def load_part(part: Part, value: Json, document: Document) -> Mapping[str, Any] | None:
     """A whole file by its part; None if it has mistakes, which are then in the document."""
@@ -425,7 +574,8 @@ def report(document: Document, messages: Any, path: Path_ = ()) -> None:
             report(document, fault, path)
         elif isinstance(fault, Fault):
             message = f"`{dotted(path)}` {fault.message}" if path else f"the file {fault.message}"
-            document.add(path, fault.code, message, fault.hint, key=fault.code == "unknown-key")
+            at_key = fault.code == "unknown-key"
+            document.add(path, fault.code, message, fault.hint, key=at_key, part=fault.part)
         else:
             document.add(path, "invalid", f"`{dotted(path)}`: {fault}")
 

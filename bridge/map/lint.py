@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -11,6 +12,11 @@ from bridge.map.expression import Expression, tokens, walk
 
 _COMPARATORS = frozenset({"eq", "ne", "lt", "gt", "lte", "gte"})
 _CONSTANTS = frozenset({"true", "false", "null"})
+_MEANT = {"yes": "true", "on": "true", "no": "false", "off": "false", "none": "null"}
+_ALONE = frozenset(
+    form for word in (*_CONSTANTS, *_MEANT) for form in (word, word.capitalize(), word.upper())
+)
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TEXT_FUNCTIONS = frozenset({"contains", "starts_with", "ends_with"})
 
 
@@ -29,6 +35,7 @@ class Trap:
     code: str
     message: str
     hint: str
+    part: str = ""
 
 
 def traps(expression: Expression, use: Use) -> Iterable[Trap]:
@@ -40,6 +47,7 @@ def traps(expression: Expression, use: Use) -> Iterable[Trap]:
                 "or-swallows-false",
                 "uses `||`, which takes an explicit false for nothing and goes on to the next.",
                 "Write {first: [a, b]} in place of `a || b`.",
+                "||",
             )
         yield from negations(expression)
 
@@ -57,17 +65,32 @@ def negations(expression: Expression) -> Iterable[Trap]:
             f"uses `!{path}`, which holds also where the field is missing: silence would become "
             "an opt-out.",
             f"Write {path} == `false`.",
+            f"!{path}",
         )
 
 
 def _words(expression: Expression) -> Iterable[Trap]:
     found = [("", ""), *tokens(expression.source), ("", "")]
-    if len(found) in (3, 4) and found[1][0] == "unquoted_identifier" and found[1][1] in _CONSTANTS:
+    alone = len(found) in (3, 4)  # the lexer may add the end
+    if alone and found[1][0] == "unquoted_identifier" and found[1][1] in _ALONE:
         word = found[1][1]
+        constant = word.lower() if word.lower() in _CONSTANTS else _MEANT[word.lower()]
         yield Trap(
             "bare-constant",
             f"is the field named `{word}`, not the value.",
-            f"Write `{word}` in backticks, or {{value: {word}}} for a constant.",
+            f"Write `{constant}` in backticks, or {{value: {constant}}} for a constant.",
+            str(word),
+        )
+        return
+    by_setting = "${" in expression.text  # whose value may be any name
+    plain = found[1][0] == "quoted_identifier" and _PLAIN.match(str(found[1][1]))
+    if alone and plain and not by_setting:
+        word = found[1][1]
+        yield Trap(
+            "double-quotes",
+            f'is the field named "{word}", not that text.',
+            f"Write {{value: {word}}} for a constant, or {word} without quotes for the field.",
+            f'"{word}"',
         )
         return
     for before, token, after in zip(found, found[1:], found[2:], strict=False):
@@ -80,12 +103,14 @@ def _words(expression: Expression) -> Iterable[Trap]:
                 "bare-constant",
                 f"compares with the field named `{word}`, not with the value.",
                 f"Write it in backticks: `{word}`.",
+                str(word),
             )
         if kind == "quoted_identifier" and before[0] in _COMPARATORS and after[0] != "dot":
             yield Trap(
                 "double-quotes",
                 f'compares with the field named "{word}", not with that text.',
                 f"Write single quotes: '{word}'.",
+                f'"{word}"',
             )
     for node in walk(expression.tree):
         if node["type"] != "function_expression" or node["value"] not in _TEXT_FUNCTIONS:
@@ -96,6 +121,7 @@ def _words(expression: Expression) -> Iterable[Trap]:
                 "double-quotes",
                 f'looks for the content of the field "{last["value"]}", not for that text.',
                 f"Write single quotes: '{last['value']}'.",
+                f'"{last["value"]}"',
             )
 
 

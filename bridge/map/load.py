@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from bridge.errors import MappingError, Mistake
@@ -10,7 +12,7 @@ from bridge.map.document import Document, parse_document, read_bytes, read_docum
 from bridge.map.mapping import MappingSet, SourceMapping
 from bridge.map.route import Directory
 from bridge.map.source_file import read_source
-from bridge.map.substitution import Environment
+from bridge.map.substitution import Environment, Overlay
 from bridge.map.versions import digest, directory_of
 from bridge.model import CallLimits, Campaign, KeptMapping, Secret
 
@@ -27,21 +29,57 @@ def load_mappings(
     limits: CallLimits = STANDARD,
     placeholders: bool = False,
 ) -> MappingSet:
-    """Reads ``campaigns.yaml`` and every ``<source>.yaml`` of a folder.
+    """Reads ``campaigns.yaml`` and every ``<source>.yaml`` of a folder. See ``read_folder``.
+
+    Errors: ``MappingError`` with every mistake of every file.
+    """
+    found = read_folder(
+        folder,
+        environment,
+        api_url=api_url,
+        api_token=api_token,
+        default_region=default_region,
+        limits=limits,
+        placeholders=placeholders,
+    )
+    if found.mistakes:
+        raise MappingError(list(found.mistakes))
+    return found.mappings
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """What a folder holds: the mappings that can be used, every mistake, every file as read."""
+
+    mappings: MappingSet
+    mistakes: tuple[Mistake, ...]
+    documents: Mapping[str, Document]
+
+
+def read_folder(
+    folder: Path,
+    environment: Environment,
+    *,
+    api_url: str,
+    api_token: Secret | None,
+    default_region: str,
+    limits: CallLimits = STANDARD,
+    placeholders: bool = False,
+) -> Folder:
+    """Reads ``campaigns.yaml`` and every ``<source>.yaml`` of a folder, mistakes and all.
 
     ``api_url`` and ``api_token`` serve campaigns without their own; ``default_region`` is the
     country of phone numbers without ``+``; ``limits`` hold where the file says nothing. With
     ``placeholders`` every setting without a value counts as ``test-<NAME>``, and a campaign
     ``main`` stands in where there is none: for cases.
-
-    Errors: ``MappingError`` with every mistake of every file.
     """
     mistakes: list[Mistake] = []
     campaigns: dict[str, Campaign] = {}
     directory: Directory | None = None
     contents = _contents(folder, mistakes)
+    documents: dict[str, Document] = {}
     if FILE in contents:
-        document = _document(folder, FILE, contents[FILE])
+        document = documents[FILE] = _document(folder, FILE, contents[FILE])
         campaigns = read_campaigns(
             document,
             environment,
@@ -50,13 +88,13 @@ def load_mappings(
             limits=limits,
             placeholders=placeholders,
         )
-        mistakes += document.mistakes
+        mistakes += document.finished()
         directory = None if document.mistakes else Directory(campaigns)
     mappings: dict[str, SourceMapping] = {}
     for name, content in contents.items():
         if name == FILE:
             continue
-        document = _document(folder, name, content)
+        document = documents[name] = _document(folder, name, content)
         stem = name.removesuffix(".yaml")
         mapping = read_source(
             document,
@@ -66,13 +104,44 @@ def load_mappings(
             region=default_region,
             placeholders=placeholders,
         )
-        mistakes += document.mistakes
+        mistakes += document.finished()
         if mapping is not None:
             mappings[stem] = mapping
-    if mistakes:
-        raise MappingError(sorted(mistakes, key=lambda m: (m.file, m.line, m.column)))
     parts = [part for name, content in contents.items() for part in (name.encode(), content or b"")]
-    return MappingSet(mappings, campaigns, digest(parts))
+    return Folder(
+        MappingSet(mappings, campaigns, digest(parts)),
+        tuple(sorted(mistakes, key=lambda m: (m.file, m.line, m.column))),
+        documents,
+    )
+
+
+class CaseMappings:
+    """Mappings as their cases see them: settings without a value have one.
+
+    Errors of ``under``: ``MappingError``.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._kept: dict[tuple[str, tuple[tuple[str, str], ...]], SourceMapping] = {}
+
+    def under(self, mapping: SourceMapping, values: Mapping[str, str]) -> SourceMapping:
+        """A mapping that was loaded with placeholders, with other values of these settings."""
+        if not values:
+            return mapping
+        key = (mapping.version, tuple(sorted(values.items())))
+        if key not in self._kept:
+            name = mapping.source.name
+            self._kept[key] = load_text(
+                mapping.kept.text.encode(),
+                name,
+                mapping.directory,
+                Overlay(self._environment, values),
+                region=mapping.kept.region,
+                named=f"{name}.yaml",
+                placeholders=True,
+            )
+        return self._kept[key]
 
 
 def load_kept(kept: KeptMapping, environment: Environment) -> SourceMapping:
@@ -109,7 +178,7 @@ def load_text(
         document, stem, directory, environment, region=region, placeholders=placeholders
     )
     if mapping is None:
-        raise MappingError(document.mistakes)
+        raise MappingError(document.finished())
     return mapping
 
 

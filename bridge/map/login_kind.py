@@ -12,6 +12,7 @@ from bridge.internal_address import is_internal_host
 from bridge.map.address import Address, names_the_host
 from bridge.map.kinds import (
     Constant,
+    Definitions,
     Fault,
     Flag,
     Kind,
@@ -60,6 +61,9 @@ class WordingKind(Kind):
                 'Write "${NAME}", or a word in front of it: "Token ${NAME}".',
             )
         return Wording(found.group(1), found.group(2), found.group(3))
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return Constant().json_schema(definitions)
 
 
 class LookupAddress(Address):
@@ -155,6 +159,7 @@ OAUTH = Part(
         ),
     },
     _oauth_check,
+    metadata=about("OAuth 2: access tokens are fetched and renewed."),
 )
 
 
@@ -166,5 +171,6 @@ BASIC = Part(
             metadata=about("The user; for some APIs this is the API key.", "${CLOSE_API_KEY}"),
         ),
         "password": SecretRef(metadata=about("The password. Left out: an empty one.")),
-    }
+    },
+    metadata=about("HTTP Basic."),
 )

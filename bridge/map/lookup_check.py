@@ -102,6 +102,7 @@ def _check_marks(
                             "template-mark",
                             f"holds `{found.group()}`, which stands for nothing.",
                             "Write {id}, {ids} or {account}.",
+                            found.group(),
                         ),
                     )
     if "body" in written and body is not None and not any("{id" in text for text in texts):

@@ -84,6 +84,13 @@ class SourceMapping:
             for rule in self.rules
         )
 
+    def view(self, event: Event, found: Mapping[str, Found], known: Known) -> dict[str, Json]:
+        """What the expressions of the rules see. ``found`` is by look-up name."""
+        view = dict(event.view)
+        fill(view, (plan.lookup.name for plan in self.lookup_plans), found)
+        view["_known"] = {"phones": list(known.phones), "opted_out": known.opted_out}
+        return view
+
     def apply(self, event: Event, found: Mapping[str, Found], known: Known) -> Mapped:
         """What the event means for its leads. ``found`` is by look-up name.
 
@@ -91,9 +98,7 @@ class SourceMapping:
         """
         if event.problem is not None:
             return Mapped(state=State.DEAD, reason=event.problem)
-        view = dict(event.view)
-        fill(view, (plan.lookup.name for plan in self.lookup_plans), found)
-        view["_known"] = {"phones": list(known.phones), "opted_out": known.opted_out}
+        view = self.view(event, found, known)
         numbers = _Numbers(self.phones, view)
         said: list[Said] = []
         skips: list[str] = []

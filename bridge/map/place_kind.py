@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from bridge.map.kinds import Kind, Many, Text, faulty, kind_of
+from bridge.map.kinds import Definitions, Kind, Many, Text, faulty, kind_of
 from bridge.map.substitution import missing_in
 from bridge.model import Json
 
@@ -59,6 +59,9 @@ class PlaceKind(Kind):
             )
         return tuple(str(name) for name in names)
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {"anyOf": [Text().below(definitions), Many(Text()).below(definitions)]}
+
 
 class OneOrMore(Kind):
     """One value of a kind, or a list of them."""
@@ -73,6 +76,9 @@ class OneOrMore(Kind):
         if isinstance(value, list):
             return Many(self.inner).read(value)
         return (self.inner.read(value),)
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {"anyOf": [self.inner.below(definitions), Many(self.inner).below(definitions)]}
 
 
 class ContentType(Text):
@@ -113,3 +119,7 @@ class Status(Kind):
                 f"Write {self.unset}.",
             )
         return value
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        del definitions
+        return {"type": "integer", "minimum": 400, "maximum": 599, "not": {"const": 410}}

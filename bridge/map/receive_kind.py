@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import ValidationError
 
 from bridge.map.kinds import (
+    Definitions,
     Fault,
     Kind,
     Many,
@@ -55,29 +56,31 @@ _HANDSHAKES: Mapping[str, Part] = {
             "field": Text(
                 required=True,
                 example="field: challenge",
-                metadata=about("The field whose value is sent back"),
+                metadata=about("The field whose value is sent back."),
             ),
             "beside": Many(
                 Text(),
                 default=(),
                 metadata=about(
-                    "Other fields that such a request may have; a request with any other is none"
+                    "Other fields that such a request may have; a request with any other is none."
                 ),
             ),
         },
-        metadata=about("A POST of a JSON object with this field is answered with the same as JSON"),
+        metadata=about(
+            "A POST of a JSON object with this field is answered with the same as JSON."
+        ),
     ),
     "header": Part(
         {
             "name": HeaderName(
                 required=True,
                 example="name: X-Hook-Secret",
-                metadata=about("The header that is sent back"),
+                metadata=about("The header that is sent back."),
             )
         },
         metadata=about(
             "A request with this header is answered with the same header. One with a body "
-            "is a delivery all the same"
+            "is a delivery all the same."
         ),
     ),
     "query": Part(
@@ -85,13 +88,13 @@ _HANDSHAKES: Mapping[str, Part] = {
             "name": Text(
                 required=True,
                 example="name: validationToken",
-                metadata=about("The query parameter whose value is the answer, as plain text"),
+                metadata=about("The query parameter whose value is the answer, as plain text."),
             ),
-            "proof": Text(metadata=about("Another parameter, which must hold token")),
-            "token": SecretRef(metadata=about("The setting that holds what proof must be")),
+            "proof": Text(metadata=about("Another parameter, which must hold token.")),
+            "token": SecretRef(metadata=about("The setting that holds what proof must be.")),
         },
         _query_check,
-        metadata=about("A GET, or a POST without a body, with this parameter is answered with it"),
+        metadata=about("A GET, or a POST without a body, with this parameter is answered with it."),
     ),
 }
 _WORDS: Mapping[str, Handshake] = {"get": GetHandshake(), "empty_post": EmptyPostHandshake()}
@@ -102,6 +105,7 @@ class HandshakeKind(Kind):
     """One entry of ``handshakes``."""
 
     what = "a handshake"
+    definition = "handshake"
 
     def read(self, value: Json) -> Any:
         """Its name and parameters."""
@@ -126,6 +130,18 @@ class HandshakeKind(Kind):
         except ValidationError as error:
             raise ValidationError({name: error.messages}) from None
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        given = [
+            {
+                "type": "object",
+                "properties": {name: part.below(definitions)},
+                "required": [name],
+                "additionalProperties": False,
+            }
+            for name, part in _HANDSHAKES.items()
+        ]
+        return {"anyOf": [{"enum": list(_WORDS)}, *given]}
+
 
 class _AnswerBody(Kind):
     what = "text"
@@ -134,6 +150,10 @@ class _AnswerBody(Kind):
         if not isinstance(value, str):
             raise self.wrong(value)
         return str(value)
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        del definitions
+        return {"type": "string"}
 
 
 def _answer_check(loaded: Mapping[str, Any], written: Mapping[str, Json]) -> Faults:
@@ -164,16 +184,16 @@ def answer_part() -> Part:
                 299,
                 whole=True,
                 default=200,
-                metadata=about("The status once the delivery is stored"),
+                metadata=about("The status once the delivery is stored."),
             ),
             "body": _AnswerBody(
                 metadata=about(
-                    'The body, as it stands; "" for none. Left out: the receipt as JSON'
+                    'The body, as it stands; "" for none. Left out: the receipt as JSON.'
                 ),
                 example='body: "<Response/>"',
             ),
             "content_type": ContentType(
-                metadata=about("What the body is"),
+                metadata=about("What the body is."),
                 example="content_type: text/xml; charset=utf-8",
             ),
             "busy": Number(
@@ -182,19 +202,22 @@ def answer_part() -> Part:
                 whole=True,
                 default=503,
                 metadata=about(
-                    "The status when nothing can be stored; CRMs differ in what they repeat"
+                    "The status when nothing can be stored; CRMs differ in what they repeat."
                 ),
             ),
             "refused": Status(
                 default=401,
-                metadata=about("The status when the request does not pass verification; never 410"),
+                metadata=about(
+                    "The status for a request that does not pass verification; never 410."
+                ),
             ),
             "too_large": Status(
-                default=413, metadata=about("The status when the body is over the limit; never 410")
+                default=413,
+                metadata=about("The status if the body is over the limit; never 410."),
             ),
         },
         _answer_check,
-        metadata=about("What the sender is told"),
+        metadata=about("What the sender is told."),
     )
 
 
@@ -206,7 +229,7 @@ def handshakes_kind() -> Many:
         example="handshakes: [get]",
         metadata=about(
             "What the CRM asks of the address before it sends anything; answered before "
-            "authentication, and nothing is stored"
+            "authentication, and nothing is stored."
         ),
     )
 
@@ -218,7 +241,7 @@ def lists_kind() -> Many:
         default=(),
         example="lists: [Envelope.Body.notifications.Notification]",
         metadata=about(
-            "Places in the body where there is always a list, also for a single element"
+            "Places in the body where there is always a list, also for a single element."
         ),
     )
 
@@ -227,13 +250,13 @@ def drop_part() -> Part:
     """The key ``drop``."""
     return Part(
         {
-            "body": Many(PlaceKind(), default=(), metadata=about("Places in the decoded body")),
-            "headers": Many(HeaderName(), default=(), metadata=about("Names of headers")),
-            "query": Many(Text(), default=(), metadata=about("Names of query parameters")),
+            "body": Many(PlaceKind(), default=(), metadata=about("Places in the decoded body.")),
+            "headers": Many(HeaderName(), default=(), metadata=about("Names of headers.")),
+            "query": Many(Text(), default=(), metadata=about("Names of query parameters.")),
         },
         _drop_check,
         example="drop: {body: [Envelope.Body.notifications.SessionId]}",
-        metadata=about("What must be neither stored nor logged, besides the credentials of verify"),
+        metadata=about("What is neither stored nor logged, besides the credentials of verify."),
     )
 
 

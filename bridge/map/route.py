@@ -12,7 +12,18 @@ from typing import Any
 
 from bridge.map.document import Document, Path_
 from bridge.map.expression import Expression
-from bridge.map.kinds import Expr, Kind, Many, Named, Part, Text, faulty, kind_of
+from bridge.map.kinds import (
+    Definitions,
+    Expr,
+    Kind,
+    Many,
+    Named,
+    Part,
+    Text,
+    about,
+    faulty,
+    kind_of,
+)
 from bridge.map.nearest import advice
 from bridge.map.text import as_text
 from bridge.map.unusable import Unusable, shown
@@ -111,12 +122,27 @@ class _Names(Kind):
             raise self.wrong(value)
         return (Text().read(value),)
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {"anyOf": [Text().below(definitions), Many(Text()).below(definitions)]}
+
 
 _BY_EXPRESSION = Part(
     {
-        "from": Expr(required=True, example="from: portalId"),
-        "table": Named(_Names(), example="table: {12345: main}"),
-        "default": _Names(default=()),
+        "from": Expr(
+            required=True,
+            example="from: portalId",
+            metadata=about("Expression for what decides.", "portalId"),
+        ),
+        "table": Named(
+            _Names(),
+            example="table: {12345: main}",
+            metadata=about(
+                "Campaigns by value; without it the value itself names them.", {"12345": "main"}
+            ),
+        ),
+        "default": _Names(
+            default=(), metadata=about("For values that the table does not have.", "main")
+        ),
     }
 )
 
@@ -137,6 +163,9 @@ class RouteKind(Kind):
             "wrong-type", f"must be {self.what}, not {kind_of(value)}.", "Write campaigns: all."
         )
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {"anyOf": [_Names().below(definitions), _BY_EXPRESSION.below(definitions)]}
+
 
 def check_route(route: Route, directory: Directory, document: Document, path: Path_) -> None:
     """Adds a mistake for every name that is unknown."""
@@ -146,5 +175,5 @@ def check_route(route: Route, directory: Directory, document: Document, path: Pa
                 (*path, *below),
                 "unknown-campaign",
                 f"there is no campaign or group `{name}`.",
-                advice(name, directory.names),
+                f"Write a list: [{name}]." if "," in name else advice(name, directory.names),
             )

@@ -10,7 +10,19 @@ from typing import Any
 from marshmallow import ValidationError
 
 from bridge.map.expression import Expression
-from bridge.map.kinds import Expr, Fault, Flag, Kind, Named, Part, Text, Word, faulty
+from bridge.map.kinds import (
+    Definitions,
+    Expr,
+    Fault,
+    Flag,
+    Kind,
+    Named,
+    Part,
+    Text,
+    Word,
+    about,
+    faulty,
+)
 from bridge.map.lint import Use, negations
 from bridge.map.route import ALL, Directory, Route, RouteKind
 from bridge.map.substitution import missing_in
@@ -20,7 +32,11 @@ from bridge.map.value import Phones, Value, custom_field, flag_field, text_field
 from bridge.map.value_kind import ValueKind
 from bridge.model import Channel, Json, RuleTrace
 
-_TEXTS = ("first_name", "last_name", "email")
+_TEXTS: Mapping[str, tuple[str, Json]] = {
+    "first_name": ("The lead's first name.", "contact.firstname"),
+    "last_name": ("The lead's last name.", "contact.lastname"),
+    "email": ("The lead's e-mail address.", {"from": "contact.email", "to": "email"}),
+}
 _OTHER_CHANNELS = (Channel.SMS, Channel.EMAIL, Channel.NONE)
 
 
@@ -200,8 +216,8 @@ class _CustomKind(Kind):
 
     what = "a mapping of names, or an expression that gives an object"
 
-    def __init__(self, region: str) -> None:
-        super().__init__(default={}, example="custom_fields: {plan: contact.plan}")
+    def __init__(self, region: str, **kwargs: Any) -> None:
+        super().__init__(default={}, example="custom_fields: {plan: contact.plan}", **kwargs)
         self.all = ValueKind(region)
         self.named = Named(ValueKind(region), example=self.example)
 
@@ -219,27 +235,58 @@ class _CustomKind(Kind):
             raise ValidationError(dict[str, Any](blank))
         return self.named.read(value)
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {"anyOf": [self.all.below(definitions), self.named.below(definitions)]}
+
 
 class _LeadKind(Kind):
     """``lead`` of a rule."""
 
     what = "a mapping of fields"
 
-    def __init__(self, region: str) -> None:
-        super().__init__(example="lead: and below it phone_number")
+    def __init__(self, region: str, **kwargs: Any) -> None:
+        super().__init__(example="lead: and below it phone_number", **kwargs)
         phone = ValueKind(
             region,
             phone=True,
             required=True,
             example="phone_number: {all: [contact.phone, contact.mobilephone]}",
+            metadata=about(
+                "Whose lead it is: one number, or with `all` one lead for each number.",
+                {"all": ["contact.phone", "contact.mobilephone"]},
+            ),
         )
         self.part = Part(
             {
                 "phone_number": phone,
-                **{name: ValueKind(region) for name in _TEXTS},
-                "do_not_call": ValueKind(region, use=Use.DO_NOT_CALL),
-                "mark_as_unanswered": ValueKind(region),
-                "custom_fields": _CustomKind(region),
+                **{
+                    name: ValueKind(region, metadata=about(told, example))
+                    for name, (told, example) in _TEXTS.items()
+                },
+                "do_not_call": ValueKind(
+                    region,
+                    use=Use.DO_NOT_CALL,
+                    metadata=about(
+                        "true: the lead is never called again. The rule must say `channel`; false "
+                        "is sent only with `allow_opt_in: true`.",
+                        {"from": "propertyValue", "to": "boolean"},
+                    ),
+                ),
+                "mark_as_unanswered": ValueKind(
+                    region,
+                    metadata=about(
+                        "true: an answered lead is put back into the call queue.",
+                        {"value": True},
+                    ),
+                ),
+                "custom_fields": _CustomKind(
+                    region,
+                    metadata=about(
+                        "Values by the name that the call's prompt uses, or one expression for an "
+                        "object of which every key is a custom field.",
+                        {"plan": "contact.plan"},
+                    ),
+                ),
             }
         )
 
@@ -254,23 +301,76 @@ class _LeadKind(Kind):
             )
         return loaded
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {**self.part.below(definitions), "minProperties": 2}
+
 
 def rule_part(region: str) -> Part:
     """The shape of one rule."""
     return Part(
         {
-            "name": Text(required=True, example="name: opt-out (any text, once in the file)"),
-            "when": Expr(Use.WHEN),
-            "channel": Word([channel.value for channel in Channel]),
-            "counts_as": Word(("voice",)),
-            "campaigns": RouteKind(default=Route((ALL,))),
-            "allow_opt_in": Flag(default=False),
-            "yields_to_opt_in": Flag(default=False),
-            "erase": Flag(default=False),
-            "lead": _LeadKind(region),
-            "skip": _Skip(),
+            "name": Text(
+                required=True,
+                example="name: opt-out (any text, once in the file)",
+                metadata=about("Unique in the file; stands in every outcome.", "opt-out"),
+            ),
+            "when": Expr(
+                Use.WHEN,
+                metadata=about(
+                    "The rule fires unless this gives false, null or something empty. Left out: "
+                    "for every event.",
+                    "type == 'contact.propertyChange' && propertyName == 'do_not_call'",
+                ),
+            ),
+            "channel": Word(
+                [channel.value for channel in Channel],
+                metadata=about(
+                    "What the signal speaks about. Required where the rule sets do_not_call."
+                ),
+            ),
+            "counts_as": Word(
+                ("voice",),
+                metadata=about(
+                    "Lets a signal about sms, email or none count as a wish not to be called."
+                ),
+            ),
+            "campaigns": RouteKind(
+                default=Route((ALL,)),
+                metadata=about(
+                    "all (also when left out), a campaign or group, a list of them, or "
+                    "{from, table, default} to choose by a value.",
+                    "all",
+                ),
+            ),
+            "allow_opt_in": Flag(
+                default=False,
+                metadata=about("true: this rule may send do_not_call: false."),
+            ),
+            "yields_to_opt_in": Flag(
+                default=False,
+                metadata=about(
+                    "true: this rule repeats a remembered opt-out, and steps back where another "
+                    "rule may and does opt in with the same event."
+                ),
+            ),
+            "erase": Flag(
+                default=False,
+                metadata=about(
+                    "true: where this rule fires, what is kept of the person is erased once the "
+                    "event is done."
+                ),
+            ),
+            "lead": _LeadKind(region, metadata=about("What is sent, field by field.")),
+            "skip": _Skip(
+                metadata=about(
+                    "Instead of `lead`: the event ends as skipped with this reason, unless "
+                    "another rule fires.",
+                    "deletions change no lead",
+                )
+            ),
         },
         _check,
+        one_of=("lead", "skip"),
     )
 
 

@@ -9,11 +9,11 @@ from itertools import zip_longest
 from typing import TypeAlias
 
 from bridge.errors import BridgeError
-from bridge.map.case_file import Case, body_of
-from bridge.map.cases import Decode, found_for
+from bridge.map.case_file import Case
+from bridge.map.cases import Decode, Under, events_of, found_for
 from bridge.map.difference import Difference, compare, updates_of
 from bridge.map.mapping import SourceMapping
-from bridge.model import Delivery, Event, Json, Mapped, State
+from bridge.model import Event, Json, Mapped, State
 
 Seen: TypeAlias = tuple[Event, Mapped | None]
 """An event and what becomes of it; None while only its CRM's answer would tell."""
@@ -105,34 +105,28 @@ def shadow_cases(
     after: SourceMapping,
     *,
     decode: Decode,
+    under: Under,
     examples: int,
 ) -> Shadow:
-    """What two versions make of the payloads of cases. Pure."""
+    """What two versions make of the payloads of cases. Pure.
+
+    ``under`` gives a version with the settings that a case brings.
+    """
     found = Shadow(Difference(examples))
     for case in cases:
-        sides = (_seen(before, case, decode), _seen(after, case, decode))
+        sides = [_seen(side, case, decode, under) for side in (before, after)]
         found.add({"case": case.name, "line": case.line}, *sides)
     return found
 
 
-def _seen(mapping: SourceMapping, case: Case, decode: Decode) -> list[Seen]:
-    delivery = Delivery(
-        id=0,
-        receipt="case",
-        source=mapping.source.name,
-        received_at=case.received_at,
-        method="POST",
-        query=case.query,
-        headers=case.headers,
-        body=body_of(case),
-        scheme="case",
-    )
+def _seen(mapping: SourceMapping, case: Case, decode: Decode, under: Under) -> list[Seen]:
     try:
-        document = case.payload if case.body is None else decode(mapping.source.decode, case.body)
+        mapping = under(mapping, case.settings)
+        events = events_of(mapping, case, decode)
     except BridgeError as error:
         event = Event(0, "case", case.received_at, True, {}, problem=str(error))
         return [(event, Mapped(state=State.DEAD, reason=str(error)))]
     return [
         (event, mapping.apply(event, found_for(mapping, event, case), case.known))
-        for event in mapping.split(document, delivery)
+        for event in events
     ]

@@ -89,7 +89,7 @@ def tolerance(most: int = 2_592_000, *, nullable: bool = True) -> Number:
         nullable=nullable,
         metadata=about(
             "Seconds that the signed time may lie in the past or ahead"
-            + ("; null: it is not checked" if nullable else "")
+            + ("; null: it is not checked." if nullable else ".")
         ),
         example="tolerance: 300",
     )
@@ -103,7 +103,7 @@ def signed_parts() -> Many:
         metadata=about(
             "The parts that are joined, with nothing between them, and signed: body, "
             "body_base64, timestamp, url (the public URL with its query), method, form (names and "
-            "values, sorted by name), header:<name>, group:<name of the pattern>, text:<literal>"
+            "values, sorted by name), header:<name>, group:<name of the pattern>, text:<literal>."
         ),
         example='signed: [timestamp, "text:.", body]',
     )
@@ -112,15 +112,19 @@ def signed_parts() -> Many:
 def timestamp_part(*, header_only: bool = False) -> Part:
     """The parameter ``timestamp``."""
     keys: dict[str, Any] = {
-        "header": HeaderName(metadata=about("The header that holds the time")),
-        "part": Text(metadata=about("The part, or the name in the pattern, that holds the time")),
-        "format": Word(TIMES, default="unix_s", metadata=about("How the time is written")),
+        "header": HeaderName(metadata=about("The header that holds the time.")),
+        "part": Text(metadata=about("The part, or the name in the pattern, that holds the time.")),
+        "format": Word(TIMES, default="unix_s", metadata=about("How the time is written.")),
         "tolerance": tolerance(),
     }
-    told = about("Where the signed time stands, and how old it may be")
+    told = about("Where the signed time stands, and how old it may be.")
     if header_only:
         del keys["part"]
-        keys["header"] = HeaderName(required=True, example="header: X-Timestamp")
+        keys["header"] = HeaderName(
+            required=True,
+            example="header: X-Timestamp",
+            metadata=keys["header"].metadata,
+        )
         return Part(keys, metadata=told)
     return Part(keys, _timestamp_check, metadata=told, example="timestamp: {header: X-Time}")
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from bridge.errors import Mistake
 from bridge.map.document import Document, Path_
 from bridge.map.event_kind import NO_IDENTITY, EventTimeKind, Identity, IdentityKind
 from bridge.map.events import EventPlan
@@ -25,6 +27,8 @@ from bridge.map.kinds import (
 from bridge.map.lookup_kind import LOOKUP
 from bridge.map.lookups import LookupPlan, build_lookup
 from bridge.map.mapping import SourceMapping
+from bridge.map.nearest import nearest_is
+from bridge.map.nesting import where_else
 from bridge.map.receive_kind import (
     answer_part,
     build_answer,
@@ -48,11 +52,20 @@ _SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}\Z")
 
 
-def _file_part(region: str) -> Part:
+def file_part(region: str) -> Part:
+    """The shape of a whole file. ``region`` is that of phone numbers without ``+``."""
     return Part(
         {
-            "source": Text(required=True, example="source: and the file's name without .yaml"),
-            "title": Text(),
+            "source": Text(
+                required=True,
+                example="source: and the file's name without .yaml",
+                metadata=about(
+                    "The source's name: the file's name without .yaml; its hook is "
+                    "POST /hooks/<source>.",
+                    "hubspot",
+                ),
+            ),
+            "title": Text(metadata=about("What people are shown.", "HubSpot app webhooks")),
             "receive": Part(
                 {
                     "verify": Many(
@@ -60,28 +73,70 @@ def _file_part(region: str) -> Part:
                         required=True,
                         example='verify: and below it - bearer: {token: "${NAME}"}; a hook that '
                         "checks nothing takes anything from anyone",
+                        metadata=about(
+                            "How a request proves where it comes from; any one scheme passing "
+                            "is enough.",
+                            [{"bearer": {"token": "${CRM_TOKEN}"}}],
+                        ),
                     ),
                     "decode": Word(
                         [d.value for d in Decoder],
                         default="json",
                         metadata=about(
-                            "How the body is read; the Content-Type header is not asked"
+                            "How the bytes of the body are read; the Content-Type header is not "
+                            "asked."
                         ),
                     ),
-                    "events": Expr(metadata=about("The list of events in the body.", "events")),
+                    "events": Expr(
+                        metadata=about(
+                            "Expression for the list of events in the body; left out: the whole "
+                            "body. One object counts as a list of one.",
+                            "events",
+                        )
+                    ),
                     "each": Expr(
                         metadata=about(
-                            "A list in it of which each item, _item, is an event.",
+                            "Expression for a list in the event of which each item, _item, is an "
+                            "event of its own.",
                             "ids",
                         )
                     ),
-                    "event_id": IdentityKind(default=NO_IDENTITY),
-                    "event_time": EventTimeKind(default=()),
+                    "event_id": IdentityKind(
+                        default=NO_IDENTITY,
+                        metadata=about(
+                            "Expressions whose values identify an event, so that a second one "
+                            "counts as a duplicate; content: the whole event does; {of, within}: "
+                            "only for so long. Left out: every delivery counts as new.",
+                            ["portalId", "objectId", "occurredAt"],
+                        ),
+                    ),
+                    "event_time": EventTimeKind(
+                        default=(),
+                        metadata=about(
+                            "When the event happened, which decides which of two is newer; of a "
+                            "list the first that can be read; received: the time of receipt.",
+                            {"from": "occurredAt", "format": "unix_ms"},
+                        ),
+                    ),
                     "contacts": Part(
                         {
-                            "account": Expr(),
-                            "ids": Many(Expr(), required=True, example="ids: [objectId]"),
-                        }
+                            "account": Expr(
+                                metadata=about("The account of the CRM they belong to.", "portalId")
+                            ),
+                            "ids": Many(
+                                Expr(),
+                                required=True,
+                                example="ids: [objectId]",
+                                metadata=about(
+                                    "Expressions for their ids; each gives one id or a list.",
+                                    ["objectId"],
+                                ),
+                            ),
+                        },
+                        metadata=about(
+                            "The contacts the event speaks of. Their numbers and opt-outs are "
+                            "remembered (_known)."
+                        ),
                     ),
                     "handshakes": handshakes_kind(),
                     "lists": lists_kind(),
@@ -91,13 +146,31 @@ def _file_part(region: str) -> Part:
                 _places,
                 required=True,
                 example="receive: and below it verify:",
+                metadata=about("How a webhook is verified, read and split into events."),
             ),
             "define": Named(
-                ValueKind(region), default={}, example='define: {type: "not_null(a, b)"}'
+                ValueKind(region),
+                default={},
+                example='define: {type: "not_null(a, b)"}',
+                metadata=about(
+                    "Names for values, made once for each event, in order; every expression "
+                    "further down sees them.",
+                    {"type": "not_null(subscriptionType, eventType, '')"},
+                ),
             ),
-            "enrich": Named(LOOKUP, default={}),
+            "enrich": Named(
+                LOOKUP,
+                default={},
+                metadata=about(
+                    "Look-ups by name: what is read from the CRM for an event. Rules see the "
+                    "record under that name."
+                ),
+            ),
             "rules": Many(
-                rule_part(region), required=True, example="rules: and below it - name: …"
+                rule_part(region),
+                required=True,
+                example="rules: and below it - name: …",
+                metadata=about("What events mean. Every rule whose `when` holds fires."),
             ),
         },
         _names,
@@ -169,8 +242,10 @@ def read_source(
     data, missing = substitute(document, environment, _is_secret)
     if isinstance(data, dict):
         _check_raw(document, data, stem)
-    loaded = load_part(_file_part(region), data, document)
+    shape = file_part(region)
+    loaded = load_part(shape, data, document)
     if loaded is None:
+        document.mistakes = [_nested(shape, document, one) for one in document.mistakes]
         return None
     if directory is not None:
         for place, rule in enumerate(loaded["rules"]):
@@ -211,6 +286,20 @@ def read_source(
         phones,
         _remembered(phones),
     )
+
+
+def _nested(shape: Part, document: Document, mistake: Mistake) -> Mistake:
+    """A key that is not known where it stands, with the place where it would be."""
+    if mistake.code != "unknown-key" or nearest_is(mistake.hint):
+        return mistake
+    path = next(
+        path
+        for path, place in document.keys.items()
+        if place == (mistake.line, mistake.column) and isinstance(path[-1], str)
+    )
+    above = [step for step in path[:-1] if isinstance(step, str)]
+    hint = where_else(shape, str(path[-1]), above)
+    return replace(mistake, hint=hint) if hint else mistake
 
 
 def _check_raw(document: Document, data: dict[str, Json], stem: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from bridge.errors import SettingError
@@ -25,6 +25,24 @@ class Environment(Protocol):
     def secret(self, name: str) -> Secret | None:
         """The secret of that name with all values that are live; None if it has none."""
         ...
+
+
+class Overlay:
+    """An environment over which some names have other values; none of them is a secret."""
+
+    def __init__(self, below: Environment, values: Mapping[str, str]) -> None:
+        self._below, self._values = below, values
+
+    def __getitem__(self, name: str, /) -> str:
+        return self._values[name] if name in self._values else self._below[name]
+
+    def get(self, name: str, default: str | None = None, /) -> str | None:
+        """The value of a name, or the default."""
+        return self._values[name] if name in self._values else self._below.get(name, default)
+
+    def secret(self, name: str) -> Secret | None:
+        """The secret of that name, from below."""
+        return self._below.secret(name)
 
 
 class Filled(str):

@@ -10,6 +10,7 @@ from marshmallow import ValidationError
 from bridge.map import transforms
 from bridge.map.kinds import (
     Constant,
+    Definitions,
     Expr,
     Kind,
     Many,
@@ -70,7 +71,18 @@ def checked_format(name: str, zone: str | None) -> TimeFormat:
             zone = "UTC"
         return time_format("iso" if missing_in(name) else str(name), zone)
     except FormatError as error:
-        raise faulty("bad-time-format", f"is not usable: {error}", error.hint) from None
+        hint = error.hint
+        if any(word in str(name).upper() for word in ("YYYY", "DD.MM", "HH:MM")):
+            hint = "Write a strptime pattern, such as %Y-%m-%d %H:%M:%S, and its zone."
+        raise faulty("bad-time-format", f"is not usable: {error}", hint) from None
+
+
+_TABLE = Part(
+    {
+        "table": Named(Constant(), required=True, example="table: {A: x}"),
+        "otherwise": Constant(nullable=True),
+    }
+)
 
 
 class _Separator(Kind):
@@ -84,6 +96,10 @@ class _Separator(Kind):
         if not isinstance(value, str) or not (value or self.blank):
             raise self.wrong(value)
         return str(value)
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        del definitions
+        return {"type": "string"} if self.blank else {"type": "string", "minLength": 1}
 
 
 _ITEMS = Part(
@@ -115,14 +131,32 @@ class _Items(Kind):
             return Many(Constant()).read(value), ","
         return (Constant().deserialize(value),), ","
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        one = Constant()
+        return {
+            "anyOf": [
+                one.below(definitions),
+                Many(one).below(definitions),
+                _ITEMS.below(definitions),
+            ]
+        }
+
 
 class _Where(Kind):
     what = "a mapping of names, or a list of them"
 
     def read(self, value: Json) -> Any:
         """The conditions in order, as a tuple."""
-        one = Named(Constant(), example="where: {primary: true}")
+        one = _condition()
         return Many(one).read(value) if isinstance(value, list) else (one.read(value),)
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        one = _condition()
+        return {"anyOf": [one.below(definitions), Many(one).below(definitions)]}
+
+
+def _condition() -> Named:
+    return Named(Constant(), example="where: {primary: true}")
 
 
 _PICK = Part(
@@ -163,6 +197,7 @@ class TransformKind(Kind):
     """One transform. ``region`` is that of phone numbers without ``+``."""
 
     what = "a transform"
+    definition = "transform"
 
     def __init__(self, region: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -232,6 +267,19 @@ class TransformKind(Kind):
         except ValidationError as error:
             raise ValidationError({name: error.messages}) from None
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        words = sorted({*transforms.PLAIN, "e164"})
+        given = [
+            {
+                "type": "object",
+                "properties": {name: kind.below(definitions)},
+                "required": [name],
+                "additionalProperties": False,
+            }
+            for name, (kind, _) in self.makers.items()
+        ]
+        return {"anyOf": [{"enum": words}, *given, _TABLE.below(definitions)]}
+
     def plain(self, name: str) -> Transform:
         """A transform without parameters."""
         if name in transforms.PLAIN:
@@ -248,13 +296,7 @@ class TransformKind(Kind):
 
     def table(self, value: dict[str, Json]) -> Transform:
         """``{table: {…}, otherwise: z}``."""
-        part = Part(
-            {
-                "table": Named(Constant(), required=True, example="table: {A: x}"),
-                "otherwise": Constant(nullable=True),
-            }
-        )
-        given = part.read(value)
+        given = _TABLE.read(value)
         return transforms.table_of(given["table"], given["otherwise"], "otherwise" in value)
 
 

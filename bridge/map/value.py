@@ -18,6 +18,7 @@ class Value:
     """One value: from expressions or a constant, through transforms, with a default.
 
     ``sources``: the first that gives something counts; with ``every`` all of them do.
+    ``step_texts``: the transforms as the file has them, for people.
     """
 
     sources: tuple[Expression, ...]
@@ -26,6 +27,7 @@ class Value:
     steps: tuple[Transform, ...] = ()
     default: Json = None
     region: str = "US"
+    step_texts: tuple[str, ...] = ()
 
     def get(self, view: Json, notes: list[str]) -> Json:
         """The value after all transforms; None if absent. Errors: ``Unusable``."""

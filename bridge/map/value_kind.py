@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,16 +10,20 @@ from marshmallow import ValidationError
 
 from bridge.map.kinds import (
     Constant,
+    Definitions,
     Expr,
     Fault,
     Kind,
     Many,
     Part,
+    about,
     compiled,
     faulty,
     kind_of,
+    plain,
 )
 from bridge.map.lint import Use
+from bridge.map.substitution import raw
 from bridge.map.transform_kind import Region, TransformKind
 from bridge.map.value import Value
 from bridge.model import Json
@@ -40,6 +45,20 @@ class Steps(Kind):
             return self.several.read(value)
         return (self.one.deserialize(value),)
 
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {"anyOf": [self.one.below(definitions), self.several.below(definitions)]}
+
+
+def _texts_of(written: Json) -> tuple[str, ...]:
+    """The transforms of a value as text."""
+    if written is None:
+        return ()
+    steps = written if isinstance(written, list) else [written]
+    return tuple(
+        str(raw(step)) if isinstance(step, str) else json.dumps(plain(step), ensure_ascii=False)
+        for step in steps
+    )
+
 
 class ValueKind(Kind):
     """The value of a field. ``region`` is that of phone numbers without ``+``."""
@@ -52,15 +71,38 @@ class ValueKind(Kind):
         super().__init__(**kwargs)
         self.region, self.use, self.phone = region, use, phone
         keys: dict[str, Kind] = {
-            "from": Expr(use),
-            "all": Many(Expr(use), example="all: [contact.phone, contact.mobilephone]"),
-            "first": Many(Expr(use), example="first: [contact.phone, contact.mobilephone]"),
-            "value": Constant(),
-            "to": Steps(region, default=()),
-            "default": Constant(),
+            "from": Expr(use, metadata=about("Expression for the value.", "contact.phone")),
+            "all": Many(
+                Expr(use),
+                example="all: [contact.phone, contact.mobilephone]",
+                metadata=about(
+                    "Every number that these expressions give; one lead for each.",
+                    ["contact.phone", "contact.mobilephone"],
+                ),
+            ),
+            "first": Many(
+                Expr(use),
+                example="first: [contact.phone, contact.mobilephone]",
+                metadata=about(
+                    "The first of these expressions that gives something; false, 0 and empty "
+                    "text count.",
+                    ["contact.phone", "contact.mobilephone"],
+                ),
+            ),
+            "value": Constant(metadata=about("A constant.", True)),
+            "to": Steps(
+                region,
+                default=(),
+                metadata=about("A transform, or a list of them applied in order.", "trim"),
+            ),
+            "default": Constant(metadata=about("Used when the value is absent or null.", "none")),
         }
         if phone:
-            keys["region"] = Region(default=region)
+            keys["region"] = Region(
+                default=region,
+                metadata=about("ISO code of the country of numbers without +.", "DE"),
+            )
+        self.definition = "phone_value" if phone else "value"
         self.part = Part(keys, self._one_source)
 
     def read(self, value: Json) -> Any:
@@ -84,7 +126,19 @@ class ValueKind(Kind):
             steps=given["to"],
             default=given["default"],
             region=given.get("region") or self.region,
+            step_texts=_texts_of(value.get("to")),
         )
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        mapping = self.part.below(definitions)
+        if not self.phone:
+            del mapping["properties"]["all"]
+        several = [key for key in SOURCES if key in mapping["properties"]]
+        mapping["oneOf"] = [
+            *({"required": [key]} for key in several),
+            {"required": ["default"], "not": {"anyOf": [{"required": [key]} for key in several]}},
+        ]
+        return {"anyOf": [Expr(self.use).below(definitions), mapping]}
 
     def _one_source(
         self, loaded: Mapping[str, Any], written: Mapping[str, Json]

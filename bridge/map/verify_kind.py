@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from marshmallow import ValidationError
 
 from bridge.map.kinds import (
+    Definitions,
     Fault,
     Flag,
     Kind,
@@ -129,7 +130,7 @@ def _secret() -> SecretRef:
     return SecretRef(
         required=True,
         example='secret: "${NAME_OF_THE_SETTING}"',
-        metadata=about("The setting that holds the secret; a list where several are live"),
+        metadata=about("The setting that holds the secret; a list where several are live."),
     )
 
 
@@ -137,7 +138,7 @@ def _token() -> SecretRef:
     return SecretRef(
         required=True,
         example='token: "${NAME_OF_THE_SETTING}"',
-        metadata=about("The setting that holds the fixed value; a list where several are live"),
+        metadata=about("The setting that holds the fixed value; a list where several are live."),
     )
 
 
@@ -147,7 +148,7 @@ def _keys() -> Many:
         required=True,
         example="keys: and below it the PEM text of each key",
         metadata=about(
-            "The sender's public keys, as PEM texts; an Ed25519 key also as 64 hexadecimal digits"
+            "The sender's public keys, as PEM texts; an Ed25519 key also as 64 hexadecimal digits."
         ),
     )
 
@@ -168,24 +169,24 @@ def _equals_check(loaded: Mapping[str, Any], written: Mapping[str, Json]) -> Fau
 
 _SHAPES: Mapping[str, Part] = {
     "hubspot_v1": Part(
-        {"secret": _secret()}, metadata=about("HubSpot's request signature, version 1")
+        {"secret": _secret()}, metadata=about("HubSpot's request signature, version 1.")
     ),
     "hubspot_v2": Part(
         {"secret": _secret()},
-        metadata=about("HubSpot's request signature, version 2; needs BRIDGE_PUBLIC_URL"),
+        metadata=about("HubSpot's request signature, version 2; needs BRIDGE_PUBLIC_URL."),
     ),
     "hubspot_v3": Part(
         {"secret": _secret(), "tolerance": tolerance(86_400, nullable=False)},
         metadata=about(
             "HubSpot's request signature, version 3; needs BRIDGE_PUBLIC_URL. A request "
-            "that carries it is judged by it alone"
+            "that carries it is judged by it alone."
         ),
     ),
-    "ghl_ed25519": Part({"keys": _keys()}, metadata=about("HighLevel's current signature")),
+    "ghl_ed25519": Part({"keys": _keys()}, metadata=about("HighLevel's current signature.")),
     "ghl_rsa": Part(
         {"keys": _keys()},
         metadata=about(
-            "HighLevel's older signature; steps back where the request has the current one"
+            "HighLevel's older signature; steps back where the request has the current one."
         ),
     ),
     "public_key": Part(
@@ -196,29 +197,29 @@ _SHAPES: Mapping[str, Part] = {
                 example="algorithm: ed25519",
                 metadata=about(
                     "The kind of key; RSA is PKCS#1 v1.5, an ECDSA signature may be DER "
-                    "or the two numbers side by side"
+                    "or the two numbers side by side."
                 ),
             ),
             "keys": _keys(),
             "header": HeaderName(
                 required=True,
                 example="header: X-Signature",
-                metadata=about("The header that holds the signature"),
+                metadata=about("The header that holds the signature."),
             ),
             "encoding": Word(
-                ("base64", "hex"), default="base64", metadata=about("How the signature is written")
+                ("base64", "hex"), default="base64", metadata=about("How the signature is written.")
             ),
-            "prefix": Text(default="", metadata=about("Text in front of the signature")),
+            "prefix": Text(default="", metadata=about("Text in front of the signature.")),
             "signed": signed_parts(),
             "timestamp": timestamp_part(header_only=True),
             "absent": Many(
                 Text(),
                 default=("N/A",),
-                metadata=about("Values of the header that mean: no signature"),
+                metadata=about("Values of the header that mean: no signature."),
             ),
         },
         signed_check,
-        metadata=about("A signature that the sender's public key verifies"),
+        metadata=about("A signature that the sender's public key verifies."),
     ),
     "hmac": Part(
         {
@@ -226,40 +227,40 @@ _SHAPES: Mapping[str, Part] = {
             "header": HeaderName(
                 default="",
                 example="header: X-Signature",
-                metadata=about("The header that holds the signature"),
+                metadata=about("The header that holds the signature."),
             ),
-            "query": Text(metadata=about("Instead of header: the query parameter that holds it")),
+            "query": Text(metadata=about("Instead of header: the query parameter that holds it.")),
             "algorithm": Word(
-                ("sha1", "sha256", "sha512"), default="sha256", metadata=about("The hash")
+                ("sha1", "sha256", "sha512"), default="sha256", metadata=about("The hash.")
             ),
             "key": Word(
                 ("text", "hex", "base64", "whsec"),
                 default="text",
-                metadata=about("What the secret is as text; whsec is base64 after whsec_"),
+                metadata=about("What the secret is as text; whsec is base64 after whsec_."),
             ),
             "encoding": Word(
                 ("hex", "base64", "base64url", "raw"),
                 default="hex",
-                metadata=about("How the signature is written; raw only inside style wrapped"),
+                metadata=about("How the signature is written; raw only inside style wrapped."),
             ),
-            "prefix": Text(default="", metadata=about("Text in front of the signature")),
+            "prefix": Text(default="", metadata=about("Text in front of the signature.")),
             "style": Word(
                 ("alone", "parts", "items", "wrapped", "pattern"),
                 default="alone",
                 metadata=about(
                     "How the header is written: the signature alone; parts t=…,v1=…; "
-                    "items v1,… v1,…; wrapped, base64 around id:signature; a pattern"
+                    "items v1,… v1,…; wrapped, base64 around id:signature; a pattern."
                 ),
             ),
             "part": Text(
-                default="v1", metadata=about("The name of the signature among parts or items")
+                default="v1", metadata=about("The name of the signature among parts or items.")
             ),
             "separator": Text(
-                metadata=about("What stands between parts (a comma) or items (a blank)"),
+                metadata=about("What stands between parts (a comma) or items (a blank)."),
                 example='separator: ";"',
             ),
             "pattern": Pattern(
-                metadata=about("Literal text with {signature} once, and other names in braces"),
+                metadata=about("Literal text with {signature} once, and other names in braces."),
                 example='pattern: "t={timestamp};h={signature}"',
             ),
             "signed": signed_parts(),
@@ -267,13 +268,13 @@ _SHAPES: Mapping[str, Part] = {
             "body_hash": Text(
                 metadata=about(
                     "The query parameter that holds the SHA-256 of the body in hexadecimal "
-                    "digits, where only the URL is signed"
+                    "digits, where only the URL is signed."
                 ),
                 example="body_hash: bodySHA256",
             ),
         },
         hmac_check,
-        metadata=about("An HMAC by parameters"),
+        metadata=about("An HMAC by parameters."),
     ),
     "standard_webhooks": Part(
         {
@@ -282,21 +283,23 @@ _SHAPES: Mapping[str, Part] = {
             "headers": Word(
                 ("webhook", "svix"),
                 default="webhook",
-                metadata=about("What the names of the three headers begin with"),
+                metadata=about("What the names of the three headers begin with."),
             ),
         },
-        metadata=about("Standard Webhooks; the secret begins with whsec_ or whpk_"),
+        metadata=about("Standard Webhooks; the secret begins with whsec_ or whpk_."),
     ),
     "jwt": Part(
         {
             "secret": _secret(),
             "header": HeaderName(
                 default="Authorization",
-                metadata=about("The header that holds the token, with or without Bearer before it"),
+                metadata=about(
+                    "The header that holds the token, with or without Bearer before it."
+                ),
             ),
             "audience": Text(
                 metadata=about(
-                    "What the claim aud must be; left out: the public URL that was called"
+                    "What the claim aud must be; left out: the public URL that was called."
                 ),
                 example='audience: "https://bridge.example.com/hooks/monday"',
             ),
@@ -305,83 +308,89 @@ _SHAPES: Mapping[str, Part] = {
                 3600,
                 whole=True,
                 default=30,
-                metadata=about("Seconds by which the two clocks may differ"),
+                metadata=about("Seconds by which the two clocks may differ."),
             ),
         },
         metadata=about(
-            "A JSON Web Token, HS256 only, with aud and exp. It does not cover the body"
+            "A JSON Web Token, HS256 only, with aud and exp. It does not cover the body."
         ),
     ),
-    "bearer": Part({"token": _token()}, metadata=about("Authorization: Bearer and a fixed token")),
+    "bearer": Part({"token": _token()}, metadata=about("Authorization: Bearer and a fixed token.")),
     "basic": Part(
         {
             "user": Text(
-                required=True, example="user: crm", metadata=about("The name; it holds no colon")
+                required=True, example="user: crm", metadata=about("The name; it holds no colon.")
             ),
             "password": SecretRef(
                 required=True,
                 example='password: "${NAME_OF_THE_SETTING}"',
-                metadata=about("The setting that holds the password"),
+                metadata=about("The setting that holds the password."),
             ),
         },
-        metadata=about("HTTP Basic"),
+        metadata=about("HTTP Basic."),
     ),
     "header": Part(
         {
             "name": HeaderName(
-                required=True, example="name: X-Token", metadata=about("The header's name")
+                required=True, example="name: X-Token", metadata=about("The header's name.")
             ),
             "token": _token(),
         },
-        metadata=about("A header with a fixed secret value"),
+        metadata=about("A header with a fixed secret value."),
     ),
     "query": Part(
         {
             "name": Text(
-                required=True, example="name: token", metadata=about("The parameter's name")
+                required=True, example="name: token", metadata=about("The parameter's name.")
             ),
             "token": _token(),
         },
-        metadata=about("A query parameter with a fixed secret value"),
+        metadata=about("A query parameter with a fixed secret value."),
     ),
     "path": Part(
-        {"token": _token()}, metadata=about("A secret in the URL: /hooks/<source>/<token>")
+        {"token": _token()}, metadata=about("A secret in the URL: /hooks/<source>/<token>.")
     ),
     "body": Part(
         {
             "at": PlaceKind(
-                required=True, example="at: token", metadata=about("The place in the decoded body")
+                required=True, example="at: token", metadata=about("The place in the decoded body.")
             ),
             "token": _token(),
         },
-        metadata=about("A fixed secret value in the body; it is never stored"),
+        metadata=about("A fixed secret value in the body; it is never stored."),
     ),
     "equals": Part(
         {
             "body": PlaceKind(
-                metadata=about("A place in the decoded body; in a list, every item must fit")
+                metadata=about("A place in the decoded body; in a list, every item must fit.")
             ),
-            "header": HeaderName(metadata=about("A header")),
-            "query": Text(metadata=about("A query parameter")),
+            "header": HeaderName(metadata=about("A header.")),
+            "query": Text(metadata=about("A query parameter.")),
             "value": OneOrMore(
                 Text(),
-                metadata=about("What it must be: a text, or a list of which one must fit"),
+                metadata=about("What it must be: a text, or a list of which one must fit."),
                 example='value: "${NAME_OF_THE_SETTING}"',
             ),
             "length": Number(
-                1, 200, whole=True, metadata=about("Compare only so many first characters")
+                1, 200, whole=True, metadata=about("Compare only so many first characters.")
             ),
         },
         _equals_check,
         metadata=about(
             "Whether the request is for this tenant: a part of it is equal to a value, or "
-            "to another part. Only inside all_of, beside something that proves the sender"
+            "to another part. Only inside all_of, beside something that proves the sender."
         ),
     ),
 }
 LISTS = ("all_of", "any_of")
 SCHEMES = (*_SHAPES, "none", *LISTS)
-NONE_REASON = Text(example='none: "the CRM can set nothing but a URL"')
+NONE_REASON = Text(
+    example='none: "the CRM can set nothing but a URL"',
+    metadata=about(
+        "Why the sender signs nothing; only inside all_of, beside path.",
+        "the CRM can set nothing but a URL",
+    ),
+)
 
 
 def _hubspot(version: Any) -> Callable[[Mapping[str, Any], TakeSecret, Beside], Scheme]:
@@ -484,6 +493,7 @@ class SchemeKind(Kind):
     """One entry of ``verify``, ``all_of`` or ``any_of``; ``inside`` says of which list."""
 
     what = "a scheme"
+    definition = "scheme"
 
     def __init__(self, inside: str = "verify", **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -523,6 +533,27 @@ class SchemeKind(Kind):
             return self._entry(name, value[name], optional)
         except ValidationError as error:
             raise ValidationError({name: error.messages}) from None
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        shapes: dict[str, Kind] = {
+            **_SHAPES,
+            "none": NONE_REASON,
+            **{name: Many(SchemeKind(name)) for name in LISTS},
+        }
+        return {
+            "anyOf": [
+                {
+                    "type": "object",
+                    "properties": {
+                        name: kind.below(definitions),
+                        "optional": Flag().below(definitions),
+                    },
+                    "required": [name],
+                    "additionalProperties": False,
+                }
+                for name, kind in shapes.items()
+            ]
+        }
 
     def _entry(self, name: str, value: Json, optional: bool) -> Entry:
         if name in LISTS:

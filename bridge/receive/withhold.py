@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 
 from bridge.errors import DecodeError
 from bridge.model import Json, Place, Request, Source
+from bridge.places import values_at
 from bridge.receive.decode import decode, redacted
-from bridge.receive.decode.places import values_at
 from bridge.receive.verify import body_credentials, credential_names, plain_credentials
 
 NOTE = "bridge-dropped"

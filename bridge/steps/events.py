@@ -8,16 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from bridge import logs
 from bridge.errors import DecodeError
 from bridge.map import SourceMapping
 from bridge.model import Delivery, Event, Found, Mapped, State
 from bridge.receive.decode import decode
-from bridge.steps.equipment import Bounds
 from bridge.steps.memory import Memory
 
 log = logs.get("map")
+
+
+class Limits(Protocol):
+    """The most events that a delivery may hold, and how deep its body may be nested."""
+
+    @property
+    def events(self) -> int: ...
+    @property
+    def depth(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +40,7 @@ class Ready:
     urgent: bool = False
 
 
-def events_of(delivery: Delivery, mapping: SourceMapping, bounds: Bounds) -> list[Event]:
+def events_of(delivery: Delivery, mapping: SourceMapping, bounds: Limits) -> list[Event]:
     """The events of a delivery; one event with a problem where it cannot be read as a whole."""
     try:
         document = decode(mapping.source.decode, delivery.body, max_depth=bounds.depth)

@@ -75,7 +75,7 @@ TABLE = [
     ("\"kind == 'stop'\"", "kind == true", 17, "bare-constant", "`true`"),
     ("\"kind == 'stop'\"", "'kind == \"stop\"'", 17, "double-quotes", "'stop'"),
     ("\"kind == 'stop'\"", "'contains(tags, \"stop\")'", 17, "double-quotes", "'stop'"),
-    ("\"kind == 'stop'\"", '"kind == \'stop"', 17, "bad-expression", "single quotes"),
+    ("\"kind == 'stop'\"", '"kind == \'stop"', 17, "bad-expression", "Close the text"),
     ("\"kind == 'stop'\"", '"lower(kind)"', 17, "bad-expression", "transforms"),
     ("\"kind == 'stop'\"", "\"start_with(kind, 'a')\"", 17, "bad-expression", "`starts_with`"),
     ("\"kind == 'stop'\"", "true", 17, "wrong-type", "Leave `when` out"),

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from bridge.map import load_cases
 from bridge.map.difference import Difference, Kind, compare
+from bridge.map.load import CaseMappings
 from bridge.map.shadow import Shadow, shadow_cases
 from bridge.receive.decode import decode
+from bridge.settings import Environment
 
 from .conftest import HEAD, Load
 
@@ -40,6 +42,7 @@ def shadowed(load: Load, folder: Path, before: str, after: str, examples: int = 
         old,
         new,
         decode=lambda decoder, body: decode(decoder, body, max_depth=20),
+        under=CaseMappings(Environment({})).under,
         examples=examples,
     )
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.model import Decoder, Json, Place, Request, Source
+from bridge.places import values_at, with_lists, without
 from bridge.receive.decode import decode, redacted
-from bridge.receive.decode.places import values_at, with_lists, without
 from bridge.receive.withhold import kept, kept_refusal
 
 from .declared import BY_VECTOR, declared

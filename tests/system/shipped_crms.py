@@ -33,8 +33,8 @@ from bridge.model import (
     Secret,
     StandardWebhooksScheme,
 )
+from bridge.places import values_at
 from bridge.receive.decode import decode
-from bridge.receive.decode.places import values_at
 from bridge.settings import Environment
 
 SHIPPED = Path(__file__).parents[2] / "mappings"

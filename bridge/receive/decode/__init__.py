@@ -2,7 +2,7 @@
 
 Only bodies of verified deliveries come here, but a sender can be wrong or taken over: every
 decoder bounds depth and number of keys, and nothing but ``DecodeError`` comes out of it.
-``places`` finds what stands somewhere in a document; ``redact`` takes it out of the body.
+``redact`` takes what stands somewhere in a document out of the body.
 """
 
 from bridge.receive.decode.body import decode

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bridge.errors import DecodeError
 from bridge.model import Decoder, Json, Reading
+from bridge.places import with_lists
 from bridge.receive.decode.bounds import Bounds
 from bridge.receive.decode.form import decode_form
 from bridge.receive.decode.json_text import decode_json
 from bridge.receive.decode.nested_form import decode_nested_form
-from bridge.receive.decode.places import with_lists
 from bridge.receive.decode.xml_text import decode_xml
 
 

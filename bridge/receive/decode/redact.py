@@ -14,8 +14,8 @@ from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
 
 from bridge.model import Decoder, Json, Place
+from bridge.places import values_at, without
 from bridge.receive.decode.nested_form import path_of
-from bridge.receive.decode.places import values_at, without
 
 
 def redacted(decoder: Decoder, body: bytes, document: Json, places: Iterable[Place]) -> bytes:

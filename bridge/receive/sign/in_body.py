@@ -7,8 +7,8 @@ from urllib.parse import quote_plus
 
 from bridge.errors import DecodeError, VerifyError
 from bridge.model import BodyScheme, Decoder, EqualScheme, Json, Place
+from bridge.places import values_at, with_value
 from bridge.receive.decode import decode, redacted
-from bridge.receive.decode.places import values_at, with_value
 from bridge.receive.sign.credentials import told
 from bridge.receive.sign.draft import Draft
 from bridge.receive.verify.any_of import MAX_DEPTH

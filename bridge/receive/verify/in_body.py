@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bridge.errors import VerifyError
 from bridge.model import BodyScheme, Decoder, EqualScheme, Json, Place, Verified
-from bridge.receive.decode.places import values_at
+from bridge.places import values_at
 from bridge.receive.verify.evidence import (
     any_equal,
     as_sent,
