@@ -1,4 +1,4 @@
-"""The shipped mapping files verify what their senders really sign, not only what the bridge does."""
+"""The shipped mapping files verify what their senders really sign, not what `send` makes alone."""
 
 from __future__ import annotations
 
