@@ -36,7 +36,7 @@ from bridge.record.gate import Gate, GatePolicy
 from bridge.settings import Settings
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.send import Way
-from bridge.store import adoption, campaigns, events, leads, migrate, workers
+from bridge.store import adoption, campaigns, events, leads, migrate, tally, workers
 from bridge.store.database import Database
 from bridge.store.schema import NEVER
 from bridge.store.wakeup import listen
@@ -116,6 +116,7 @@ class Worker:
                     version=__version__,
                     now=now_ms(),
                 )
+                tally.forget(connection, now_ms())
             self.pipeline.recover()
             self._start_missing()
         except StoreBusy as error:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from bridge import jsontext
 from bridge.model import Delivery
+from bridge.store import tally
 from bridge.store.schema import STORED, delivery, heartbeat
 
 
@@ -138,9 +139,11 @@ def take(connection: Connection, ids: Sequence[int], version_of: dict[int, str])
             update(delivery)
             .where(delivery.c.id.in_(numbers), delivery.c.state == "stored")
             .values(state="done", version=version)
-            .returning(delivery.c.id)
+            .returning(delivery.c.id, delivery.c.received_at)
         )
-        taken.update(row.id for row in rows)
+        for row in rows:
+            taken.add(row.id)
+            tally.note(connection, [("", tally.ACCEPTED, 1)], row.received_at, total=False)
     return taken
 
 

@@ -6,6 +6,7 @@ campaign and phone. A row is final once and for all: no statement here changes a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, upda
 
 from bridge import jsontext
 from bridge.model import State
+from bridge.store import attempts, tally
 from bridge.store.schema import OPEN, OPEN_OPT_OUT, batch, delivery, event, outcome
 
 AT_A_TIME = 5000
@@ -107,6 +109,9 @@ def add(connection: Connection, rows: Sequence[NewOutcome]) -> None:
             for row in rows
         ],
     )
+    for row in rows:
+        when = row.accepted_at if row.decided_at is None else row.decided_at
+        tally.note(connection, [(row.campaign, tally.kind_of(row.state), 1)], when)
 
 
 def _text(text: str) -> str:
@@ -194,6 +199,7 @@ def decide(connection: Connection, rows: Sequence[Decision], now: int) -> None:
     """Move open outcomes to their next state; a final one gets its time."""
     if not rows:
         return
+    _note_moves(connection, rows, now)
     connection.execute(
         _DECIDE,
         [
@@ -207,6 +213,31 @@ def decide(connection: Connection, rows: Sequence[Decision], now: int) -> None:
                 "the_time": now if row.state.final else None,
             }
             for row in rows
+        ],
+    )
+
+
+def _note_moves(connection: Connection, rows: Sequence[Decision], now: int) -> None:
+    """Count the moves, and keep the tries that did not end anything."""
+    moved: dict[int, State] = {row.id: row.state for row in rows}
+    ids = sorted(moved)
+    changes: Counter[tuple[str, str]] = Counter()
+    for start in range(0, len(ids), AT_A_TIME):
+        found = connection.execute(
+            select(outcome.c.id, outcome.c.campaign, outcome.c.state).where(
+                outcome.c.id.in_(ids[start : start + AT_A_TIME]), OPEN
+            )
+        )
+        for row in found:
+            changes[row.campaign, tally.kind_of(row.state)] -= 1
+            changes[row.campaign, tally.kind_of(moved[row.id])] += 1
+    tally.note(connection, ((*key, count) for key, count in changes.items()), now)
+    attempts.add(
+        connection,
+        [
+            attempts.Attempt(row.id, row.batch_id, now, row.tries, row.state, _text(row.message))
+            for row in rows
+            if row.batch_id is not None and not row.state.final
         ],
     )
 
@@ -334,6 +365,18 @@ def oldest_opt_outs(connection: Connection) -> dict[State, tuple[int, int]]:
         .group_by(outcome.c.state)
     )
     return {State(row[0]): (row[1], row[2]) for row in rows}
+
+
+def oldest_opt_out(connection: Connection) -> dict[State, int]:
+    """Per open state: when the oldest opt-out in it was accepted. However many there are, it is
+    one look into an index each."""
+    found = {}
+    for state in (State.WAITING, State.IN_FLIGHT, State.STANDING):
+        query = select(outcome.c.accepted_at).where(OPEN_OPT_OUT, outcome.c.state == state.value)
+        first = connection.scalar(query.order_by(outcome.c.accepted_at).limit(1))
+        if first is not None:
+            found[state] = first
+    return found
 
 
 def unfinished(connection: Connection, receipts: Sequence[str]) -> int:

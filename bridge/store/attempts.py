@@ -1,0 +1,80 @@
+"""Tries that did not end their lead update: what the campaign API said each time.
+
+The try that ends an update stands in its outcome. An opt-out that stands may be tried for years,
+so after the first twenty tries only every tenth is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from bridge.model import State
+from bridge.store.schema import attempt, batch
+
+FIRST = 20
+"""How many tries are kept each."""
+THEN = 10
+"""Of those after them, which are kept."""
+MOST_SHOWN = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try: the call that carried it, and the state that the update went to."""
+
+    outcome_id: int
+    batch_id: int
+    at: int
+    tries: int
+    state: State
+    message: str
+
+
+def add(connection: Connection, rows: Sequence[Attempt]) -> None:
+    """Keep these, as far as they are to be kept."""
+    kept = [row for row in rows if row.tries <= FIRST or row.tries % THEN == 0]
+    if kept:
+        connection.execute(
+            insert(attempt),
+            [
+                {
+                    "outcome_id": row.outcome_id,
+                    "batch_id": row.batch_id,
+                    "at": row.at,
+                    "tries": row.tries,
+                    "state": row.state.value,
+                    "message": row.message,
+                }
+                for row in kept
+            ],
+        )
+
+
+def of_outcomes(
+    connection: Connection, outcome_ids: Sequence[int]
+) -> dict[int, list[dict[str, Any]]]:
+    """The kept tries of each outcome, oldest first, each with its call; ``MOST_SHOWN`` in all."""
+    rows = connection.execute(
+        select(
+            attempt,
+            batch.c.started_at,
+            batch.c.elapsed_ms,
+            batch.c.leads,
+            batch.c.calls,
+            batch.c.status,
+            batch.c.trouble,
+            batch.c.detail,
+        )
+        .outerjoin(batch, batch.c.id == attempt.c.batch_id)
+        .where(attempt.c.outcome_id.in_(sorted(outcome_ids)))
+        .order_by(attempt.c.outcome_id, attempt.c.id)
+        .limit(MOST_SHOWN)
+    )
+    found: dict[int, list[dict[str, Any]]] = {}
+    for row in rows:
+        found.setdefault(row.outcome_id, []).append(dict(row._mapping))
+    return found
