@@ -14,8 +14,20 @@ MOST = 2**53 - 1
 
 STATES = [state.value for state in State]
 _DIGITS = re.compile(r"[0-9]{1,16}", re.ASCII)
-_PRINTABLE = validate.Regexp(r"^[^\x00-\x1f\x7f]*$", error="Holds a control character.")
-RECEIPT = validate.Regexp(r"^[0-9a-f]{32}$", error="A receipt has 32 hexadecimal digits.")
+
+
+class Pattern(validate.Regexp):
+    """A regular expression for the whole text, without the line break that ``$`` lets through."""
+
+    def __call__(self, value: Any) -> Any:
+        regex: Any = self.regex
+        if regex.fullmatch(value) is None:
+            raise ValidationError(self._format_error(value))
+        return value
+
+
+_PRINTABLE = Pattern(r"^[^\x00-\x1f\x7f]*$", error="Holds a control character.")
+RECEIPT = Pattern(r"^[0-9a-f]{32}$", error="A receipt has 32 hexadecimal digits.")
 
 
 class Whole(fields.Integer):
@@ -133,9 +145,7 @@ def _no_surrogates(text: str) -> None:
 class TrialBody(Schema):
     source = fields.String(
         required=True,
-        validate=validate.Regexp(
-            r"^[a-z0-9][a-z0-9_-]{0,62}$", error="Small letters, 0-9, - and _."
-        ),
+        validate=Pattern(r"^[a-z0-9][a-z0-9_-]{0,62}$", error="Small letters, 0-9, - and _."),
         metadata={"description": "name of the source, which is the name of its file"},
     )
     mapping = fields.String(
@@ -145,8 +155,7 @@ class TrialBody(Schema):
         metadata={"description": "text of the mapping file; null: the file as it is on disk"},
     )
     payload = fields.String(
-        load_default=None,
-        allow_none=True,
+        load_default="",
         validate=[validate.Length(0, 300_000), _no_surrogates],
         metadata={"description": "body of a webhook, as text"},
     )
@@ -154,7 +163,7 @@ class TrialBody(Schema):
         load_default=None,
         allow_none=True,
         validate=RECEIPT,
-        metadata={"description": "a stored delivery, whose body is taken instead"},
+        metadata={"description": "a stored delivery, whose body is taken instead of payload"},
     )
     records = fields.Dict(
         keys=fields.String(),

@@ -121,13 +121,7 @@ def _trial(desk: Desk, given: Given) -> Any:
         text = desk.trials.text(wanted["source"])
     if text is None:
         raise _gone("mapping file")
-    if (wanted["payload"] is None) == (wanted["receipt"] is None):
-        raise ProblemError(
-            400,
-            "Send either payload or receipt.",
-            {"body": {"payload": ["Either this or receipt has to be there."]}},
-        )
-    body = (wanted["payload"] or "").encode()
+    body = wanted["payload"].encode()
     if wanted["receipt"] is not None:
         with desk.database.read() as connection:
             found = pages.delivery_by_receipt(connection, wanted["receipt"])

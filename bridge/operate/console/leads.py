@@ -32,4 +32,6 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
         return render_template("lead.html", found=found, id=id_, at=now_ms())
 
     blueprint.add_url_rule("/leads", endpoint="leads", view_func=search, methods=["GET", "POST"])
-    blueprint.add_url_rule("/leads/<int:id_>", endpoint="lead", view_func=lead)
+    blueprint.add_url_rule(
+        "/leads/<int(max=9007199254740991):id_>", endpoint="lead", view_func=lead
+    )

@@ -7,6 +7,7 @@ from typing import Any
 
 from flask import Blueprint, Response, abort, jsonify, render_template, request
 
+from bridge.operate.console.cursor import is_receipt
 from bridge.operate.desk import Desk
 from bridge.store import pages
 
@@ -52,17 +53,11 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
         )
 
     def trial(name: str) -> Response:
-        given: Any = request.get_json(silent=True)
-        if not isinstance(given, dict):
-            abort(400)
-        texts = [given.get(key) for key in ("mapping", "payload", "records")]
-        if not all(isinstance(text, str) for text in texts):
-            abort(400)
-        result = _try(desk, name, *(str(text) for text in texts))
-        html = render_template("trial.html", result=result)
-        return jsonify({"html": html, "mistakes": len(result["mistakes"])})
+        return _trial(desk, name)
 
     def payload(name: str, receipt: str) -> Response:
+        if not is_receipt(receipt):
+            abort(404)
         with desk.database.read() as connection:
             found = pages.delivery_by_receipt(connection, receipt)
         if found is None or found["source"] != name:
@@ -73,6 +68,19 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
     blueprint.add_url_rule("/mappings/<name>", view_func=mapping, methods=["GET", "POST"])
     blueprint.add_url_rule("/mappings/<name>/try", view_func=trial, methods=["POST"])
     blueprint.add_url_rule("/mappings/<name>/payloads/<receipt>", view_func=payload)
+
+
+def _trial(desk: Desk, name: str) -> Response:
+    """What the playground asks while somebody writes: the result as a piece of the page."""
+    given: Any = request.get_json(silent=True)
+    if not isinstance(given, dict):
+        abort(400)
+    texts = [given.get(key) for key in ("mapping", "payload", "records")]
+    if not all(isinstance(text, str) for text in texts):
+        abort(400)
+    result = _try(desk, name, *(str(text) for text in texts))
+    html = render_template("trial.html", result=result)
+    return jsonify({"html": html, "mistakes": len(result["mistakes"])})
 
 
 def _try(desk: Desk, name: str, text: str, payload: str, records: str) -> dict[str, Any]:

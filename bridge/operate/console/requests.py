@@ -28,12 +28,14 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
         )
 
     def delivery(receipt: str) -> str:
-        found = reading.one_delivery(desk, receipt) if is_receipt(receipt) else None
+        _check(receipt)
+        found = reading.one_delivery(desk, receipt)
         if found is None:
             abort(404)
         return render_template("delivery.html", row=found)
 
     def delivery_body(receipt: str) -> Response:
+        _check(receipt)
         with desk.database.read() as connection:
             found = pages.delivery_by_receipt(connection, receipt)
         return _body(found["body"] if found else None, receipt)
@@ -47,6 +49,7 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
         )
 
     def refusal(receipt: str) -> str:
+        _check(receipt)
         with desk.database.read() as connection:
             found = pages.refusal_by_receipt(connection, receipt)
         if found is None:
@@ -54,6 +57,7 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
         return render_template("refusal.html", row=found)
 
     def refusal_body(receipt: str) -> Response:
+        _check(receipt)
         with desk.database.read() as connection:
             found = pages.refusal_by_receipt(connection, receipt)
         return _body(found["body"] if found else None, receipt)
@@ -67,6 +71,12 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
         ("/refusals/<receipt>/body", refusal_body),
     ):
         blueprint.add_url_rule(rule, view_func=view)
+
+
+def _check(receipt: str) -> None:
+    """Errors: 404 for what cannot be a receipt."""
+    if not is_receipt(receipt):
+        abort(404)
 
 
 def _body(body: bytes | None, receipt: str) -> Response:

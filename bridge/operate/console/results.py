@@ -48,4 +48,6 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
 
     blueprint.add_url_rule("/outcomes", view_func=outcomes)
     blueprint.add_url_rule("/dead-letters", endpoint="dead", view_func=dead)
-    blueprint.add_url_rule("/outcomes/<int:id_>", endpoint="outcome", view_func=outcome)
+    blueprint.add_url_rule(
+        "/outcomes/<int(max=9007199254740991):id_>", endpoint="outcome", view_func=outcome
+    )

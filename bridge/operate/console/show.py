@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -93,6 +94,12 @@ def shown_fields(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, json.dumps(value, ensure_ascii=False)) for name, value in fields.items()]
 
 
+def runs(calls: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Calls in their order, those with the same answer one after another put together."""
+    alike = groupby(calls, key=lambda call: (call["status"], call["became"], call["message"]))
+    return [list(group) for _, group in alike]
+
+
 def state_words(state: str) -> str:
     """``not_found`` → ``not found``."""
     return state.replace("_", " ")
@@ -109,6 +116,7 @@ def add_filters(blueprint: Blueprint) -> None:
         "pretty": pretty,
         "fields": shown_fields,
         "words": state_words,
+        "runs": runs,
         "verdict": VERDICTS.__getitem__,
     }
     for name, show in filters.items():

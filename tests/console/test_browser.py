@@ -1,0 +1,147 @@
+"""The console as an operator uses it, in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+from axe_playwright_python.sync_playwright import Axe
+from bridge_process import Bridge
+from playwright.sync_api import Browser, Page, expect
+
+from .conftest import CONFIRMED, PATIENCE_MS, STANDING, TOKEN, Story, saved
+
+expect.set_options(timeout=PATIENCE_MS)
+
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1280, "height": 900}
+CONTRAST = {"runOnly": ["color-contrast"]}
+
+
+def find(page: Page, text: str) -> None:
+    page.goto("/console/leads")
+    page.get_by_role("searchbox").fill(text)
+    page.get_by_role("button", name="Find").click()
+
+
+def test_signing_in_and_finding_a_lead_by_its_number_as_people_write_it(
+    browser: Browser, bridge: Bridge, told: Story
+) -> None:
+    context = browser.new_context(base_url=bridge.url)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    page.goto("/console/")
+    page.get_by_label("Token").fill("not the token")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_have_text("This is not the token.")
+    page.get_by_label("Token").fill(TOKEN)
+    page.get_by_label("Your name").fill("Ada")
+    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("searchbox").fill("(415) 555-0103")
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text(CONFIRMED)
+    # a number in an address would end in logs and histories
+    assert re.fullmatch(r"/console/leads/\d+", page.evaluate("location.pathname + location.search"))
+    expect(page.get_by_role("heading", name="Opt-out confirmed")).to_have_count(2)
+    story = page.locator(".story > li").last
+    for step in (
+        "verified by bearer",
+        "Rule opt-out, details",
+        "do_not_call true",
+        "HTTP 503",
+        "Lead updated successfully",
+        "after the webhook was accepted",
+    ):
+        expect(story).to_contain_text(step)
+    for typed in ("+1 415 555 01 03", "415.555.0103"):
+        find(page, typed)
+        expect(page.get_by_role("heading", level=1)).to_have_text(CONFIRMED)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
+    context.close()
+
+
+def test_an_opt_out_that_is_not_confirmed_says_so(page: Page) -> None:
+    find(page, STANDING)
+    expect(page.get_by_role("heading", name="Not confirmed yet")).to_have_count(2)
+    expect(page.get_by_role("heading", name="Opt-out confirmed")).to_have_count(0)
+
+
+def test_what_a_stranger_wrote_is_shown_and_never_run(page: Page, told: Story) -> None:
+    page.goto(f"/console/deliveries/{told.unreadable}")
+    expect(page.locator("pre")).to_have_text("[<script>document.title='owned'</script>")
+    expect(page.locator(".state.dead").first).to_be_visible()
+    page.goto("/console/refusals")
+    page.locator("tbody a").first.click()
+    expect(page.get_by_role("region", name="Raw body")).to_contain_text("<script>")
+    assert "owned" not in page.title()
+
+
+def test_a_mapping_is_broken_and_mended_in_the_playground(
+    page: Page, bridge: Bridge, told: Story
+) -> None:
+    before = saved(bridge)
+    page.goto("/console/mappings/crm")
+    page.get_by_label("A stored delivery").select_option(told.opt_out)
+    result = page.locator("#result")
+    expect(result).to_contain_text(f"{CONFIRMED} in one: do_not_call true")
+    mapping = page.get_by_label("Mapping", exact=True)
+    text = mapping.input_value()
+    mapping.fill(text.replace("do_not_call: {value: true}", "do_not_cal: {value: true}", 1))
+    expect(result).to_contain_text("1 mistake")
+    expect(result).to_contain_text("crm.yaml:17:7")
+    page.get_by_role("link", name="crm.yaml:17:7").click()
+    expect(mapping).to_be_focused()
+    mapping.fill(text.replace("do_not_call: {value: true}", "do_not_call: {value: true}"))
+    expect(result).to_contain_text(f"{CONFIRMED} in two: do_not_call true")
+    assert saved(bridge) == before
+
+
+def test_pages_can_be_used_by_keyboard_alone(page: Page) -> None:
+    page.goto("/console/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_text("Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("searchbox")).to_be_focused()
+    page.keyboard.type("(415) 555-0103")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text(CONFIRMED)
+
+
+def test_no_page_keeps_anybody_out(browser: Browser, bridge: Bridge, page: Page) -> None:
+    """axe finds nothing, at phone and desktop width, by day and by night."""
+    axe, wrong = Axe(), []
+    find(page, "(415) 555-0103")
+    page.get_by_role("heading", name="Where it stands").wait_for()
+    story = page.url
+    paths = ["/console/", story, *_pages(page)]
+    for path in paths:
+        page.goto(path)
+        for size, scheme, options in (
+            (DESKTOP, "light", None),
+            (PHONE, "dark", None),
+            (PHONE, "light", CONTRAST),
+            (DESKTOP, "dark", CONTRAST),
+        ):
+            page.set_viewport_size(size)  # type: ignore[arg-type]
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            found = axe.run(page, options=options)
+            if found.violations_count:
+                wrong.append(f"{path} {size['width']} {scheme}: {found.generate_report()}")
+            wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            if wide > 0:
+                wrong.append(f"{path} is {wide} px wider than {size['width']}")
+    assert not wrong, "\n".join(wrong)
+    assert TOKEN not in page.content()
+
+
+def _pages(page: Page) -> list[str]:
+    """Every list, and the first of each that can be opened."""
+    found = []
+    for name in ("leads", "outcomes", "dead-letters", "deliveries", "refusals", "mappings"):
+        page.goto(f"/console/{name}")
+        found.append(page.url)
+        if name != "leads":
+            first = page.locator("tbody a, .files a").first
+            found.append(str(first.get_attribute("href")))
+    return found
