@@ -1,10 +1,11 @@
 # make demo    install and show the whole way with real payloads
 # make test    install and pass every check
+# make faults  200 seeded runs of the crash matrix (RUNS=, SEED=, ENGINE=both|sqlite|postgresql, JOBS=)
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test check lint types structure unit browser install lock clean
+.PHONY: help demo test check lint types structure unit browser faults install lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -36,6 +37,13 @@ browser:
 	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
 	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } >/dev/null; } || \
 	  echo "!!! There is no chromium, so the console will not be tested in a browser. Install it: apt-get install chromium"
+
+RUNS ?= 200
+SEED ?= 1
+ENGINE ?= both
+JOBS ?= 2
+faults: $(VENV)/.installed-dev
+	PYTHONPATH=tests $(BIN)/python -m faults.matrix --runs $(RUNS) --seed $(SEED) --engine $(ENGINE) --jobs $(JOBS)
 
 install: $(VENV)/.installed
 

@@ -13,7 +13,8 @@ from bridge.clock import now_ms
 from bridge.live import LiveMappings
 from bridge.model import Campaign, Source
 from bridge.operate.health import Check, Health, Status, Subject, document, overall
-from bridge.receive.accept import Acceptor, Keep, Limits, Reply, problem
+from bridge.receive.accept import Acceptor, Keep, Limits
+from bridge.receive.reply import Reply, problem
 from bridge.receive.verify import over_url
 from bridge.receive.wsgi import Bodies, NoRoom, read_body, request_from
 from bridge.settings import Settings
@@ -47,7 +48,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     acceptor = Acceptor(
         sources=lambda: _sources(live),
         keep=_commit_to(database, settings),
-        limits=Limits(settings["BRIDGE_MAX_BODY"], settings["BRIDGE_MAX_DEPTH"]),
+        limits=Limits(
+            settings["BRIDGE_MAX_BODY"],
+            settings["BRIDGE_MAX_DEPTH"],
+            settings["BRIDGE_MAX_UNVERIFIED"],
+        ),
     )
     health = Health(
         Subject(
@@ -146,7 +151,7 @@ def _add_hooks(app: Flask, acceptor: Acceptor, settings: Settings) -> None:
             return _come_again(found, "The body took too long to arrive.")
         except OSError:
             return problem(400, "The body broke off before its end.", ("Connection", "close"))
-        return acceptor.too_large() if body is None else body
+        return acceptor.too_large(found) if body is None else body
 
     def hook(source: str, token: str | None = None) -> Response:
         environ = request.environ

@@ -20,9 +20,16 @@ COMMANDS = {
     "send": ("send", "Sign a sample payload as the CRM would, and post it to a running bridge."),
     "outcomes": ("outcomes", "List what became of lead updates."),
     "deliveries": ("deliveries", "List the webhook requests that came in."),
+    "replay": ("replay", "Map deliveries once more and send what comes of it, after a plan."),
     "refusals": ("refusals", "List requests that did not pass verification."),
-    "campaigns": ("campaigns", "List campaigns, their condition and what waits for them."),
-    "mapping": ("mapping", "Get, check, try and test mapping files."),
+    "campaigns": (
+        "campaigns",
+        "List campaigns, their condition and what waits for them; pause and resume.",
+    ),
+    "audit": ("audit", "Prove from the database that all that came in is accounted for."),
+    "retention": ("retention", "Erase what has become old; workers do it by themselves."),
+    "erase": ("erase", "Erase what is kept of a person; an opt-out in force stays."),
+    "mapping": ("mapping", "Get, check, try, test and compare mapping files."),
     "demo": ("demo", "Show the whole way on this machine, with real payloads."),
 }
 

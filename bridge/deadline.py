@@ -7,6 +7,7 @@ byte now and then could hold a call for days. Here a timer cuts the connections 
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from threading import Lock, Timer
@@ -36,11 +37,21 @@ class Sockets:
                     socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
-class Deadline:
-    """A context in which connections live for at most ``seconds``; ``passed`` tells afterwards."""
+class TooLateError(Exception):
+    """The time of a call was over before its request was sent; nothing of it was."""
 
-    def __init__(self, seconds: float, sockets: Sockets) -> None:
+
+class Deadline:
+    """A context in which connections live for at most ``seconds``; ``passed`` tells afterwards.
+
+    ``or_never``: a request whose time is over is not begun, TooLateError; for calls that must not
+    arrive late, from a process that slept between opening the connection and using it.
+    """
+
+    def __init__(self, seconds: float, sockets: Sockets, *, or_never: bool = False) -> None:
         self.passed = False
+        self._end = time.monotonic() + seconds
+        self._or_never = or_never
         self._sockets = sockets
         self._over = False
         self._lock = Lock()
@@ -73,6 +84,9 @@ class Deadline:
         """For httpx's request extension ``trace``, which reports what happens to a connection."""
         if event.endswith((".connect_tcp.complete", ".start_tls.complete")):
             self.opened(info["return_value"].get_extra_info("socket"))
+        late = self._or_never and time.monotonic() >= self._end
+        if late and event.endswith(".send_request_headers.started"):
+            raise TooLateError
 
     def _cut(self) -> None:
         with self._lock:

@@ -7,7 +7,9 @@
     ├── DecodeError             a verified body could not be read
     ├── StoreError              the database could not take or give
     │   ├── StoreBusy           it is locked or out of reach; the same call may work later
+    │   ├── StoreChanged        what was read is no longer so; to be read again at once
     │   └── SchemaError         its schema is not the one this version works with
+    ├── ReplayError             a replay cannot be made, resumed or cancelled as asked
     └── LookupFailed            a CRM did not answer a look-up; to be tried again
 
 Errors of other libraries are translated in the one module that uses the library.
@@ -66,8 +68,16 @@ class StoreBusy(StoreError):  # noqa: N818 - reads as the state it reports
     """The database is locked, full or out of reach; the same call may work later."""
 
 
+class StoreChanged(StoreError):  # noqa: N818 - reads as the state it reports
+    """What a decision was made from has changed before it was stored; nothing was stored."""
+
+
 class SchemaError(StoreError):
     """The schema of the database is missing, older or newer than this version needs."""
+
+
+class ReplayError(BridgeError):
+    """A replay cannot be made, resumed or cancelled as asked; the text says what to do."""
 
 
 class LookupFailed(BridgeError):  # noqa: N818 - reads as the event it reports

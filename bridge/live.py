@@ -11,8 +11,8 @@ from typing import Any
 
 from bridge import logs
 from bridge.errors import MappingError, SettingError
-from bridge.map import MappingSet, load_mappings
-from bridge.model import Secret
+from bridge.map import MappingSet, SourceMapping, load_kept, load_mappings
+from bridge.model import CallLimits, KeptMapping, Secret
 from bridge.settings import Environment, Settings
 
 LOOK_EVERY_S = 1.0
@@ -28,6 +28,12 @@ def load(settings: Settings, environment: Environment | None = None) -> MappingS
         api_url=settings["BRIDGE_API_URL"],
         api_token=environment.secret("BRIDGE_API_TOKEN"),
         default_region=settings["BRIDGE_DEFAULT_REGION"],
+        limits=CallLimits(
+            settings["BRIDGE_CAMPAIGN_RATE"],
+            settings["BRIDGE_CAMPAIGN_CONCURRENCY"],
+            settings["BRIDGE_TOKEN_RATE"],
+            settings["BRIDGE_TOKEN_CONCURRENCY"],
+        ),
     )
 
 
@@ -41,6 +47,7 @@ class LiveMappings:
         self._settings = settings
         self._lock = threading.Lock()
         self._print = self._fingerprint()
+        self._environment = settings.environment
         self._set = load(settings)
         logs.blot_out(secrets_of(self._set))
         self._looked = time.monotonic()
@@ -55,6 +62,12 @@ class LiveMappings:
                 self._lock.release()
         return self._set
 
+    def compile(self, kept: KeptMapping) -> SourceMapping:
+        """A mapping that was in force once, with the settings of now. Errors: ``MappingError``."""
+        compiled = load_kept(kept, self._environment)
+        logs.blot_out(secrets_in(compiled))
+        return compiled
+
     def _look(self) -> None:
         self._looked = time.monotonic()
         seen = self._fingerprint()
@@ -63,7 +76,8 @@ class LiveMappings:
         log = logs.get("map")
         self._print = seen
         try:
-            fresh = load(self._settings, Environment.current(DOTENV))
+            environment = Environment.current(DOTENV)
+            fresh = load(self._settings, environment)
         except (MappingError, SettingError) as error:
             self.problem = str(error)
             log.warning("mappings refused, the last good ones stay", problem=self.problem)
@@ -73,6 +87,7 @@ class LiveMappings:
             log.exception("mappings refused, the last good ones stay")
         else:
             self.problem = None
+            self._environment = environment
             logs.blot_out(secrets_of(fresh))
             self._set = fresh
             log.info("mappings taken in", version=fresh.version)
@@ -98,7 +113,13 @@ def _stat(path: Path) -> tuple[str, int, int, int]:
 
 def secrets_of(found: MappingSet) -> list[str]:
     """Every live value of every secret that a mapping set holds, for the log to blot out."""
-    held = [found.sources, found.campaigns, [m.lookups for m in found.mappings.values()]]
+    held = [found.campaigns, [(m.source, m.lookups) for m in found.mappings.values()]]
+    return [value for secret in _secrets(held) for value in secret.values]
+
+
+def secrets_in(mapping: SourceMapping) -> list[str]:
+    """The same of one mapping."""
+    held = [mapping.source, mapping.lookups]
     return [value for secret in _secrets(held) for value in secret.values]
 
 

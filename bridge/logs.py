@@ -96,6 +96,11 @@ def blot_out(secrets: Iterable[str]) -> None:
         _blotter.cache_clear()
 
 
+def without_secrets(text: str) -> str:
+    """A text without the secrets that this process knows of."""
+    return _blotter()(text)
+
+
 @lru_cache(maxsize=1)
 def _blotter() -> Blotter:
     return Blotter(_blotted)

@@ -109,46 +109,90 @@ class HubSpotScheme:
     yields_to_v3: bool = False
 
 
+Place: TypeAlias = tuple[str, ...]
+"""Where something stands in a decoded body: names from the outside in.
+
+A list on the way stands for each of its items, unless the name is the index of one.
+"""
+
+TimeForm: TypeAlias = Literal["unix_s", "unix_ms", "iso", "http_date"]
+
+
 @dataclass(frozen=True, slots=True)
 class HmacScheme:
     """An HMAC by declared parameters.
 
+    The signature comes in ``header``, or in the query parameter ``query`` (``header`` is then
+    empty). ``style`` says how it is written there; ``separator`` parts the pieces of ``parts``
+    (``,`` unless given) and ``items`` (a blank), ``pattern`` is that of the style ``pattern``: text
+    with ``{signature}``, perhaps ``{timestamp}``, and any other name for what may be signed.
+
     ``signed`` is the sequence of parts that are joined and signed: ``body``, ``body_base64``,
-    ``timestamp``, ``url``, ``method``, ``header:<name>``, ``form`` (names and values of a form,
-    sorted) or ``text:<literal>``. ``encoding`` ``raw`` (the bytes as they are) exists only inside
-    ``wrapped``. ``body_hash`` names the query parameter that holds the SHA-256 of the body in
-    hexadecimal digits, for senders that sign only the URL.
+    ``timestamp``, ``url``, ``method``, ``header:<name>``, ``group:<name of the pattern>``, ``form``
+    (names and values of a form, sorted) or ``text:<literal>``. ``encoding`` ``raw`` (the bytes as
+    they are) exists only inside ``wrapped``. ``body_hash`` names the query parameter that holds
+    the SHA-256 of the body in hexadecimal digits, for senders that sign only the URL.
     """
 
     secret: Secret
     header: str
     algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
     key: Literal["text", "hex", "base64", "whsec"] = "text"
-    encoding: Literal["hex", "base64", "raw"] = "hex"
+    encoding: Literal["hex", "base64", "base64url", "raw"] = "hex"
     prefix: str = ""
-    style: Literal["alone", "parts", "items", "wrapped"] = "alone"
+    style: Literal["alone", "parts", "items", "wrapped", "pattern"] = "alone"
     part: str = "v1"
     signed: tuple[str, ...] = ("body",)
     timestamp_header: str | None = None
     timestamp_part: str | None = None
-    timestamp_format: Literal["unix_s", "unix_ms", "iso", "http_date"] = "unix_s"
+    timestamp_format: TimeForm = "unix_s"
     tolerance_s: int | None = 300
     body_hash: str | None = None
+    query: str | None = None
+    separator: str | None = None
+    pattern: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Where the signature stands, for messages."""
+        return f"the query parameter {self.query}" if self.query else f"the header {self.header}"
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKeyScheme:
-    """A signature over the raw body that a published key verifies.
+    """A signature that a published key verifies, over the raw body unless ``signed`` says more.
 
     ``absent`` lists header values that stand for "no signature" (HighLevel sends ``N/A``).
     ``yields_to``: another header; where the request carries it, this older scheme steps back.
+    ``signed`` and the timestamp are as in ``HmacScheme``. RSA is PKCS#1 v1.5; an ECDSA signature
+    may be in DER or the two numbers side by side.
     """
 
-    algorithm: Literal["ed25519", "rsa_sha256"]
+    algorithm: Literal["ed25519", "rsa_sha256", "ecdsa_sha256"]
     keys: tuple[str, ...]
     header: str
     absent: tuple[str, ...] = ("N/A",)
     yields_to: str | None = None
+    encoding: Literal["base64", "hex"] = "base64"
+    prefix: str = ""
+    signed: tuple[str, ...] = ("body",)
+    timestamp_header: str | None = None
+    timestamp_format: TimeForm = "unix_s"
+    tolerance_s: int | None = 300
+
+
+@dataclass(frozen=True, slots=True)
+class JwtScheme:
+    """A JSON Web Token (RFC 7519), HS256 and nothing else; it says nothing of the body.
+
+    ``audience``: what the claim ``aud`` must be; None: the URL that was called. The claim ``exp``
+    must be there; ``leeway_s`` is how far the two clocks may be apart.
+    """
+
+    secret: Secret
+    header: str = "Authorization"
+    audience: str | None = None
+    leeway_s: int = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +243,48 @@ class PathScheme:
 
 
 @dataclass(frozen=True, slots=True)
+class BodyScheme:
+    """A fixed secret value in the decoded body (``decoder``, as the source declares it)."""
+
+    place: Place
+    token: Secret
+    decoder: Decoder
+
+
+@dataclass(frozen=True, slots=True)
+class EqualScheme:
+    """Whether the request is for this tenant; it proves nothing alone.
+
+    Of ``body`` (a place), ``header`` and ``query`` (a name) one is given, and must be one of
+    ``values``; or two, and ``values`` is empty: then both must be the same. ``length``: only so
+    many first characters are compared.
+    """
+
+    decoder: Decoder
+    body: Place | None = None
+    header: str | None = None
+    query: str | None = None
+    values: tuple[str, ...] = ()
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoneScheme:
+    """The sender signs nothing, said in words; only beside a secret in the URL."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class AllOfScheme:
     """Every one of these must pass."""
+
+    schemes: tuple[Scheme, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOfScheme:
+    """One of these is enough, inside an ``AllOfScheme``."""
 
     schemes: tuple[Scheme, ...]
 
@@ -210,12 +294,17 @@ Scheme: TypeAlias = (
     | HmacScheme
     | PublicKeyScheme
     | StandardWebhooksScheme
+    | JwtScheme
     | BearerScheme
     | BasicScheme
     | HeaderScheme
     | QueryScheme
     | PathScheme
+    | BodyScheme
+    | EqualScheme
+    | NoneScheme
     | AllOfScheme
+    | AnyOfScheme
 )
 
 
@@ -232,17 +321,94 @@ class Decoder(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """How a source's bodies are read. What stands at ``lists`` is a list, also where it is alone.
+
+    ``value``: the decoder's name.
+    """
+
+    decoder: Decoder
+    lists: tuple[Place, ...] = ()
+
+    @property
+    def value(self) -> str:
+        """The decoder's name in mapping files."""
+        return self.decoder.value
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """What a sender is told after the commit. ``body`` None: the receipt as JSON.
 
-    ``busy_status``: what it is told when nothing can be stored; 503 unless a sender is known to
-    repeat only another status (never 2xx).
+    The other statuses are never 2xx and never 410, at which many senders delete their hook.
+    ``busy_status``: nothing can be stored; 503 unless a sender is known to repeat only another
+    status. ``refused_status``: the request did not pass verification. ``too_large_status``: its
+    body is over the limit.
     """
 
     status: int = 200
     body: str | None = None
     content_type: str = "application/json"
     busy_status: int = 503
+    refused_status: int = 401
+    too_large_status: int = 413
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeHandshake:
+    """A POST of a JSON object with ``field``, and of others at most those in ``beside``.
+
+    It is answered with the same field and value as JSON.
+    """
+
+    field: str
+    beside: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderHandshake:
+    """A request with this header is answered with the same header and value.
+
+    One with an empty body is nothing but that; any other is a delivery like all others besides.
+    """
+
+    header: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetHandshake:
+    """GET and HEAD are answered 200."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyPostHandshake:
+    """A POST without a body is answered 200."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueryHandshake:
+    """A GET, or a POST without a body, with this query parameter is answered with its value.
+
+    ``proof`` names another parameter, which must then hold ``token``.
+    """
+
+    name: str
+    proof: str | None = None
+    token: Secret | None = None
+
+
+Handshake: TypeAlias = (
+    ChallengeHandshake | HeaderHandshake | GetHandshake | EmptyPostHandshake | QueryHandshake
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """What must not be stored: places in the body, headers (lower case), query parameters."""
+
+    body: tuple[Place, ...] = ()
+    headers: frozenset[str] = frozenset()
+    query: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +422,11 @@ class Source:
     name: str
     title: str
     verify: tuple[Scheme, ...]
-    decode: Decoder = Decoder.JSON
+    decode: Reading = Reading(Decoder.JSON)
     answer: Answer = Answer()
     missing: tuple[str, ...] = ()
+    handshakes: tuple[Handshake, ...] = ()
+    drop: Dropped = Dropped()
 
     @property
     def configured(self) -> bool:
@@ -360,14 +528,60 @@ class Event:
 
 
 @dataclass(frozen=True, slots=True)
-class Lookup:
-    """A declared batch read: how a source's contacts are fetched from its CRM.
+class Phrase:
+    """A text that a look-up sends as a credential: ``text``, and behind it a secret, if any."""
 
-    ``url`` comes from configuration only. ``body`` is a JSON template in which the string
-    ``@ids`` is replaced by the list of inputs, each made from ``input`` with ``@id`` replaced.
-    ``results``, ``result_id`` and ``result_value`` are JMESPath expressions: the list of rows, and
-    in a row its id and what the rules see. ``deleted_query``: added to the URL in a second try
-    for ids that gave no row. ``tokens`` are by account; ``token`` serves all others.
+    text: str
+    secret: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Basic:
+    """HTTP Basic of a look-up. ``password`` None: an empty one, as some APIs want."""
+
+    user: Phrase
+    password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OAuth:
+    """How an access token is fetched (RFC 6749): by refresh token, or by client credentials.
+
+    ``client`` says where the client's own login goes. ``scheme`` is the word in front of the
+    access token. ``fields`` go into the form as they are (scope, resource). ``rotates``: each
+    refresh gives a new refresh token, and the one before it ends. ``internal`` as in ``Lookup``.
+    """
+
+    url: str
+    client_id: str
+    client_secret: Secret | None
+    refresh_token: Secret | None
+    fields: tuple[tuple[str, str], ...] = ()
+    client: Literal["body", "basic"] = "body"
+    scheme: str = "Bearer"
+    rotates: bool = False
+    internal: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """A declared read: how a source's contacts are fetched from its CRM.
+
+    ``url``: its host comes from configuration only; in its path, and in the values of ``query``,
+    ``{id}``, ``{ids}`` (joined by commas) and ``{account}`` stand for what an event names.
+    ``body`` is a JSON template in which the string ``@ids`` is replaced by the list of inputs,
+    each made from ``input`` with ``@id`` replaced; in a call for one id, ``@id`` stands for it
+    everywhere. ``single``: one call for each id.
+
+    JMESPath expressions: ``result``, the record in the reply to a call for one id; or ``results``,
+    the list of rows, and in a row ``result_id``, its id, and ``result_value``, what the rules see;
+    ``error`` holds for a reply that reports one; ``next_page`` gives what the query parameter
+    ``page_query`` carries to get the next page.
+
+    ``not_found``: statuses that mean the CRM knows none of the ids. ``deleted_query``: added to
+    the URL in a second try for ids that gave no row. ``survivors``: a merged-away id is answered
+    with the surviving record's row, under the survivor's id. ``tokens`` are by account; ``token``
+    serves all others. ``internal``: a setting names the host, so it may be an internal one.
     """
 
     name: str
@@ -376,14 +590,28 @@ class Lookup:
     tokens: Mapping[str, Secret]
     body: Json
     input: Json
-    results: str
-    result_id: str
+    results: str | None
+    result_id: str | None
     result_value: str
     size: int = 100
     deleted_query: Mapping[str, str] = field(default_factory=dict)
     rate_per_s: float = 9.0
     cache_s: float = 5.0
     timeout_s: float = 10.0
+    method: Literal["GET", "POST"] = "POST"
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, Phrase] = field(default_factory=dict)
+    basic: Basic | None = None
+    oauth: OAuth | None = None
+    single: bool = False
+    result: str | None = None
+    error: str | None = None
+    next_page: str | None = None
+    page_query: str = ""
+    not_found: tuple[int, ...] = ()
+    survivors: bool = False
+    at_once: int = 1
+    internal: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -466,6 +694,7 @@ class Mapped:
     False when it opts them in by a rule that may; None when it says nothing about it.
     ``emails``: the person's addresses, wherever a rule would take one from, so that the lead can
     be found by them.
+    ``erase``: what is kept of the person is to be erased, once this is recorded.
     """
 
     updates: tuple[LeadUpdate, ...] = ()
@@ -475,9 +704,36 @@ class Mapped:
     opts_out: bool | None = None
     emails: tuple[str, ...] = ()
     trace: tuple[RuleTrace, ...] = ()
+    erase: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeptMapping:
+    """A source's mapping file as it was in force once, so that it can be used again.
+
+    ``version``: 12 hexadecimal digits. ``text``: the file as written, settings by name only.
+    ``region``: the country of phone numbers without ``+``. ``routing``: campaign →
+    ``{"groups": […], "configured": bool}``, as ``campaigns.yaml`` had them.
+    """
+
+    version: str
+    source: str
+    text: str = field(repr=False)
+    region: str
+    routing: Mapping[str, Mapping[str, Json]]
 
 
 # --------------------------------------------------------------------------- campaigns
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """What campaigns and tokens may do where ``campaigns.yaml`` says nothing; 0: no limit."""
+
+    rate_per_s: float = 10.0
+    concurrency: int = 2
+    token_rate_per_s: float = 0
+    token_concurrency: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,7 +742,8 @@ class Campaign:
 
     ``id`` is opaque and goes percent-encoded into the URL. ``reply_order``: ``in_order`` trusts a
     reply only if its rows stand in the order of the request; ``any_order`` lets index and phone
-    number together name the lead.
+    number together name the lead. ``token_…``: limits of all campaigns with its token together,
+    0 for none.
     """
 
     name: str
@@ -505,6 +762,8 @@ class Campaign:
     custom_fields: Literal["changed", "all_known"] = "changed"
     reply_order: Literal["in_order", "any_order"] = "in_order"
     missing: tuple[str, ...] = ()
+    token_rate_per_s: float = 0
+    token_concurrency: int = 0
 
     @property
     def configured(self) -> bool:

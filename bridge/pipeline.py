@@ -7,19 +7,20 @@ steps, each of which ends in one transaction, so that it may die anywhere:
 * ``look_up``: events that lack a phone number → the CRM's records → lead updates
 * ``send``: lead updates that are due → one batch → the reply → outcomes
 
-and ``recover`` puts back what a lost worker held.
+``replay`` sends deliveries that were mapped before down the same way once more, and ``recover``
+puts back what a lost worker held.
 """
 
 from __future__ import annotations
 
 from bridge import logs
-from bridge.clock import now_ms
 from bridge.enrich import Lookups
 from bridge.model import Campaign, Lane
-from bridge.steps import look_up, send, take_in
+from bridge.steps import look_up, replay, send, take_in
 from bridge.steps.equipment import Equipment
+from bridge.steps.replay import Tools
 from bridge.steps.send import Way
-from bridge.store import events, leads, outcomes
+from bridge.store import events, leads, outcomes, replays
 from bridge.store.database import clock_ms
 from bridge.store.schema import NEVER
 
@@ -44,18 +45,24 @@ class Pipeline:
         """Send one batch of a lane and record its results; returns how many leads it held."""
         return send.send(self._equipment, campaign, lane, way)
 
+    def replay(self, tools: Tools) -> bool:
+        """Map some deliveries of a replay once more; False if no replay is due."""
+        return replay.step(self._equipment, tools)
+
     def recover(self, *, all_of_them: bool = False) -> int:
-        """Free leads whose lease has ended: their worker is gone.
+        """Free leads whose lease has ended: their worker is gone. Renew what this one looks up.
 
         ``all_of_them``: for a worker that knows that it is the only one. What was in flight is
         doubtful from now on. Returns how many leads were freed.
         """
-        now = now_ms()
+        now = self._equipment.database.now_ms()
+        self._equipment.holds.renew(self._equipment.database, now + self._equipment.bounds.lease)
         with self._equipment.database.write() as connection:
             ended = NEVER if all_of_them else clock_ms(connection)
             ids = leads.recover(connection, expired_before=ended, now=now)
             if all_of_them:
                 events.release_pending(connection, now)
+                replays.release_all(connection)
             if ids:
                 opt_outs = outcomes.doubt(connection, ids)
                 leads.promote(connection, opt_outs, Lane.OPT_OUT, now)

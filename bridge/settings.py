@@ -97,6 +97,14 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("BRIDGE_DEFAULT_REGION", str, "US", "country of phone numbers written without +"),
     Setting("BRIDGE_MAX_BODY", int, 2_000_000, "largest webhook body, in bytes", least=1),
+    Setting(
+        "BRIDGE_MAX_UNVERIFIED",
+        int,
+        262_144,
+        "largest body, in bytes, that is opened before anything about its request is verified: "
+        "for secrets that stand in the body, and for what is to be dropped from refused requests",
+        least=1,
+    ),
     Setting("BRIDGE_MAX_DEPTH", int, 64, "deepest nesting of a decoded body", least=2, most=200),
     Setting("BRIDGE_MAX_EVENTS", int, 1000, "most events that one delivery may hold", least=1),
     Setting(
@@ -154,6 +162,47 @@ SETTINGS: tuple[Setting, ...] = (
         most=60,
     ),
     Setting(
+        "BRIDGE_WORKER_CONNECTIONS",
+        int,
+        20,
+        "database connections that a worker opens at most; a web process opens 8",
+        least=4,
+        most=500,
+    ),
+    Setting(
+        "BRIDGE_CAMPAIGN_RATE",
+        float,
+        10.0,
+        "calls of the campaign API per second, campaign and worker, unless campaigns.yaml says "
+        "otherwise; after a 429 fewer for a while",
+        least=0.01,
+        most=10_000,
+    ),
+    Setting(
+        "BRIDGE_CAMPAIGN_CONCURRENCY",
+        int,
+        2,
+        "calls at a time per campaign and worker, unless campaigns.yaml says otherwise; one more "
+        "is kept for opt-outs",
+        least=1,
+        most=100,
+    ),
+    Setting(
+        "BRIDGE_TOKEN_RATE",
+        float,
+        0.0,
+        "calls per second and worker of all campaigns with one token together, unless its tenant "
+        "in campaigns.yaml says otherwise; 0: no limit beside those of the campaigns",
+        most=10_000,
+    ),
+    Setting(
+        "BRIDGE_TOKEN_CONCURRENCY",
+        int,
+        0,
+        "the same for calls at a time; an opt-out may be one more. One campaign takes at most half",
+        most=1000,
+    ),
+    Setting(
         "BRIDGE_UNKNOWN_TRIES",
         int,
         5,
@@ -206,12 +255,43 @@ SETTINGS: tuple[Setting, ...] = (
         "seconds during which a record that the CRM does not know may still appear there",
     ),
     Setting(
+        "BRIDGE_BODY_DAYS",
+        float,
+        30.0,
+        "days after which the raw request of a finished delivery is erased (one with a dead "
+        "outcome: after BRIDGE_PERSON_DAYS); it cannot be replayed then; 0: never",
+        most=36_500,
+    ),
+    Setting(
+        "BRIDGE_PERSON_DAYS",
+        float,
+        400.0,
+        "days after which names, values and phone numbers of finished outcomes are erased, but for "
+        "opt-outs in force; a keyed hash of the number stays; 0: never",
+        most=36_500,
+    ),
+    Setting(
         "BRIDGE_BATCH",
         int,
         500,
         "deliveries or events that a worker takes at a time",
         least=1,
         most=10_000,
+    ),
+    Setting(
+        "BRIDGE_REPLAY_RATE",
+        float,
+        50.0,
+        "events a second of a replay that does not name its own rate",
+        least=0.01,
+        most=10_000,
+    ),
+    Setting(
+        "BRIDGE_REPLAY_OPEN",
+        int,
+        500,
+        "updates of one replay that may be on their way before it goes on",
+        least=1,
     ),
     Setting(
         "BRIDGE_LOG",

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import fcntl
 import os
-import random
 import secrets
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
 from bridge import __version__, logs
 from bridge.bells import Bells
-from bridge.clock import now_ms
 from bridge.enrich import Lookups
 from bridge.errors import StoreBusy
 from bridge.forward.client import CampaignClient
@@ -31,13 +29,22 @@ from bridge.live import LiveMappings
 from bridge.map.search import search
 from bridge.model import Campaign, Lane, Secret
 from bridge.pipeline import Pipeline
+from bridge.receive.seldom import Seldom
 from bridge.record.decide import Policy
 from bridge.record.gate import Gate, GatePolicy
 from bridge.settings import Settings
+from bridge.steps.conditions import Conditions, monotonic_ms
 from bridge.steps.equipment import Bounds, Equipment
+from bridge.steps.erase import ages, erase_old, erase_people
+from bridge.steps.greet import greet
+from bridge.steps.replay import Tools
+from bridge.steps.replay_choice import Choice
+from bridge.steps.replay_lookups import Desk
 from bridge.steps.send import Way
-from bridge.store import adoption, campaigns, events, leads, migrate, tally, workers
-from bridge.store.database import Database
+from bridge.steps.token_keeper import TokenKeeper
+from bridge.steps.versions import KeptMappings
+from bridge.store import campaigns, events, leads, migrate, replays, tally, workers
+from bridge.store.database import Connection, Database
 from bridge.store.schema import NEVER
 from bridge.store.wakeup import listen
 
@@ -50,8 +57,19 @@ DRAIN_S = 60.0
 AGAIN_S = 1.0
 """How long a thread that has failed waits before it is started anew."""
 
+HEAR_EVERY_S = 1.0
+"""How often a worker asks what others and people have told about campaigns."""
+
+WRONG_CLOCK_MS = 5_000
+
+LOOK_AGAIN_S = 1.0
+"""How long at most a thread waits for its turn before it looks again at what has changed."""
+
 GAP_S = 0.001
 """How long a worker leaves SQLite's lock to the web process after each transaction."""
+
+ERASE_EVERY_S = 60.0
+"""How often a worker that has erased all that was old looks again."""
 
 OTHER_LANES = (Lane.FIRST, Lane.RETRY, Lane.STANDING, Lane.REPLAY)
 
@@ -64,22 +82,28 @@ class Worker:
         self.poll_s: float = settings["BRIDGE_POLL"]
         self.lease_ms = round(settings["BRIDGE_LEASE"] * 1000)
         self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
-        self.database = Database(settings["DATABASE_URL"], pool_size=20, gap_s=GAP_S)
+        self.database = Database(
+            settings["DATABASE_URL"], pool_size=settings["BRIDGE_WORKER_CONNECTIONS"], gap_s=GAP_S
+        )
         self.live = LiveMappings(settings)
         self.bells = Bells()
-        self.gate_policy, self.gates = _gate_policy(settings), dict[str, Gate]()
+        self.conditions = Conditions(self.database, _gate_policy(settings), self.bells.ring)
         self.pipeline = Pipeline(
             Equipment(
                 self.database,
-                self.live.current,
+                KeptMappings(self.database, self.live.current),
                 policy=_policy(settings),
-                bounds=_bounds(settings),
+                bounds=Bounds.of(settings),
                 owner=self.name,
                 ring=self.bells.ring,
             )
         )
+        self._told_of_clock = False
         self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
         self._threads: dict[str, threading.Thread] = {}
+        self._erase_at = 0.0
+        self._seldom = Seldom()
+        self._out_of_reach = False
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; what is in flight then is finished first."""
@@ -87,7 +111,9 @@ class Worker:
         with _alone(self.database.path, lambda: self.bells.stopping):
             if self.bells.stopping:
                 return
-            started_at = now_ms()
+            with self.database.read() as connection:
+                self.database.measure_clock(connection)
+            started_at = self.database.now_ms()
             if self.database.is_sqlite:
                 while self.pipeline.recover(all_of_them=True):
                     pass
@@ -107,6 +133,7 @@ class Worker:
     def _tend(self, started_at: int) -> None:
         try:
             with self.database.write() as connection:
+                self._compare_clocks(connection)
                 workers.beat(
                     connection,
                     name=self.name,
@@ -114,76 +141,74 @@ class Worker:
                     pid=os.getpid(),
                     started_at=started_at,
                     version=__version__,
-                    now=now_ms(),
+                    now=self.database.now_ms(),
                 )
-                tally.forget(connection, now_ms())
+                tally.forget(connection, self.database.now_ms())
             self.pipeline.recover()
             self._start_missing()
+            self._erase()
         except StoreBusy as error:
-            log.warning("database out of reach", error=str(error))
+            self._trouble("main", error)
+        else:
+            if self._out_of_reach:
+                self._out_of_reach = False
+                log.info("database in reach again")
+
+    def _trouble(self, thread: str, error: StoreBusy) -> None:
+        """The database cannot be reached: said once a minute for all threads together."""
+        self._out_of_reach = True
+        if times := self._seldom.due("out of reach"):
+            log.warning("database out of reach", thread=thread, error=str(error), times=times)
+
+    def _erase(self) -> None:
+        """Erase a little of what is to be erased; a fault in it stops nothing else."""
+        days = (self.settings["BRIDGE_BODY_DAYS"], self.settings["BRIDGE_PERSON_DAYS"])
+        try:
+            erase_people(self.database)
+            if time.monotonic() >= self._erase_at:
+                self._erase_at = time.monotonic() + ERASE_EVERY_S
+                if erase_old(self.database, ages(*days)):
+                    self._erase_at = 0.0
+        except StoreBusy:
+            raise
+        except Exception:
+            log.exception("erasing failed, it is tried again")
+
+    def _compare_clocks(self, connection: Connection) -> None:
+        ahead = self.database.measure_clock(connection)
+        if abs(ahead) >= WRONG_CLOCK_MS and not self._told_of_clock:
+            log.warning("this machine's clock differs from the database's", ahead_ms=-ahead)
+        self._told_of_clock = abs(ahead) >= WRONG_CLOCK_MS
 
     def _start_missing(self) -> None:
         current = self.live.current()
         self._start("listen", self._listen)
+        self._start("hear", self._hear)
         self._start("take in", self._take_in)
+        self._start("replays", self._replay)
         for name, mapping in current.mappings.items():
             if mapping.lookups and mapping.source.configured:
                 self._start(f"source:{name}", self._look_up, name)
         with self.database.read() as connection:
             noted = campaigns.conditions(connection).keys()
+        self.conditions.limit(current.campaigns)
         for name, campaign in current.campaigns.items():
             if not campaign.configured:
                 continue
             called = (campaign.id, campaign.url, campaign.token)
             if self._greeted.get(name) != called:
-                self._greet(campaign, noted)
+                greet(
+                    self.database,
+                    campaign,
+                    current.campaigns.values(),
+                    noted,
+                    lambda: self.bells.stopping,
+                )
+                self.conditions.start(campaign)
                 self._greeted[name] = called
-                # what kept the one before from being called may be mended
-                self.gates[name] = Gate(self.gate_policy, campaign.rate_per_s, random.random)
             self._start(f"opt-outs of {name}", self._send, name, -1)
             for number in range(campaign.concurrency):
                 self._start(f"sender {number} of {name}", self._send, name, number)
-
-    def _greet(self, campaign: Campaign, noted: Collection[str]) -> None:
-        """Note a campaign that is new, or whose API id is another: it has to hear of opt-outs.
-
-        ``noted``: the campaigns that were there before; those that come together owe one another
-        nothing.
-        """
-        with self.database.read() as connection:
-            before = campaigns.api_id(connection, campaign.name)
-            formerly = campaigns.names_of(connection, campaign.id)
-        if before == campaign.id:
-            return
-        if before is None:
-            self._adopt(campaign, formerly, noted)
-        with self.database.write() as connection:
-            campaigns.set_condition(
-                connection, campaign.name, campaign.id, campaigns.Condition(since=now_ms())
-            )
-            if before is not None:
-                count = leads.assert_opt_outs_again(connection, campaign.name, now_ms())
-                log.warning("campaign id changed", campaign=campaign.name, opt_outs_again=count)
-
-    def _adopt(self, campaign: Campaign, formerly: list[str], noted: Collection[str]) -> None:
-        """A new campaign takes over the opt-outs of those of the same account and address."""
-        sisters = [
-            other.name
-            for other in self.live.current().campaigns.values()
-            if other.name != campaign.name
-            and other.name in noted
-            and (other.tenant, other.url, other.token)
-            == (campaign.tenant, campaign.url, campaign.token)
-        ]
-        sisters += [name for name in formerly if name not in sisters]
-        if not sisters:
-            return
-        after: int | None = 0
-        while after is not None and not self.bells.stopping:
-            with self.database.write() as connection:
-                after = adoption.adopt(connection, campaign.name, sisters, now_ms(), after=after)
-        with self.database.write() as connection:
-            adoption.adopt_waiting(connection, campaign.name, sisters, now_ms())
 
     def _start(self, label: str, target: Callable[..., None], *arguments: object) -> None:
         running = self._threads.get(label)
@@ -198,7 +223,7 @@ class Worker:
         try:
             target(*arguments)
         except StoreBusy as error:
-            log.warning("database out of reach", thread=label, error=str(error))
+            self._trouble(label, error)
             self.bells.sleep(min(self.poll_s, AGAIN_S))
         except Exception:
             log.exception("thread failed, it starts again", thread=label)
@@ -229,7 +254,7 @@ class Worker:
 
     def _look_up(self, source: str) -> None:
         bell, known = f"source:{source}", None
-        lookups = Lookups({}, search, wait=self.bells.sleep)
+        lookups = Lookups({}, search, wait=self.bells.sleep, keeper=TokenKeeper(self.database))
         try:
             while not self.bells.stopping:
                 mapping = self.live.current().mappings.get(source)
@@ -246,6 +271,25 @@ class Worker:
         finally:
             lookups.close()
 
+    def _hear(self) -> None:
+        while self.bells.sleep(HEAR_EVERY_S):
+            self.conditions.hear()
+
+    def _replay(self) -> None:
+        desk = Desk(self.bells.sleep)
+        tools = Tools(Choice(self.live.compile), desk, self.settings["BRIDGE_REPLAY_OPEN"])
+        try:
+            while not self.bells.stopping:
+                seen = self.bells.count("replays")
+                if not self.pipeline.replay(tools):
+                    with self.database.read() as connection:
+                        due = replays.next_due(connection)
+                    # one that is due all the same is in another worker's hands
+                    mine = due is not None and due > self.database.now_ms()
+                    self.bells.wait("replays", seen, self._until(due) if mine else self.poll_s)
+        finally:
+            desk.close()
+
     def _send(self, name: str, number: int) -> None:
         """Send batches of one campaign; ``number`` -1 is the thread for opt-outs alone."""
         client = CampaignClient()
@@ -255,42 +299,69 @@ class Worker:
                 campaign = self.live.current().campaigns.get(name)
                 if campaign is None or not campaign.configured or number >= campaign.concurrency:
                     return
-                gate = self.gates[name]
+                gate = self.conditions.gate(name)
                 gate.set_rate(campaign.rate_per_s)
                 seen = self.bells.count(name)
-                with self.database.read() as connection:
-                    due = leads.next_due(connection, name)
-                lane, turn = _choose(due, turn, only_opt_outs=number < 0)
+                due = self._due(campaign, only_opt_outs=number < 0)
+                lane, turn = _choose(due, turn, self.database.now_ms())
                 if lane is None:
-                    lanes = [d for lane, d in due.items() if number >= 0 or lane is Lane.OPT_OUT]
-                    self.bells.wait(name, seen, self._until(min(lanes, default=None)))
+                    self.bells.wait(name, seen, self._until(min(due.values(), default=None)))
                     continue
-                pause = gate.try_pass(time.monotonic() * 1000)
+                pause = gate.try_pass(monotonic_ms(), urgent=lane is Lane.OPT_OUT)
                 if pause > 0:
-                    self.bells.sleep(min(pause / 1000, self.poll_s))
+                    self.bells.sleep(min(pause / 1000, self.poll_s, LOOK_AGAIN_S))
                     continue
-                if lane is not Lane.OPT_OUT and self._opt_out_due(name):
+                if lane is not Lane.OPT_OUT and self._opt_out_due(campaign):
                     lane = Lane.OPT_OUT
-                try:
-                    self.pipeline.send(campaign, lane, Way(client, gate, self._pacer(gate)))
-                except BaseException:
-                    gate.unused()
-                    raise
+                self._send_one(campaign, lane, gate, client)
         finally:
             client.close()
 
-    def _opt_out_due(self, name: str) -> bool:
-        """Whether an opt-out has come while a call waited for its turn."""
-        with self.database.read() as connection:
-            due = leads.next_due(connection, name)
-        return due.get(Lane.OPT_OUT, NEVER) <= now_ms()
+    def _send_one(self, campaign: Campaign, lane: Lane, gate: Gate, client: CampaignClient) -> None:
+        """Send a batch by a gate that has let this thread through."""
+        way = Way(client, gate, self._pacer(campaign.name, lane, gate), self.conditions.note)
+        probe, sent = False, 0
+        try:
+            if gate.probing:
+                probe = self.conditions.claim_probe(campaign)
+                if not probe:  # another worker tries it; this one hears how that went
+                    gate.unused()
+                    self.bells.sleep(min(self.poll_s, HEAR_EVERY_S))
+                    return
+            sent = self.pipeline.send(campaign, lane, way)
+        except BaseException:
+            gate.unused()
+            raise
+        finally:
+            if probe and not sent:
+                self.conditions.release_probe(campaign)
 
-    def _pacer(self, gate: Gate) -> Callable[[float], bool]:
+    def _due(self, campaign: Campaign, *, only_opt_outs: bool) -> dict[Lane, int]:
+        """When each lane that this thread may serve has its next lead due."""
+        name = campaign.name
+        with self.database.read() as connection:
+            self.conditions.look(connection, campaign)
+            due = leads.next_due(connection, name)
+        return {
+            lane: at
+            for lane, at in due.items()
+            if (lane is Lane.OPT_OUT or not only_opt_outs) and not self.conditions.holds(name, lane)
+        }
+
+    def _opt_out_due(self, campaign: Campaign) -> bool:
+        """Whether an opt-out has come while a call waited for its turn."""
+        due = self._due(campaign, only_opt_outs=True)
+        return due.get(Lane.OPT_OUT, NEVER) <= self.database.now_ms()
+
+    def _pacer(self, name: str, lane: Lane, gate: Gate) -> Callable[[float], bool]:
+        urgent = lane is Lane.OPT_OUT
+
         def pace(deadline: float) -> bool:
-            while (pause := gate.try_pass(time.monotonic() * 1000) / 1000) > 0:
+            while (pause := gate.try_pass(monotonic_ms(), urgent=urgent) / 1000) > 0:
                 if time.monotonic() + pause >= deadline or not self.bells.sleep(pause):
                     return False
-            if time.monotonic() >= deadline:  # the process slept, perhaps past its lease
+            # the process may have slept, perhaps past its lease
+            if time.monotonic() >= deadline or self.conditions.holds(name, lane):
                 gate.unused()
                 return False
             return True
@@ -300,18 +371,20 @@ class Worker:
     def _until(self, due_at: int | None) -> float:
         if due_at is None:
             return self.poll_s
-        return min(self.poll_s, max(0.0, (due_at - now_ms()) / 1000))
+        return min(self.poll_s, max(0.0, (due_at - self.database.now_ms()) / 1000))
 
 
-def _choose(due: dict[Lane, int], turn: int, *, only_opt_outs: bool) -> tuple[Lane | None, int]:
-    """The lane to serve now: opt-outs first, the others by turns, so that none starves."""
-    now = now_ms()
+def _choose(due: dict[Lane, int], turn: int, now: int) -> tuple[Lane | None, int]:
+    """The lane to serve now: opt-outs first, the others by turns, so that none starves.
+
+    But replays, which never go before what comes for the first time.
+    """
     if due.get(Lane.OPT_OUT, NEVER) <= now:
         return Lane.OPT_OUT, turn
-    if only_opt_outs:
-        return None, turn
     for step in range(len(OTHER_LANES)):
         lane = OTHER_LANES[(turn + step) % len(OTHER_LANES)]
+        if lane is Lane.REPLAY and due.get(Lane.FIRST, NEVER) <= now:
+            continue
         if due.get(lane, NEVER) <= now:
             return lane, (turn + step + 1) % len(OTHER_LANES)
     return None, turn
@@ -333,19 +406,6 @@ def _gate_policy(settings: Settings) -> GatePolicy:
         first=round(settings["BRIDGE_BACKOFF"] * 1000),
         most=round(settings["BRIDGE_BACKOFF_MAX"] * 1000),
         probe=round(settings["BRIDGE_PAUSE_PROBE"] * 1000),
-    )
-
-
-def _bounds(settings: Settings) -> Bounds:
-    return Bounds(
-        batch=settings["BRIDGE_BATCH"],
-        events=settings["BRIDGE_MAX_EVENTS"],
-        depth=settings["BRIDGE_MAX_DEPTH"],
-        lease=round(settings["BRIDGE_LEASE"] * 1000),
-        lookup_give_up=round(settings["BRIDGE_LOOKUP_GIVE_UP"] * 1000),
-        lookup_settle=round(settings["BRIDGE_LOOKUP_SETTLE"] * 1000),
-        backoff_first=round(settings["BRIDGE_BACKOFF"] * 1000),
-        backoff_most=round(settings["BRIDGE_BACKOFF_MAX"] * 1000),
     )
 
 

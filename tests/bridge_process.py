@@ -360,7 +360,7 @@ class Bridge:
         )
         parts = urlsplit(signed.url)
         target = url + parts.path + (f"?{parts.query}" if parts.query else "")
-        sent = body + b" " if spoil else body
+        sent = signed.body + b" " if spoil else signed.body
         return self._http.post(target, content=sent, headers=signed.headers)
 
     def deliver(self, source: str, payload: Any, timeout: float = END_S) -> str:

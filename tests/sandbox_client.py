@@ -121,6 +121,12 @@ class Sandbox:
         self.url = line.split()[-1]
         self._port = urlsplit(self.url).port or 0
 
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        assert self._process is not None, "not started"
+        return self._process.pid
+
     def stop(self) -> int:
         """SIGTERM; the exit status."""
         assert self._process is not None, "not started"

@@ -9,7 +9,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-MODULES = {"python-dotenv": "dotenv", "pyyaml": "yaml"}
+MODULES = {"pyjwt": "jwt", "python-dotenv": "dotenv", "pyyaml": "yaml"}
 """Under which name a library is imported, where that is another than its own."""
 
 

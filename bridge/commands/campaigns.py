@@ -1,55 +1,176 @@
-"""``crm-bridge campaigns``: each campaign, its condition and what waits for it."""
+"""``crm-bridge campaigns``: each campaign, its condition and what waits; pause and resume."""
 
 from __future__ import annotations
 
+import getpass
+import socket
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from bridge.clock import iso, now_ms
-from bridge.commands.listings import json_option, reading
+from bridge.commands.listings import json_option, reading, writing
 from bridge.commands.output import as_json, table
 from bridge.live import load
+from bridge.model import Campaign, Lane
 from bridge.settings import Settings
-from bridge.store import campaigns, leads
+from bridge.store import campaigns, leads, operator_actions, pauses
 from bridge.store.campaigns import Condition
+from bridge.store.database import Connection, clock_ms
+from bridge.store.pauses import Pause
 
-COLUMNS = ("name", "configured", "condition", "reason", "since", "waiting", "oldest_seconds")
+COLUMNS = (
+    "name",
+    "configured",
+    "condition",
+    "reason",
+    "since",
+    "paused_by_hand",
+    "waiting",
+    "oldest_seconds",
+)
 
 
-@click.command(help="List campaigns, their condition and what waits for them.")
+@click.group(
+    invoke_without_command=True,
+    help="List campaigns, their condition and what waits for them; pause and resume.",
+)
 @json_option
-def command(json_: bool) -> None:
+@click.pass_context
+def command(ctx: click.Context, json_: bool) -> None:
+    if ctx.invoked_subcommand is not None:
+        return
     named = load(Settings.current()).campaigns
     with reading() as connection:
         seen = campaigns.conditions(connection)
+        paused = pauses.pauses(connection)
         rows = [
-            _row(name, seen.get(name, Condition()), leads.backlog(connection, name))
-            for name in sorted({*named, *seen})
+            {
+                **_condition(name, seen.get(name, Condition()), paused.get(name)),
+                **_backlog(leads.backlog(connection, name)),
+                "configured": _configured(named.get(name)),
+            }
+            for name in sorted({*named, *seen, *paused})
         ]
-    for row in rows:
-        campaign = named.get(row["name"])
-        if campaign is None:
-            row["configured"] = "no longer in campaigns.yaml"
-        elif campaign.missing:
-            row["configured"] = f"no: set {', '.join(campaign.missing)}"
-        else:
-            row["configured"] = "yes"
     if json_:
         as_json(rows)
     else:
         table(COLUMNS, rows)
 
 
-def _row(
-    name: str, condition: Condition, waiting: dict[Any, tuple[int, int | None]]
-) -> dict[str, Any]:
-    oldest = min((since for _, since in waiting.values() if since is not None), default=None)
+@command.command(help="Send nothing but opt-outs to a campaign, until it is resumed.")
+@click.argument("name")
+@click.option("--reason", default="", help="Why, for those who see it later.")
+@click.option(
+    "--hold-opt-outs",
+    is_flag=True,
+    help="Hold opt-outs as well: who opted out may be called until the campaign is resumed.",
+)
+def pause(name: str, reason: str, hold_opt_outs: bool) -> None:
+    actor = _actor()
+    with writing() as connection:
+        now = clock_ms(connection)
+        _know(connection, name)
+        pauses.pause(connection, name, Pause(now, actor, reason, hold_opt_outs))
+        operator_actions.note(
+            connection,
+            actor=actor,
+            action="campaign.pause",
+            subject=name,
+            details={"reason": reason, "opt_outs": "held" if hold_opt_outs else "go on"},
+            now=now,
+        )
+        waiting = _backlog(leads.backlog(connection, name))["waiting"]
+    click.echo(f"{name} is paused. {_words(waiting)} Workers obey within two seconds.")
+    if hold_opt_outs:
+        click.echo("Opt-outs are held too: who has opted out may be called until you resume.")
+    else:
+        click.echo("Opt-outs go on being sent, each with what else waits for its lead.")
+
+
+@command.command(help="End a pause, and try a campaign that is held back at once.")
+@click.argument("name")
+def resume(name: str) -> None:
+    actor = _actor()
+    with writing() as connection:
+        now = clock_ms(connection)
+        _know(connection, name)
+        ended = pauses.resume(connection, name)
+        tried = campaigns.probe_soon(connection, [name], now)
+        operator_actions.note(
+            connection,
+            actor=actor,
+            action="campaign.resume",
+            subject=name,
+            details={"was_paused": ended, "tried_at_once": tried > 0},
+            now=now,
+        )
+        found = campaigns.conditions(connection).get(name, Condition())
+    click.echo(f"{name} is resumed." if ended else f"{name} was not paused by hand.")
+    if tried:
+        click.echo(f"It is held back ({found.reason}); workers try it within two seconds.")
+
+
+def _know(connection: Connection, name: str) -> None:
+    """Refuse a name that stands neither in the database nor in the mapping files."""
+    seen = campaigns.conditions(connection)
+    if name in seen or name in pauses.pauses(connection):
+        return  # also when the mapping files have a mistake just now
+    named = load(Settings.current()).campaigns
+    if name not in named:
+        there = ", ".join(sorted({*named, *seen})) or "none"
+        raise click.UsageError(f"there is no campaign {name}. There are: {there}.")
+
+
+def _actor() -> str:
+    """Who runs this command, as ``user@host``."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a user id without a name, as in containers
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _words(waiting: Mapping[str, int]) -> str:
+    if not waiting:
+        return "Nothing waits for it."
+    return f"Its queue is kept: {', '.join(f'{n} {lane}' for lane, n in waiting.items())}."
+
+
+def _configured(campaign: Campaign | None) -> str:
+    if campaign is None:
+        return "no longer in campaigns.yaml"
+    return f"no: set {', '.join(campaign.missing)}" if campaign.missing else "yes"
+
+
+def _condition(name: str, condition: Condition, pause: Pause | None) -> dict[str, Any]:
     return {
         "name": name,
         "condition": condition.condition,
         "reason": condition.reason,
+        "status": condition.status,
         "since": iso(condition.since) if condition.since else None,
+        "paused_by_hand": None
+        if pause is None
+        else {
+            "since": iso(pause.since),
+            "by": pause.actor,
+            "reason": pause.reason,
+            "opt_outs": "held" if pause.holds_opt_outs else "go on",
+        },
+    }
+
+
+def _backlog(waiting: Mapping[Lane, tuple[int, int | None]]) -> dict[str, Any]:
+    now = now_ms()
+    ages = {
+        lane.name.lower(): (now - since) // 1000
+        for lane, (_, since) in waiting.items()
+        if since is not None
+    }
+    return {
         "waiting": {lane.name.lower(): count for lane, (count, _) in waiting.items()},
-        "oldest_seconds": None if oldest is None else (now_ms() - oldest) // 1000,
+        "oldest_seconds_by_lane": ages,
+        "oldest_seconds": max(ages.values(), default=None),
     }

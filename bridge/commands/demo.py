@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bridge.commands.output import table
-from bridge.commands.send import broken, post, signed_for
+from bridge.commands.send import post, signed_for
 from bridge.demo.scenes import Expected, Scene, scenes, wrong_leads
 from bridge.demo.stage import DemoFailed, Stage
 from bridge.model import State
@@ -64,10 +64,11 @@ class Show:
 
     def _play(self, scene: Scene) -> str:
         key = self.stage.ghl_key
+        url = self.stage.bridge_url
         signed = signed_for(
-            self.stage.settings, scene.source, scene.body, self.stage.bridge_url, key=key
+            self.stage.settings, scene.source, scene.body, url, key=key, spoil=scene.spoilt
         )
-        reply = post(self.stage.bridge_url, broken(signed) if scene.spoilt else signed, scene.body)
+        reply = post(url, signed)
         receipt = str(reply.json().get("receipt", ""))
         if reply.status_code != scene.status:
             self.problems.append(f"{scene.title}: HTTP {reply.status_code}, not {scene.status}")

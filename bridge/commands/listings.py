@@ -23,15 +23,28 @@ before_option = click.option(
 
 
 @contextmanager
-def reading() -> Iterator[Connection]:
-    """A connection to the configured database. Errors: ``StoreError``, ``SchemaError``."""
+def opened() -> Iterator[Database]:
+    """The configured database. Errors: ``StoreError``, ``SchemaError``."""
     database = Database(Settings.current()["DATABASE_URL"])
     try:
         migrate.check(database)
-        with database.read() as connection:
-            yield connection
+        yield database
     finally:
         database.close()
+
+
+@contextmanager
+def reading() -> Iterator[Connection]:
+    """A connection to the configured database. Errors: ``StoreError``, ``SchemaError``."""
+    with opened() as database, database.read() as connection:
+        yield connection
+
+
+@contextmanager
+def writing() -> Iterator[Connection]:
+    """The same in a transaction that writes: committed at the end, undone on any error."""
+    with opened() as database, database.write() as connection:
+        yield connection
 
 
 def with_times(row: dict[str, Any], *names: str) -> dict[str, Any]:

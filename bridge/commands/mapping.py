@@ -1,4 +1,4 @@
-"""``crm-bridge mapping init | check | try | test``: get mapping files, and see what they do."""
+"""``crm-bridge mapping …``: get mapping files, and see what they do."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from bridge.clock import iso, now_ms
+from bridge.commands.mapping_diff import diff, shadow
 from bridge.commands.output import as_json
 from bridge.enrich import Lookups
 from bridge.errors import DecodeError, LookupFailed, MappingError
@@ -27,9 +28,13 @@ from bridge.settings import Settings
 from bridge.shipped import copy_mapping_files
 
 
-@click.group(help="Get, check, try and test mapping files.")
+@click.group(help="Get, check, try, test and compare mapping files.")
 def command() -> None:
     pass
+
+
+command.add_command(diff)
+command.add_command(shadow)
 
 
 @command.command(help="Copy the mapping files that come with the program into FOLDER.")

@@ -26,6 +26,7 @@ COLUMNS = (
     "message",
     "tries",
     "elapsed_ms",
+    "replay_id",
     "receipt",
 )
 
@@ -64,7 +65,11 @@ def command(
     for row in rows:
         decided = row["decided_at"]
         row["elapsed_ms"] = None if decided is None else decided - row["accepted_at"]
-        shown.append(with_times(row, "accepted_at", "decided_at", "event_time", "batch_started_at"))
+        shown.append(
+            with_times(
+                row, "accepted_at", "decided_at", "event_time", "batch_started_at", "erased_at"
+            )
+        )
     if json_:
         as_json(shown)
     elif shown:

@@ -33,7 +33,9 @@ CONTENT_TYPES = {
     type=click.Path(exists=True, dir_okay=False),
     help="PEM private key, for sources that verify by a public key.",
 )
-@click.option("--break-signature", is_flag=True, help="Spoil every credential; expects 401.")
+@click.option(
+    "--break-signature", is_flag=True, help="Spoil every credential; expects to be refused."
+)
 def command(
     source: str,
     payload: str,
@@ -46,22 +48,21 @@ def command(
     body = sys.stdin.buffer.read() if payload == "-" else _read(payload)
     host = "127.0.0.1" if settings["HOST"] in ("0.0.0.0", "::") else settings["HOST"]  # noqa: S104
     base = (to or f"http://{host}:{settings['PORT']}").rstrip("/")
-    signed = signed_for(
-        settings, source, body, base, headers, Path(key).read_bytes() if key else None
-    )
-    if break_signature:
-        signed = broken(signed)
-    reply = post(base, signed, body)
+    private = Path(key).read_bytes() if key else None
+    signed = signed_for(settings, source, body, base, headers, private, spoil=break_signature)
+    reply = post(base, signed)
     click.echo(f"HTTP {reply.status_code}  signed by {signed.scheme}")
     click.echo(reply.text)
-    if reply.status_code == 401 and not break_signature and not settings["BRIDGE_PUBLIC_URL"]:
+    found = load(settings).sources[source]
+    refused = reply.status_code == found.answer.refused_status
+    if refused and not break_signature and not settings["BRIDGE_PUBLIC_URL"]:
         click.echo(
             f"BRIDGE_PUBLIC_URL is not set here, so the address that was signed is {base}. A "
             "signature over the URL passes only where the bridge has BRIDGE_PUBLIC_URL and both "
             "agree: set it here and for the bridge to the bridge's address as the CRM calls it.",
             err=True,
         )
-    good = reply.status_code == 401 if break_signature else reply.is_success
+    good = refused if break_signature else reply.is_success
     sys.exit(0 if good else 1)
 
 
@@ -72,10 +73,13 @@ def signed_for(
     base: str,
     headers: tuple[str, ...] = (),
     key: bytes | None = None,
+    *,
+    spoil: bool = False,
 ) -> Signed:
     """The request that the source's CRM would send. ``base``: where the bridge listens.
 
-    What is signed is ``BRIDGE_PUBLIC_URL``, or ``base`` where that is not set.
+    What is signed is ``BRIDGE_PUBLIC_URL``, or ``base`` where that is not set. ``spoil``: every
+    credential and signature is wrong.
 
     Errors: ``SettingError``, ``VerifyError`` where it cannot be signed.
     """
@@ -98,26 +102,17 @@ def signed_for(
         now_ms=now_ms(),
         headers=given,
         private_key=key,
+        spoil=spoil,
     )
 
 
-def broken(signed: Signed) -> Signed:
-    """The same request with every credential spoilt."""
-    kept = ("content-type", "timestamp", "webhook-id", "svix-id", "version")
-    headers = {
-        name: value if name.lower().endswith(kept) else value[:-3] + value[-3:].swapcase() + "x"
-        for name, value in signed.headers.items()
-    }
-    return Signed(headers, signed.url.replace("=", "=x"), signed.scheme)
-
-
-def post(base: str, signed: Signed, body: bytes) -> httpx.Response:
+def post(base: str, signed: Signed) -> httpx.Response:
     """Post a signed request to the bridge at ``base``."""
     parts = urlsplit(signed.url)
     url = base + parts.path + (f"?{parts.query}" if parts.query else "")
     try:
         headers = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in signed.headers.items()]
-        return httpx.post(url, content=body, headers=headers, timeout=10, trust_env=False)
+        return httpx.post(url, content=signed.body, headers=headers, timeout=10, trust_env=False)
     except httpx.HTTPError as error:
         raise click.ClickException(
             f"no answer from {base} ({type(error).__name__}). Is the bridge running?"

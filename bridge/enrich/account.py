@@ -24,9 +24,10 @@ class Account:
     """One account of one look-up.
 
     The breaker opens with any failed call and lets calls through again when the pause is over;
-    since calls go out one at a time, the first of them is the probe. An id that was in a call
-    that broke for no clear reason is *doubted*: from then on it goes after all others, in ever
-    smaller batches, so that one record that breaks its CRM cannot hold up the rest.
+    since an account in doubt gets one call at a time, the first of them is the probe. An id that
+    was in a call that broke for no clear reason is *doubted*: from then on it goes after all
+    others, in ever smaller batches, so that one record that breaks its CRM cannot hold up the
+    rest.
     """
 
     def __init__(self, rate_per_s: float) -> None:
@@ -53,6 +54,11 @@ class Account:
     def rests(self, now: float) -> float:
         """Seconds until the breaker lets a call through; 0 if it does."""
         return max(0.0, self._rests_until - now)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the last call was answered in a usable way."""
+        return self._streak == 0
 
     def succeeded(self, found: Sequence[str]) -> None:
         """A call brought a usable reply, with rows for these ids."""

@@ -1,4 +1,4 @@
-"""One POST to a CRM: the home of httpx in this stage. Its errors end here."""
+"""One call of a CRM: the home of httpx in this stage. Its errors end here."""
 
 from __future__ import annotations
 
@@ -6,14 +6,22 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from ssl import SSLContext
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 
 from bridge.deadline import Deadline, Sockets
+from bridge.enrich.template import Call
+from bridge.internal_address import is_internal_peer
 
 LARGEST_REPLY = 16_000_000
 """Bytes of a reply, before and after decompression."""
+
+
+_USUAL = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "crm-bridge"}
+_BODY = {"Content-Type": "application/json"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +52,11 @@ class Client:
     ``SSL_CERT_FILE``).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trust: SSLContext | None = None) -> None:
         self._sockets = Sockets()
+        self._trust = trust or httpx.create_ssl_context()
         self._http = httpx.Client(
+            verify=self._trust,
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             follow_redirects=False,
             limits=httpx.Limits(
@@ -54,27 +64,37 @@ class Client:
             ),
         )
 
-    def post(
-        self, url: str, query: Mapping[str, str], token: str, body: bytes, timeout_s: float
+    def another(self) -> Client:
+        """A client with connections of its own, which trusts the same certificates."""
+        return Client(self._trust)
+
+    def send(
+        self, call: Call, headers: Mapping[str, str], timeout_s: float, *, internal: bool
     ) -> Reply | NoReply:
-        """Post a JSON body with a bearer token; ``timeout_s`` bounds the call as a whole."""
+        """Make a call; ``timeout_s`` bounds it as a whole.
+
+        Unless ``internal``, nothing is sent over a connection that leads to an internal address,
+        whatever name it goes by. A proxy resolves names itself, so there this cannot be seen.
+        """
+        peer: _Peer | None = None
         try:
+            url = httpx.URL(call.url)
             with Deadline(timeout_s, self._sockets) as deadline:
+                peer = _Peer(deadline, "" if internal else url.raw_host.decode("ascii"))
                 request = self._http.build_request(
-                    "POST",
-                    httpx.URL(url).copy_merge_params(dict(query)) if query else url,
-                    content=body,
-                    headers={
-                        "Authorization": f"Bearer {token}",
-                        "Content-Type": "application/json",
-                        "Accept": "application/json",
-                        "Accept-Encoding": "gzip",
-                        "User-Agent": "crm-bridge",
-                    },
+                    call.method,
+                    url.copy_merge_params(dict(call.query)) if call.query else url,
+                    content=call.body,
+                    headers={**_USUAL, **(_BODY if call.body is not None else {}), **headers},
                     timeout=timeout_s,
-                    extensions={"trace": deadline.trace},
+                    extensions={"trace": peer.trace},
                 )
                 answer = self._send(request)
+        except _InternalError:
+            return NoReply(
+                "leads to an internal address, to which no look-up goes; if it shall, put the "
+                "whole host into a setting and write url with that setting"
+            )
         except httpx.TimeoutException:
             return _late(timeout_s)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol):
@@ -104,6 +124,37 @@ class Client:
         if isinstance(plain, NoReply):
             return plain
         return Reply(response.status_code, response.headers.get("retry-after"), plain)
+
+
+class _InternalError(Exception):
+    """A connection leads to an internal address."""
+
+
+class _Peer:
+    """Looks at the other end of each connection before anything is sent over it.
+
+    The name is resolved once, for the connection itself, so that no second answer can differ.
+    ``host`` blank: any end will do.
+    """
+
+    def __init__(self, deadline: Deadline, host: str) -> None:
+        self._deadline = deadline
+        self._host = host
+        self._direct = False
+
+    def trace(self, event: str, info: Mapping[str, Any]) -> None:
+        """For httpx's request extension ``trace``."""
+        if event.endswith(".connect_tcp.started"):
+            # to another host: a proxy of the environment
+            self._direct = info["host"] == self._host
+        self._deadline.trace(event, info)
+        if not (self._host and self._direct and event.endswith(".connect_tcp.complete")):
+            return
+        stream = info["return_value"]
+        address = stream.get_extra_info("server_addr")
+        if not address or is_internal_peer(str(address[0])):
+            stream.close()
+            raise _InternalError
 
 
 def host(url: str) -> str:

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import count
+from queue import Empty, SimpleQueue
 
 from bridge.clock import now_ms
 from bridge.enrich.account import Account
 from bridge.enrich.cache import Cache, Kept
-from bridge.enrich.client import Client
+from bridge.enrich.client import Client, NoReply, Reply
+from bridge.enrich.oauth import Keeper, Tokens
 from bridge.enrich.reading import Search
-from bridge.enrich.round import Reach, Round
+from bridge.enrich.round import Reach, Round, Sending
 from bridge.errors import LookupFailed
 from bridge.model import Found, Json, Lookup, Wanted
 
 RECORDS_KEPT = 50_000
 ACCOUNTS_KEPT = 10_000
+
+MOST_AT_ONCE = 8
+"""Calls under way at a time, over all look-ups of a process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +71,14 @@ class Lookups:
         *,
         wait: Callable[[float], bool] = _sleep,
         records_kept: int = RECORDS_KEPT,
+        keeper: Keeper | None = None,
     ) -> None:
         self._search = search
         self._wait = wait
-        self._client = Client()
+        self._now: Callable[[], float] = time.monotonic
+        self._clients = _Clients()
+        self._tokens = Tokens(self._clients.own, self._time, keeper)
+        self._threads: ThreadPoolExecutor | None = None
         self._cache = Cache(records_kept)
         self._accounts: OrderedDict[tuple[int, str], Account] = OrderedDict()
         self._serials = count()
@@ -107,7 +117,9 @@ class Lookups:
 
     def close(self) -> None:
         """Close every connection."""
-        self._client.close()
+        if self._threads is not None:
+            self._threads.shutdown()
+        self._clients.close()
 
     def _settle(
         self,
@@ -115,7 +127,8 @@ class Lookups:
         groups: Mapping[tuple[str, str], Mapping[str, int]],
         now: Callable[[], float],
     ) -> dict[tuple[str, str], _Settled]:
-        reach = Reach(self._client, self._search, now, self._wait)
+        self._now = now
+        reach = Reach(self._tokens, self._search, now, self._wait)
         kept: dict[tuple[str, str], dict[str, Kept]] = {}
         rounds: dict[tuple[str, str], Round] = {}
         for (name, account), ids in groups.items():
@@ -131,14 +144,12 @@ class Lookups:
             kept[name, account] = {one: hit for one, hit in cached.items() if hit is not None}
             rounds[name, account] = Round(
                 lookup,
-                lookup.tokens.get(account, lookup.token),
+                account,
                 self._account(serial, account, lookup),
                 [one for one, hit in cached.items() if hit is None],
                 reach,
             )
-        # Whoever may call first goes first, so that one account's pace does not slow the others.
-        while open_rounds := [one for one in rounds.values() if not one.finished]:
-            min(open_rounds, key=lambda one: one.ready_at).step()
+        self._run(rounds.values())
         settled: dict[tuple[str, str], _Settled] = {}
         for (name, account), done in rounds.items():
             for one, fetched in done.found.items():
@@ -146,6 +157,50 @@ class Lookups:
             records = {one: hit.record for one, hit in (kept[name, account] | done.found).items()}
             settled[name, account] = _Settled(records, done.missing, done.failed)
         return settled
+
+    def _time(self) -> float:
+        return self._now()
+
+    def _run(self, rounds: Iterable[Round]) -> None:
+        """Settle every round. Only the calls themselves are made in other threads."""
+        flying: dict[Future[Reply | NoReply], tuple[Round, Sending]] = {}
+        while True:
+            able = [one for one in rounds if one.ready]
+            if able and len(flying) < MOST_AT_ONCE:
+                # who may call first goes first, so that one account's pace slows no other
+                first = min(able, key=lambda one: one.ready_at)
+                sending = first.begin()
+                if sending is None:
+                    continue
+                if first.lookup.at_once == 1:
+                    first.settle(sending, self._send(first.lookup, sending))
+                else:
+                    future = self._pool().submit(self._send, first.lookup, sending)
+                    flying[future] = (first, sending)
+            elif flying:
+                done, _ = wait(flying, return_when=FIRST_COMPLETED)
+                for future in done:
+                    asked, sending = flying.pop(future)
+                    asked.settle(sending, future.result())
+            else:
+                return
+
+    def _send(self, lookup: Lookup, sending: Sending) -> Reply | NoReply:
+        client = self._clients.take()
+        try:
+            return client.send(
+                sending.call,
+                sending.headers.values,
+                lookup.timeout_s,
+                internal=lookup.internal,
+            )
+        finally:
+            self._clients.give_back(client)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="look-up")
+        return self._threads
 
     def _account(self, serial: int, name: str, lookup: Lookup) -> Account:
         key = (serial, name)
@@ -156,6 +211,33 @@ class Lookups:
         while len(self._accounts) > ACCOUNTS_KEPT:
             self._accounts.popitem(last=False)
         return account
+
+
+class _Clients:
+    """Connections for each thread: a call that is out of time cuts all that its client holds."""
+
+    def __init__(self) -> None:
+        self.own = Client()
+        """For the thread that runs the rounds, when it fetches access tokens."""
+        self._idle: SimpleQueue[Client] = SimpleQueue()
+        self._all = [self.own]
+
+    def take(self) -> Client:
+        """A client that nobody uses at the moment."""
+        try:
+            return self._idle.get_nowait()
+        except Empty:
+            self._all.append(self.own.another())
+            return self._all[-1]
+
+    def give_back(self, client: Client) -> None:
+        """The call is over."""
+        self._idle.put(client)
+
+    def close(self) -> None:
+        """Close every connection."""
+        for client in self._all:
+            client.close()
 
 
 def _unless_older(kept: Kept | None, until: float) -> Kept | None:

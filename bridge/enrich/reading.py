@@ -8,7 +8,7 @@ rules (RFC 9110).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
@@ -48,6 +48,8 @@ class Cause(StrEnum):
     """Any other call for this account would fail as well."""
     LOGIN = "login"
     """The token is not accepted."""
+    TOKEN = "token"  # noqa: S105 - what failed, no secret
+    """There is no access token to be had."""
     SCOPE = "scope"
     """The token is accepted, but may not read this."""
     UNCLEAR = "unclear"
@@ -56,9 +58,22 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A usable reply: a record for each id that has a row."""
+    """A usable reply: a record for each id that has a row. ``next_page``: there is more."""
 
     records: dict[str, Json]
+    next_page: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """The CRM knows none of the ids.
+
+    Not ``sure``: a wrong address would be answered in the same way, so this counts only once
+    another id had a record.
+    """
+
+    why: str
+    sure: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +96,21 @@ class Failed:
     retry_after_s: float | None = None
 
 
-def read(reply: Reply | NoReply, lookup: Lookup, search: Search) -> Rows | Refused | Failed:
+def read(
+    reply: Reply | NoReply, lookup: Lookup, search: Search, ids: Sequence[str]
+) -> Rows | Unknown | Refused | Failed:
     """Judge one reply. The texts go on from the name of the host and quote nothing of it."""
     if isinstance(reply, NoReply):
         if reply.too_large:
             return Refused(reply.why, by_size=True)
         return Failed(reply.why, Cause.UNCLEAR)
     status = reply.status
+    if status in lookup.not_found:
+        # a machine that speaks JSON, or says nothing, is an API; a web page is another machine
+        sure = not reply.body.strip() or _decoded(reply.body) is not None
+        return Unknown(f"answered {status} to every request so far; check url", sure)
     if status in (200, 207):
-        return _rows(reply.body, lookup, search)
+        return _usable(reply.body, lookup, search, ids)
     if status in (400, 422):
         return Refused(f"answered {status}", by_size=False)
     if status == 413:
@@ -129,33 +150,53 @@ def _daily(body: bytes) -> bool:
     return isinstance(policy, str) and "DAILY" in policy.upper()
 
 
-def _rows(body: bytes, lookup: Lookup, search: Search) -> Rows | Failed:
+def _usable(
+    body: bytes, lookup: Lookup, search: Search, ids: Sequence[str]
+) -> Rows | Unknown | Failed:
     document = _decoded(body)
     if document is None:
         return Failed("sent a reply that is not JSON", Cause.UNCLEAR)
     if isinstance(document, dict) and document.get("status") in UNFINISHED:
         return Failed("has not finished the batch", Cause.UNCLEAR)
     try:
-        rows = search(lookup.results, document)
-        if not isinstance(rows, list):
-            return _misread("results", "gives no list")
-        records: dict[str, Json] = {}
-        for row in rows:
-            one = _id(search(lookup.result_id, row))
-            if one is None:
-                return _misread("result_id", "gives no id in one of the rows")
-            record = search(lookup.result_value, row)
-            if record is None:
-                return _misread("result_value", "gives nothing in one of the rows")
-            if records.setdefault(one, record) != record:
-                return Failed("sent two different rows for one id", Cause.UNCLEAR)
+        if lookup.error is not None and search(lookup.error, document) not in _NO_ERROR:
+            return Failed("reports an error in its reply, where error says", Cause.UNCLEAR)
+        if lookup.results is not None:
+            return _rows(document, lookup, search, ids)
+        record = search(lookup.result or "@", document)
     except (BridgeError, ValueError) as error:
         return Failed(
             "sent a reply to which an expression of the mapping file cannot be applied "
             f"({type(error).__name__}); check results, result_id and result_value",
             Cause.UNCLEAR,
         )
-    return Rows(records)
+    if record is None:
+        why = "sent a reply in which result gives nothing; check result in the mapping file"
+        return Unknown(why, sure=False)
+    return Rows({ids[0]: record})
+
+
+def _rows(document: Json, lookup: Lookup, search: Search, ids: Sequence[str]) -> Rows | Failed:
+    rows = search(lookup.results or "@", document)
+    if not isinstance(rows, list):
+        return _misread("results", "gives no list")
+    records: dict[str, Json] = {}
+    # without result_id the call was for one id, and the CRM's own order decides
+    for row in rows if lookup.result_id is not None else rows[:1]:
+        one = ids[0] if lookup.result_id is None else _id(search(lookup.result_id, row))
+        if one is None:
+            return _misread("result_id", "gives no id in one of the rows")
+        record = search(lookup.result_value, row)
+        if record is None:
+            return _misread("result_value", "gives nothing in one of the rows")
+        if records.setdefault(one, record) != record:
+            return Failed("sent two different rows for one id", Cause.UNCLEAR)
+    if lookup.next_page is None:
+        return Rows(records)
+    return Rows(records, _id(search(lookup.next_page, document)) or "")
+
+
+_NO_ERROR: tuple[Json, ...] = (None, False, "", [], {})
 
 
 def _misread(key: str, what: str) -> Failed:

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from bridge.clock import now_ms
-from bridge.deadline import Deadline, Sockets
+from bridge.deadline import Deadline, Sockets, TooLateError
 from bridge.forward.reply import read_reply
 from bridge.jsontext import dump_bytes
 from bridge.model import Answered, Campaign, Result, Sent, Trouble, Verdict
@@ -73,7 +73,7 @@ class CampaignClient:
         started = time.monotonic()
         try:
             with (
-                Deadline(campaign.timeout_s, self._sockets) as deadline,
+                Deadline(campaign.timeout_s, self._sockets, or_never=True) as deadline,
                 self._http.stream(
                     "PATCH",
                     url,
@@ -92,6 +92,14 @@ class CampaignClient:
                 batch,
                 Trouble.TRANSPORT,
                 f"no connection to the API ({type(error).__name__})",
+                elapsed_ms=_since(started),
+            )
+        except TooLateError:
+            # it may also be past the lease, and another worker may have sent something newer
+            return _failed(
+                batch,
+                Trouble.TRANSPORT,
+                "the time of the call was over before it was sent",
                 elapsed_ms=_since(started),
             )
         except (UnicodeEncodeError, httpx.LocalProtocolError, httpx.InvalidURL) as error:

@@ -5,7 +5,7 @@ language is described in ``docs/mappings.md``.
 """
 
 from bridge.map.cases import Case, CaseResult, load_cases, run_cases
-from bridge.map.load import load_mappings
+from bridge.map.load import load_kept, load_mappings, load_text
 from bridge.map.mapping import MappingSet, SourceMapping
 
 __all__ = [
@@ -14,6 +14,8 @@ __all__ = [
     "MappingSet",
     "SourceMapping",
     "load_cases",
+    "load_kept",
     "load_mappings",
+    "load_text",
     "run_cases",
 ]

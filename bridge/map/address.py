@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
 from bridge.map.kinds import Text, faulty
-from bridge.map.substitution import missing_in
+from bridge.map.substitution import Filled, missing_in
 from bridge.model import Json
 
+_WHOLE_HOST = re.compile(r"(https?://)?\$\{[^{}]*\}(?=[:/?]|\Z)")
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -42,3 +44,17 @@ class Address(Text):
                 "Write https:// (http is for this machine only).",
             )
         return text
+
+
+def names_the_host(value: Json) -> bool:
+    """Whether a setting itself, not the file nor its default, gives the whole host of a URL."""
+    if not isinstance(value, Filled) or value.first is None:
+        return False
+    written = _WHOLE_HOST.match(value.raw)
+    if written is None:
+        return False
+    try:
+        of_setting = urlsplit(f"{written.group(1) or ''}{value.first}").hostname
+        return of_setting is not None and of_setting == urlsplit(str(value)).hostname
+    except ValueError:
+        return False

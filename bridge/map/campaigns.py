@@ -25,9 +25,10 @@ from bridge.map.route import ALL
 from bridge.map.secrets import Secrets
 from bridge.map.substitution import Environment, missing_in, substitute
 from bridge.map.verify_kind import SecretMissingError
-from bridge.model import Campaign, Json, Secret
+from bridge.model import CallLimits, Campaign, Json, Secret
 
 FILE = "campaigns.yaml"
+STANDARD = CallLimits()
 TOKEN_SETTING = "BRIDGE_API_TOKEN"  # noqa: S105 - the name of a setting
 
 
@@ -73,7 +74,17 @@ _FILE = Part(
             least=0,
             example="campaigns: and below it `main:` with its id",
         ),
-        "tenants": Named(Part({"token": SecretRef(), "url": Address()}), default={}),
+        "tenants": Named(
+            Part(
+                {
+                    "token": SecretRef(),
+                    "url": Address(),
+                    "rate": Number(0.01, 10_000),
+                    "concurrency": Number(1, 1000, whole=True),
+                }
+            ),
+            default={},
+        ),
         "defaults": Part(_tuning(), default={}),
     }
 )
@@ -87,6 +98,7 @@ def read_campaigns(
     *,
     api_url: str,
     api_token: Secret | None,
+    limits: CallLimits = STANDARD,
     placeholders: bool = False,
 ) -> dict[str, Campaign]:
     """The campaigns by name. Mistakes end in the document."""
@@ -129,7 +141,9 @@ def read_campaigns(
             tenant=str(given["tenant"] or ""),
             groups=tuple(str(group) for group in given["groups"]),
             missing=tuple(missing),
-            **_tuned(loaded["defaults"], given),
+            token_rate_per_s=_first((tenant or {}).get("rate"), limits.token_rate_per_s),
+            token_concurrency=_first((tenant or {}).get("concurrency"), limits.token_concurrency),
+            **_tuned(limits, loaded["defaults"], given),
         )
     _check_names(document, found)
     if placeholders and not found:
@@ -138,8 +152,17 @@ def read_campaigns(
     return found
 
 
-def _tuned(defaults: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    values: dict[str, Any] = {}
+def _first(given: Any, otherwise: Any) -> Any:
+    return otherwise if given is None else given
+
+
+def _tuned(
+    limits: CallLimits, defaults: Mapping[str, Any], given: Mapping[str, Any]
+) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "rate_per_s": limits.rate_per_s,
+        "concurrency": limits.concurrency,
+    }
     for layer in (defaults, given):
         for key, value in layer.items():
             field = _RENAMED.get(key, key)

@@ -23,12 +23,14 @@ RECEIVED = "2030-01-01T00:00:00Z"
 class Expected:
     """What is expected of one event: updates, or a state with a part of its reason.
 
-    ``updates``: campaigns (None for all), phone number, fields.
+    ``updates``: campaigns (None for all), phone number, fields. ``erase``: whether what is kept
+    of the person is erased.
     """
 
     updates: tuple[tuple[tuple[str, ...] | None, str, Mapping[str, Json]], ...] = ()
     state: str = ""
     reason: str = ""
+    erase: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def _one_outcome(
     loaded: Mapping[str, Any], written: Mapping[str, Json]
 ) -> Iterable[tuple[str | None, Fault]]:
     del loaded
-    if len(written) != 1:
+    if len(written.keys() - {"erase"}) != 1:
         yield (
             None,
             Fault(
@@ -94,7 +96,12 @@ def _one_outcome(
 
 
 _EXPECTED = Part(
-    {"updates": Many(_UPDATE), "skipped": Text(), "dead": Text()},
+    {
+        "updates": Many(_UPDATE),
+        "skipped": Text(),
+        "dead": Text(),
+        "erase": Flag(default=False),
+    },
     _one_outcome,
 )
 
@@ -201,9 +208,9 @@ def _body(document: Document, given: Mapping[str, Any], folder: Path, place: int
 
 def _expected(given: Mapping[str, Any]) -> Expected:
     if given["skipped"] is not None:
-        return Expected(state="skipped", reason=given["skipped"])
+        return Expected(state="skipped", reason=given["skipped"], erase=given["erase"])
     if given["dead"] is not None:
-        return Expected(state="dead", reason=given["dead"])
+        return Expected(state="dead", reason=given["dead"], erase=given["erase"])
     updates = [
         (
             one["campaigns"],
@@ -212,7 +219,7 @@ def _expected(given: Mapping[str, Any]) -> Expected:
         )
         for one in given["updates"]
     ]
-    return Expected(tuple(updates))
+    return Expected(tuple(updates), erase=given["erase"])
 
 
 def body_of(case: Case) -> bytes:

@@ -10,9 +10,9 @@ from typing import TypeAlias
 from bridge.errors import BridgeError
 from bridge.map.case_file import Case, Expected, body_of, load_cases
 from bridge.map.mapping import SourceMapping
-from bridge.model import Decoder, Delivery, Event, Found, Json, Mapped
+from bridge.model import Delivery, Event, Found, Json, Mapped, Reading
 
-Decode: TypeAlias = Callable[[Decoder, bytes], Json]
+Decode: TypeAlias = Callable[[Reading, bytes], Json]
 
 _Rows: TypeAlias = dict[tuple[str, str], Mapping[str, Json]]
 
@@ -65,6 +65,9 @@ def _differences(mapping: SourceMapping, case: Case, decode: Decode) -> Iterable
         mapped = mapping.apply(event, found_for(mapping, event, case), case.known)
         for difference in _compare(mapping, mapped, expected):
             yield where + difference
+        if mapped.erase != expected.erase:
+            told = "the person is erased" if mapped.erase else "the person is not erased"
+            yield f"{where}not expected: {told}"
 
 
 def found_for(mapping: SourceMapping, event: Event, case: Case) -> dict[str, Found]:

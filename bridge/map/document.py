@@ -34,11 +34,13 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\x80-\x84\x86-\x9f\uf
 class Document:
     """What a file says. ``data`` is None when it could not be read at all.
 
-    ``keys`` and ``values`` give line and column, from 1, by path from the top.
+    ``keys`` and ``values`` give line and column, from 1, by path from the top. ``text`` is the
+    whole file as it is written.
     """
 
     file: str
     data: Json = None
+    text: str = field(default="", repr=False)
     keys: dict[Path_, Place] = field(default_factory=dict)
     values: dict[Path_, Place] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
@@ -79,7 +81,7 @@ class _Broken(Exception):  # noqa: N818 - private signal
 def read_document(path: Path, name: str | None = None) -> Document:
     """Reads a file; whatever is wrong with it ends in ``mistakes``, never in an exception."""
     try:
-        raw = path.read_bytes()
+        raw = read_bytes(path)
     except OSError as error:
         mistake = Mistake(
             name or path.name,
@@ -93,11 +95,23 @@ def read_document(path: Path, name: str | None = None) -> Document:
     return parse_document(raw, name or path.name)
 
 
+def read_bytes(path: Path) -> bytes:
+    """The content of a file, at most one byte more than a mapping file may have.
+
+    A device or a pipe is no file, and waiting for it would never end. Errors: ``OSError``.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(path.name)
+    with path.open("rb") as file:
+        return file.read(LARGEST + 1)
+
+
 def parse_document(raw: bytes, name: str) -> Document:
     """Reads the bytes of a file; see ``read_document``."""
     document = Document(name)
     try:
-        _Reader(document, _decode(raw, name)).read()
+        document.text = _decode(raw, name)
+        _Reader(document, document.text).read()
     except _Broken as broken:
         document.data = None
         document.mistakes.append(broken.mistake)
@@ -112,7 +126,7 @@ def _decode(raw: bytes, name: str) -> str:
                 1,
                 1,
                 "too-large",
-                f"the file has {len(raw)} bytes; {LARGEST} are the most.",
+                f"the file has more than {LARGEST} bytes.",
                 "Split it or take out what is not a mapping.",
             )
         )

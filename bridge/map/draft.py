@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from pathlib import Path
 
 from bridge.errors import MappingError
 from bridge.map.campaigns import FILE, read_campaigns
-from bridge.map.document import parse_document, read_document
+from bridge.map.document import read_document
+from bridge.map.load import load_text
 from bridge.map.mapping import SourceMapping
 from bridge.map.route import Directory
-from bridge.map.source_file import read_source
 from bridge.map.substitution import Environment
 
 
@@ -33,17 +32,12 @@ def draft_mapping(
     )
     if campaigns.mistakes:
         raise MappingError(campaigns.mistakes)
-    content = text.encode("utf-8", "surrogatepass")
-    document = parse_document(content, f"{source}.yaml")
-    mapping = read_source(
-        document,
+    return load_text(
+        text.encode("utf-8", "surrogatepass"),
         source,
         Directory(named),
         environment,
-        version=blake2b(content, digest_size=6).hexdigest(),
         region=default_region,
+        named=f"{source}.yaml",
         placeholders=True,
     )
-    if mapping is None or document.mistakes:
-        raise MappingError(sorted(document.mistakes, key=lambda m: (m.line, m.column)))
-    return mapping

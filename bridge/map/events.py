@@ -3,34 +3,44 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice
 
 from bridge.clock import iso
 from bridge.map.expression import Expression
 from bridge.map.text import as_text, clean, ids_of
 from bridge.map.times import AHEAD, EARLIEST, TimeFormat
 from bridge.map.unusable import Unusable
+from bridge.map.value import Value
 from bridge.model import ContactRef, Delivery, Event, Json
+
+MOST_SPLIT = 100_000
+"""Events of a delivery from which on it is not split any further; the setting is far below."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventPlan:
     """How a source's deliveries become events, compiled.
 
-    ``identity``: the expressions that name an event; ``by_content``: the whole event names it.
-    ``time``: None stands for the time of receipt. ``defined``: names that the file defines.
+    ``each``: what an event holds of which every item is an event of its own. ``identity``: the
+    expressions that name an event; ``by_content``: the whole event names it; ``within_s``: for
+    how long after its receipt the same identity means a copy, None for ever. ``times``: where the
+    time may stand, the first that can be read counts; none stands for the time of receipt.
+    ``defined``: names that the file defines.
     """
 
     source: str
     events: Expression
     identity: tuple[Expression, ...]
     by_content: bool
-    time: tuple[Expression, TimeFormat] | None
+    times: tuple[tuple[Expression, TimeFormat], ...]
     account: Expression | None
     contacts: tuple[Expression, ...]
-    defined: tuple[tuple[str, Expression], ...] = ()
+    defined: tuple[tuple[str, Value], ...] = ()
+    each: Expression | None = None
+    within_s: int | None = None
 
     def split(self, document: Json, delivery: Delivery) -> list[Event]:
         """The events of a delivery. One that cannot be read carries its problem."""
@@ -46,7 +56,32 @@ class EventPlan:
         if not isinstance(found, list) or notes:
             said = notes[0] if notes else f"`{self.events.text}` gives neither a list nor an object"
             return [self._unreadable(document, delivery, around, 0, f"no events: {said}")]
-        return [self._event(item, delivery, around, place) for place, item in enumerate(found)]
+        views = islice(self._views(found, around), MOST_SPLIT)
+        return [
+            self._unreadable(item, delivery, around, place, "the event is null")
+            if view is None
+            else self._event(item, view, delivery, place)
+            for place, (item, view) in enumerate(views)
+        ]
+
+    def _views(
+        self, found: list[Json], around: Mapping[str, Json]
+    ) -> Iterator[tuple[Json, dict[str, Json] | None]]:
+        """Every event with what expressions see of it; None for one that is null."""
+        for item in found:
+            if item is None:
+                yield item, None
+                continue
+            view: dict[str, Json] = dict(item) if isinstance(item, dict) else {}
+            view["_event"] = item
+            view.update(around)
+            if self.each is None:
+                yield item, view
+                continue
+            several = self.each.get(view, [])
+            # an event without any part is one event still, so that it is accounted for
+            for one in several if isinstance(several, list) and several else [several or None]:
+                yield item, {**view, "_item": one}
 
     def _unreadable(
         self, item: Json, delivery: Delivery, around: Mapping[str, Json], ordinal: int, why: str
@@ -60,17 +95,14 @@ class EventPlan:
             problem=why,
         )
 
-    def _event(
-        self, item: Json, delivery: Delivery, around: Mapping[str, Json], ordinal: int
-    ) -> Event:
-        if item is None:
-            return self._unreadable(item, delivery, around, ordinal, "the event is null")
-        view: dict[str, Json] = dict(item) if isinstance(item, dict) else {}
-        view["_event"] = item
-        view.update(around)
+    def _event(self, item: Json, view: dict[str, Json], delivery: Delivery, ordinal: int) -> Event:
         notes: list[str] = []
-        for name, expression in self.defined:
-            view[name] = expression.get(view, notes)
+        for name, value in self.defined:
+            try:
+                view[name] = value.get(view, notes)
+            except Unusable as problem:
+                view[name] = None
+                notes.append(f"`{name}` is absent: {problem}")
         time_ms, weak = self._time(view, delivery.received_at, notes)
         return Event(
             ordinal,
@@ -86,13 +118,19 @@ class EventPlan:
         self, item: Json, view: Json, delivery: Delivery, ordinal: int, notes: list[str]
     ) -> str:
         parts: list[Json] | None = None
+        content = [item] if self.each is None else [item, view["_item"]]
         if self.by_content:
-            parts = [item]
+            parts = content
         elif self.identity:
             parts = [expression.get(view, notes) for expression in self.identity]
             if _blank(parts):
                 parts = None
+            elif None in parts:
+                # what is left may be the same in many events, and none of them may be lost
+                parts += content
         if parts is not None:
+            if self.within_s is not None:
+                parts.append(delivery.received_at // (self.within_s * 1000))
             key = fingerprint([self.source, parts])
             if key is not None:
                 return key
@@ -100,17 +138,22 @@ class EventPlan:
         return fingerprint([self.source, delivery.receipt, ordinal]) or "0" * 32
 
     def _time(self, view: Json, received_at: int, notes: list[str]) -> tuple[int, bool]:
-        if self.time is None:
+        if not self.times:
             return received_at, True
-        expression, form = self.time
-        value = expression.get(view, notes)
-        if value is None or value == "":
-            notes.append("the event carries no time; the time of receipt stands in")
-            return received_at, True
-        try:
-            ms = form.milliseconds(value)
-        except Unusable as problem:
-            notes.append(f"{problem}; the time of receipt stands in")
+        ms: int | None = None
+        problems: list[str] = []
+        for expression, form in self.times:
+            value = expression.get(view, notes)
+            if value is None or value == "":
+                continue
+            try:
+                ms = form.milliseconds(value)
+                break
+            except Unusable as problem:
+                problems.append(str(problem))
+        if ms is None:
+            why = problems[0] if problems else "the event carries no time"
+            notes.append(f"{why}; the time of receipt stands in")
             return received_at, True
         if ms < EARLIEST:
             notes.append("the time is out of range; the time of receipt stands in")

@@ -7,7 +7,7 @@ others are left to the library's interpreter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 from jmespath import exceptions, functions, lexer, parser, visitor
@@ -17,6 +17,12 @@ from bridge.map.unusable import Unusable
 from bridge.model import Json
 
 LONGEST = 500
+MOST_GROWTH = 1000
+"""How often an expression may repeat what it is given; ``[@, @][] | [@, @][]`` does so 4 times."""
+
+LONGEST_LIST = 100_000
+"""Items of a list that an expression may make; what would be longer is absent."""
+
 _DONE_BY_TRANSFORMS = frozenset({"lower", "upper", "trim", "replace", "split", "format", "date"})
 
 Run: TypeAlias = Callable[[Json], Json]
@@ -53,10 +59,16 @@ class Expression:
         self.tree = _parse(self.source)
         try:
             self.run: Run = _compile(self.tree)
+            grows = growth(self.tree, {})
         except RecursionError:
             raise ExpressionError(
                 f"`{self.text}` is nested too deeply.", "Split it over several rules."
             ) from None
+        if grows > MOST_GROWTH:
+            raise ExpressionError(
+                f"`{self.text}` repeats what it is given more than {MOST_GROWTH} times.",
+                "Take out lists of lists of the same thing.",
+            )
 
     def get(self, view: Json, notes: list[str]) -> Json:
         """The value, None if absent; an expression that fails is absent and leaves a note."""
@@ -107,6 +119,38 @@ def _parse(source: str) -> _Node:
         ) from None
     _check_functions(tree, source)
     return tree
+
+
+def growth(tree: _Node, grown: Mapping[str, int]) -> int:
+    """A bound for how many times the result repeats what the expression is given.
+
+    ``grown``: the same for names that stand for other expressions.
+    """
+    kind = tree["type"]
+    if kind == "field":
+        return grown.get(tree["value"], 1)
+    if kind in _YES_OR_NO:
+        return 1
+    children = [child for child in tree.get("children", ()) if isinstance(child, dict)]
+    below = [growth(child, grown) for child in children]
+    if kind == "filter_projection":
+        below = below[:2]
+    if kind in _EITHER:
+        return max(below, default=1)
+    if kind in _ONE_AFTER_ANOTHER:
+        product = 1
+        for one in below:
+            product = min(product * max(one, 1), MOST_GROWTH * MOST_GROWTH)
+        return product
+    return max(1, sum(below))
+
+
+_YES_OR_NO = frozenset({"comparator", "not_expression"})
+_EITHER = frozenset({"and_expression", "or_expression"})
+_ONE_AFTER_ANOTHER = frozenset(
+    {"subexpression", "pipe", "index_expression", "projection", "value_projection"}
+    | {"filter_projection", "flatten"}
+)
 
 
 def _check_functions(tree: _Node, source: str) -> None:
@@ -336,6 +380,8 @@ def _flatten(node: _Node) -> Run:
                 merged.extend(item)
             else:
                 merged.append(item)
+            if len(merged) > LONGEST_LIST:
+                raise ValueError("a list grows too long")
         return merged
 
     return run

@@ -20,6 +20,9 @@ from bridge.map.nearest import advice
 from bridge.map.substitution import Filled, missing_in, raw, reference
 from bridge.model import Json
 
+MOST_ADVICE = 50
+"""Unknown keys of one mapping for which the nearest spelling is looked for, which takes time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -33,6 +36,11 @@ class Fault:
 def faulty(code: str, message: str, hint: str = "") -> ValidationError:
     """The error that carries one fault."""
     return ValidationError([Fault(code, message, hint)])
+
+
+def about(description: str, example: Json = None) -> dict[str, Json]:
+    """What the JSON Schema and the reference tell of a key."""
+    return {"description": description} | ({} if example is None else {"example": example})
 
 
 def kind_of(value: Json) -> str:
@@ -66,13 +74,14 @@ class Kind(fields.Field[Any]):
         default: Any = None,
         nullable: bool = False,
         example: str = "",
+        metadata: Mapping[str, Any] | None = None,
     ) -> None:
         self.example = example
         self.unset = default
         if required:
-            super().__init__(required=True)
+            super().__init__(required=True, metadata=metadata)
         else:
-            super().__init__(load_default=default, allow_none=nullable)
+            super().__init__(load_default=default, allow_none=nullable, metadata=metadata)
 
     def make_error(self, key: str, **kwargs: Any) -> ValidationError:
         """The error for a value that is absent or null."""
@@ -349,10 +358,11 @@ class Shape(Schema):
     def _no_other_keys(self, data: Any, original: Any, **kwargs: Any) -> None:
         del data, kwargs
         known = set(self.fields)
+        unknown = [key for key in original if key not in known]
         others = {
-            key: [Fault("unknown-key", "is not known here.", advice(key, known))]
-            for key in original
-            if key not in known
+            key: [Fault("unknown-key", "is not known here.", advice(key, known) if few else "")]
+            for place, key in enumerate(unknown)
+            for few in (place < MOST_ADVICE,)
         }
         if others:
             raise ValidationError(dict[str, Any](others))

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from hashlib import blake2b
 from pathlib import Path
 
 from bridge.errors import MappingError, Mistake
-from bridge.map.campaigns import FILE, read_campaigns
-from bridge.map.document import Document, parse_document, read_document
+from bridge.map.campaigns import FILE, STANDARD, read_campaigns
+from bridge.map.document import Document, parse_document, read_bytes, read_document
 from bridge.map.mapping import MappingSet, SourceMapping
 from bridge.map.route import Directory
 from bridge.map.source_file import read_source
 from bridge.map.substitution import Environment
-from bridge.model import Campaign, Secret
+from bridge.map.versions import digest, directory_of
+from bridge.model import CallLimits, Campaign, KeptMapping, Secret
 
 CASES = ".cases.yaml"
 
@@ -25,13 +24,15 @@ def load_mappings(
     api_url: str,
     api_token: Secret | None,
     default_region: str,
+    limits: CallLimits = STANDARD,
     placeholders: bool = False,
 ) -> MappingSet:
     """Reads ``campaigns.yaml`` and every ``<source>.yaml`` of a folder.
 
     ``api_url`` and ``api_token`` serve campaigns without their own; ``default_region`` is the
-    country of phone numbers without ``+``. With ``placeholders`` every setting without a value
-    counts as ``test-<NAME>``, and a campaign ``main`` stands in where there is none: for cases.
+    country of phone numbers without ``+``; ``limits`` hold where the file says nothing. With
+    ``placeholders`` every setting without a value counts as ``test-<NAME>``, and a campaign
+    ``main`` stands in where there is none: for cases.
 
     Errors: ``MappingError`` with every mistake of every file.
     """
@@ -46,6 +47,7 @@ def load_mappings(
             environment,
             api_url=api_url,
             api_token=api_token,
+            limits=limits,
             placeholders=placeholders,
         )
         mistakes += document.mistakes
@@ -61,7 +63,6 @@ def load_mappings(
             stem,
             directory,
             environment,
-            version=_digest([content or b""]),
             region=default_region,
             placeholders=placeholders,
         )
@@ -71,7 +72,45 @@ def load_mappings(
     if mistakes:
         raise MappingError(sorted(mistakes, key=lambda m: (m.file, m.line, m.column)))
     parts = [part for name, content in contents.items() for part in (name.encode(), content or b"")]
-    return MappingSet(mappings, campaigns, _digest(parts))
+    return MappingSet(mappings, campaigns, digest(parts))
+
+
+def load_kept(kept: KeptMapping, environment: Environment) -> SourceMapping:
+    """A mapping as it was once in force, with the routing of then and the settings of now.
+
+    Errors: ``MappingError`` if this version of the program no longer reads it.
+    """
+    return load_text(
+        kept.text.encode(),
+        kept.source,
+        directory_of(kept.routing),
+        environment,
+        region=kept.region,
+        named=f"{kept.source}.yaml (version {kept.version})",
+    )
+
+
+def load_text(
+    content: bytes,
+    stem: str,
+    directory: Directory,
+    environment: Environment,
+    *,
+    region: str,
+    named: str,
+    placeholders: bool = False,
+) -> SourceMapping:
+    """The mapping of one source from the content of a file; ``named`` is what mistakes call it.
+
+    Errors: ``MappingError`` with every mistake.
+    """
+    document = parse_document(content, named)
+    mapping = read_source(
+        document, stem, directory, environment, region=region, placeholders=placeholders
+    )
+    if mapping is None:
+        raise MappingError(document.mistakes)
+    return mapping
 
 
 def _contents(folder: Path, mistakes: list[Mistake]) -> dict[str, bytes | None]:
@@ -133,17 +172,10 @@ def _contents(folder: Path, mistakes: list[Mistake]) -> dict[str, bytes | None]:
 
 def _bytes(path: Path) -> bytes | None:
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError:
         return None
 
 
 def _document(folder: Path, name: str, content: bytes | None) -> Document:
     return read_document(folder / name) if content is None else parse_document(content, name)
-
-
-def _digest(parts: Iterable[bytes]) -> str:
-    hashed = blake2b(digest_size=6)
-    for part in parts:
-        hashed.update(len(part).to_bytes(8, "big") + part)
-    return hashed.hexdigest()

@@ -19,6 +19,7 @@ from bridge.model import (
     Event,
     Found,
     Json,
+    KeptMapping,
     Known,
     LeadUpdate,
     Lookup,
@@ -32,15 +33,15 @@ from bridge.model import (
 
 @dataclass(frozen=True, slots=True)
 class SourceMapping:
-    """One mapping file, ready to work. ``version``: 12 hexadecimal digits of the file's content.
+    """One mapping file, ready to work.
 
-    ``phones`` are the distinct ways in which rules find numbers; those whose places are in
-    ``remembered`` give between them every number there is. ``emails`` are the distinct ways in
-    which rules find e-mail addresses.
+    ``kept``: what was written, and its version. ``phones`` are the distinct ways in which rules
+    find numbers; those whose places are in ``remembered`` give between them every number there is.
+    ``emails`` are the distinct ways in which rules find e-mail addresses.
     """
 
     source: Source
-    version: str
+    kept: KeptMapping
     directory: Directory
     plan: EventPlan
     lookup_plans: tuple[LookupPlan, ...]
@@ -48,6 +49,11 @@ class SourceMapping:
     phones: tuple[Value, ...]
     remembered: tuple[int, ...]
     emails: tuple[Value, ...] = ()
+
+    @property
+    def version(self) -> str:
+        """12 hexadecimal digits over everything that decides what becomes of an event."""
+        return self.kept.version
 
     @property
     def lookups(self) -> Mapping[str, Lookup]:
@@ -96,6 +102,7 @@ class SourceMapping:
         skips: list[str] = []
         trace: list[RuleTrace | Said] = []
         unsure: list[str] = []
+        erase = False
         for rule in self.rules:
             notes: list[str] = []
             if rule.when is not None and not rule.when.holds(view, notes):
@@ -106,6 +113,7 @@ class SourceMapping:
                 else:
                     trace.append(rule.silent)
                 continue
+            erase = erase or rule.erase
             if rule.skip is not None:
                 skips.append(rule.skip)
                 trace.append(RuleTrace(rule.name, True, f"skip: {rule.skip}"))
@@ -133,6 +141,7 @@ class SourceMapping:
                 one if isinstance(one, RuleTrace) else RuleTrace(one.rule.name, True, _why(one))
                 for one in trace
             ),
+            erase,
         )
 
 

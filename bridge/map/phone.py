@@ -37,6 +37,27 @@ _EXTENSION = 6
 _OLD_MEXICAN_MOBILE = re.compile(r"\+521\d{10}")
 
 
+def with_calling_code(value: Json) -> str | None:
+    """``+14155550123`` from a list of calling code and number, as some CRMs keep them apart.
+
+    A number that has a ``+`` or an international prefix ``00`` of its own stays as it is; without
+    a calling code so does every number. Errors: ``Unusable``.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise Unusable(f"{shown(value)} is no list of calling code and number")
+    code, number = ("".join(_as_text(part).split()) for part in value)
+    if not number:
+        return None
+    digits = code.lstrip("+").removeprefix("00")
+    if not code or number.startswith(("+", "00")):
+        return number
+    if not digits.isdecimal() or len(digits) > 4:
+        raise Unusable(f"{shown(code)} is no calling code")
+    return f"+{digits}{number}"
+
+
 def e164(value: Json, region: str) -> str | None:
     """``+14155550123`` for a number as typed; None for absent, null or blank.
 

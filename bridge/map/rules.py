@@ -32,6 +32,7 @@ class Rule:
     gives an object whose every key is a custom field; ``custom`` names them one by one.
     ``yields_to_opt_in``: its opt-out repeats what is remembered, so an opt-in of the same event
     goes before it. ``silent`` is the trace of the rule where it does not fire.
+    ``erase``: what is kept of the person is erased when the rule fires.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Rule:
     custom: tuple[tuple[str, Value], ...]
     custom_all: Value | None
     silent: RuleTrace
+    erase: bool = False
 
 
 @dataclass(slots=True)
@@ -264,6 +266,7 @@ def rule_part(region: str) -> Part:
             "campaigns": RouteKind(default=Route((ALL,))),
             "allow_opt_in": Flag(default=False),
             "yields_to_opt_in": Flag(default=False),
+            "erase": Flag(default=False),
             "lead": _LeadKind(region),
             "skip": _Skip(),
         },
@@ -373,4 +376,5 @@ def build_rule(given: Mapping[str, Any], phone: int) -> Rule:
         tuple(custom.items()) if isinstance(custom, dict) else (),
         custom if isinstance(custom, Value) else None,
         RuleTrace(str(given["name"]), False, "when is false"),
+        bool(given["erase"]),
     )

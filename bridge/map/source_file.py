@@ -8,76 +8,44 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bridge.map.document import Document, Path_
+from bridge.map.event_kind import NO_IDENTITY, EventTimeKind, Identity, IdentityKind
 from bridge.map.events import EventPlan
-from bridge.map.expression import Expression
+from bridge.map.expression import MOST_GROWTH, Expression, growth
 from bridge.map.kinds import (
     Expr,
     Fault,
-    Kind,
     Many,
     Named,
-    Number,
     Part,
     Text,
     Word,
-    faulty,
-    kind_of,
+    about,
     load_part,
 )
-from bridge.map.lookups import LOOKUP, LookupPlan, build_lookup
+from bridge.map.lookup_kind import LOOKUP
+from bridge.map.lookups import LookupPlan, build_lookup
 from bridge.map.mapping import SourceMapping
+from bridge.map.receive_kind import (
+    answer_part,
+    build_answer,
+    build_drop,
+    build_handshakes,
+    drop_part,
+    handshakes_kind,
+    lists_kind,
+)
 from bridge.map.route import Directory, check_route
 from bridge.map.rules import Rule, build_rule, rule_part
 from bridge.map.secrets import Secrets
 from bridge.map.substitution import SECRET_KEYS, Environment, substitute
-from bridge.map.times import FORMATS
-from bridge.map.transform_kind import Format, checked_format
 from bridge.map.value import Value
+from bridge.map.value_kind import ValueKind
 from bridge.map.verify_kind import SchemeKind, build_schemes
-from bridge.model import Answer, Decoder, Json, Source
+from bridge.map.versions import kept_mapping
+from bridge.model import Decoder, Json, Reading, Source
 
 _SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}\Z")
-
-
-class _Identity(Kind):
-    what = "a list of expressions, or the word content"
-
-    def read(self, value: Json) -> Any:
-        """The expressions, or the word ``content``."""
-        if value == "content":
-            return "content"
-        if isinstance(value, str):
-            raise faulty(
-                "wrong-type", "must be a list of expressions.", f'Write event_id: ["{value}"].'
-            )
-        return Many(Expr()).read(value)
-
-
-_TIME = Part(
-    {
-        "from": Expr(required=True, example="from: occurredAt"),
-        "format": Format(required=True, example=f"format: one of {', '.join(FORMATS)}"),
-        "zone": Text(example="zone: UTC"),
-    }
-)
-
-
-class _EventTime(Kind):
-    what = "{from: …, format: …} or the word received"
-
-    def read(self, value: Json) -> Any:
-        """Expression and format; None for the time of receipt."""
-        if value == "received":
-            return None
-        if not isinstance(value, dict):
-            raise faulty(
-                "wrong-type",
-                f"must be {self.what}, not {kind_of(value)}.",
-                "Write {from: occurredAt, format: unix_ms}, or received.",
-            )
-        given = _TIME.read(value)
-        return given["from"], checked_format(given["format"], given["zone"])
 
 
 def _file_part(region: str) -> Part:
@@ -93,29 +61,40 @@ def _file_part(region: str) -> Part:
                         example='verify: and below it - bearer: {token: "${NAME}"}; a hook that '
                         "checks nothing takes anything from anyone",
                     ),
-                    "decode": Word([d.value for d in Decoder], default="json"),
-                    "events": Expr(),
-                    "event_id": _Identity(default=()),
-                    "event_time": _EventTime(),
+                    "decode": Word(
+                        [d.value for d in Decoder],
+                        default="json",
+                        metadata=about(
+                            "How the body is read; the Content-Type header is not asked"
+                        ),
+                    ),
+                    "events": Expr(metadata=about("The list of events in the body.", "events")),
+                    "each": Expr(
+                        metadata=about(
+                            "A list in it of which each item, _item, is an event.",
+                            "ids",
+                        )
+                    ),
+                    "event_id": IdentityKind(default=NO_IDENTITY),
+                    "event_time": EventTimeKind(default=()),
                     "contacts": Part(
                         {
                             "account": Expr(),
                             "ids": Many(Expr(), required=True, example="ids: [objectId]"),
                         }
                     ),
-                    "answer": Part(
-                        {
-                            "status": Number(200, 299, whole=True, default=200),
-                            "body": Text(),
-                            "content_type": Text(),
-                            "busy": Number(429, 599, whole=True, default=503),
-                        }
-                    ),
+                    "handshakes": handshakes_kind(),
+                    "lists": lists_kind(),
+                    "drop": drop_part(),
+                    "answer": answer_part(),
                 },
+                _places,
                 required=True,
                 example="receive: and below it verify:",
             ),
-            "define": Named(Expr(), default={}, example='define: {type: "not_null(a, b)"}'),
+            "define": Named(
+                ValueKind(region), default={}, example='define: {type: "not_null(a, b)"}'
+            ),
             "enrich": Named(LOOKUP, default={}),
             "rules": Many(
                 rule_part(region), required=True, example="rules: and below it - name: …"
@@ -123,6 +102,28 @@ def _file_part(region: str) -> Part:
         },
         _names,
     )
+
+
+def _places(
+    loaded: Mapping[str, Any], written: Mapping[str, Json]
+) -> Iterable[tuple[str | None, Fault]]:
+    """A flat form has no names inside names."""
+    del written
+    places: list[tuple[str, tuple[str, ...]]] = []
+    places += [("lists", place) for place in loaded.get("lists") or ()]
+    places += [("drop", place) for place in (loaded.get("drop") or {}).get("body") or ()]
+    places += [("verify", place) for e in loaded.get("verify") or () for place in e.places]
+    for key, place in places:
+        if loaded.get("decode") == "form" and len(place) > 1:
+            name = ".".join(place)[:60]
+            yield (
+                key,
+                Fault(
+                    "bad-place",
+                    f"names {name}, and a flat form has no names inside names.",
+                    f'Write the name as a list, ["{name}"], or decode: nested_form.',
+                ),
+            )
 
 
 def _names(
@@ -146,9 +147,10 @@ def _names(
 
 
 def _is_secret(path: Path_) -> bool:
-    below_verify = path[:2] == ("receive", "verify")
+    below_verify = path[:2] in (("receive", "verify"), ("receive", "handshakes"))
     if path[:1] == ("enrich",):
-        return path[2:3] in (("token",), ("tokens",))
+        held = path[2:3] in (("token",), ("tokens",), ("headers",), ("basic",))
+        return held or path[2:] in (("oauth", "client_secret"), ("oauth", "refresh_token"))
     return below_verify and any(step in SECRET_KEYS for step in path[2:])
 
 
@@ -158,7 +160,6 @@ def read_source(
     directory: Directory | None,
     environment: Environment,
     *,
-    version: str,
     region: str,
     placeholders: bool,
 ) -> SourceMapping | None:
@@ -174,35 +175,35 @@ def read_source(
     if directory is not None:
         for place, rule in enumerate(loaded["rules"]):
             check_route(rule["campaigns"], directory, document, ("rules", place, "campaigns"))
+    _check_growth(document, loaded["define"])
     take = Secrets(environment, document, placeholders).take
     receive = loaded["receive"]
-    schemes, lacking = build_schemes(receive["verify"], take)
+    decoder = Decoder(receive["decode"])
+    schemes, lacking = build_schemes(receive["verify"], take, decoder)
+    handshakes, unset = build_handshakes(receive["handshakes"], take)
+    lacking = (*lacking, *unset)
     plans: list[LookupPlan] = []
     for name, given in loaded["enrich"].items():
-        plan, more = build_lookup(name, given, take)
+        plan, more = build_lookup(name, given, data["enrich"][name], take)
         plans.append(plan)
         lacking = (*lacking, *more)
     if document.mistakes or directory is None:
         return None
     rules, phones = _rules(loaded["rules"], data["rules"])
-    answer = receive["answer"] or {}
     everything = () if placeholders else tuple(dict.fromkeys((*missing, *lacking)))
     source = Source(
         stem,
         str(loaded["title"] or stem),
         schemes,
-        Decoder(receive["decode"]),
-        Answer(
-            answer.get("status", 200),
-            str(answer["body"]) if answer.get("body") is not None else None,
-            str(answer.get("content_type") or "application/json"),
-            answer.get("busy", 503),
-        ),
+        Reading(decoder, receive["lists"]),
+        build_answer(receive["answer"]),
         everything,
+        handshakes,
+        build_drop(receive["drop"]),
     )
     return SourceMapping(
         source,
-        version,
+        kept_mapping(stem, document.text, region, data=data, rules=rules, directory=directory),
         directory,
         _plan(stem, receive, loaded["define"]),
         tuple(plans),
@@ -245,6 +246,21 @@ def _check_raw(document: Document, data: dict[str, Json], stem: str) -> None:
                 "Give every rule a name of its own.",
             )
         seen.setdefault(name, document.place(path)[0])
+
+
+def _check_growth(document: Document, defined: Mapping[str, Value]) -> None:
+    """Definitions that multiply one another: each small, the last one too large for any memory."""
+    grown: dict[str, int] = {}
+    for name, value in defined.items():
+        grown[name] = max((growth(source.tree, grown) for source in value.sources), default=1)
+        if grown[name] > MOST_GROWTH:
+            document.add(
+                ("define", name),
+                "grows-too-large",
+                f"`define.{name}` repeats what it is made of more than {MOST_GROWTH} times.",
+                "Take out lists of lists of the same thing.",
+            )
+            return
 
 
 def _rules(
@@ -298,16 +314,18 @@ def _remembered(phones: tuple[Value, ...]) -> tuple[int, ...]:
     return tuple(place for place in range(len(phones)) if not covered(place))
 
 
-def _plan(stem: str, receive: Mapping[str, Any], defined: Mapping[str, Expression]) -> EventPlan:
-    identity = receive["event_id"]
+def _plan(stem: str, receive: Mapping[str, Any], defined: Mapping[str, Value]) -> EventPlan:
+    identity: Identity = receive["event_id"]
     contacts = receive["contacts"] or {}
     return EventPlan(
         stem,
         receive["events"] or Expression("@"),
-        () if identity == "content" else identity,
-        identity == "content",
+        identity.parts,
+        identity.by_content,
         receive["event_time"],
         contacts.get("account"),
         contacts.get("ids") or (),
         tuple(defined.items()),
+        receive["each"],
+        identity.within_s,
     )

@@ -31,19 +31,29 @@ class Filled(str):
     """A text in which settings have been filled in.
 
     ``raw`` is the text as written (what messages show), ``put`` the texts that were put in,
-    ``missing`` the names that have no value; in their place stands ``test-<NAME>``.
+    ``missing`` the names that have no value; in their place stands ``test-<NAME>``. ``first``
+    is what the first setting itself says; None where the file's default stands in.
     """
 
-    __slots__ = ("missing", "put", "raw")
+    __slots__ = ("first", "missing", "put", "raw")
     raw: str
     put: tuple[str, ...]
     missing: tuple[str, ...]
+    first: str | None
 
     @classmethod
-    def of(cls, text: str, *, raw: str, put: tuple[str, ...], missing: tuple[str, ...]) -> Filled:
+    def of(
+        cls,
+        text: str,
+        *,
+        raw: str,
+        put: tuple[str, ...],
+        missing: tuple[str, ...],
+        first: str | None = None,
+    ) -> Filled:
         """The filled text with what is to be remembered of it."""
         filled = cls(text)
-        filled.raw, filled.put, filled.missing = raw, put, missing
+        filled.raw, filled.put, filled.missing, filled.first = raw, put, missing, first
         return filled
 
 
@@ -81,15 +91,18 @@ def substitute(
 
     def fill(text: str, path: Path_) -> str:
         put: list[str] = []
+        given: list[str | None] = []
         lacking: list[str] = []
 
         def one(found: re.Match[str]) -> str:
             name, default = found.group(1), found.group(2)
             try:
-                value = environment.get(name) or default
+                value = environment.get(name)
             except SettingError as error:
                 document.add(path, "unreadable-setting", str(error))
-                value = default
+                value = None
+            given.append(value or None)
+            value = value or default
             if value is None:
                 lacking.append(name)
                 value = placeholder(name)
@@ -106,7 +119,7 @@ def substitute(
             return text
         filled = _REFERENCE.sub(one, text)
         missing.update(dict.fromkeys(lacking))
-        return Filled.of(filled, raw=text, put=tuple(put), missing=tuple(lacking))
+        return Filled.of(filled, raw=text, put=tuple(put), missing=tuple(lacking), first=given[0])
 
     def walk(value: Json, path: Path_) -> Json:
         if isinstance(value, str):

@@ -17,6 +17,8 @@ from bridge.model import Json
 
 FORMATS = ("unix_s", "unix_ms", "unix_us", "iso", "http_date", "dotnet")
 
+LONGEST_PATTERN = 60
+
 EARLIEST = 946_684_800_000
 """The year 2000. An earlier time is a sign of the wrong unit, not of an old event."""
 
@@ -71,6 +73,11 @@ def time_format(name: str, zone: str | None = None) -> TimeFormat:
         return TimeFormat(name, _http_date, where)
     if name == "dotnet":
         return TimeFormat(name, _dotnet, where)
+    if len(name) > LONGEST_PATTERN:
+        raise FormatError(
+            f"the time pattern has {len(name)} characters; {LONGEST_PATTERN} are the most.",
+            "Write one such as %Y-%m-%d %H:%M:%S.",
+        )
     if "%" not in name:
         raise FormatError(f"`{name}` is not a time format.", advice(name, FORMATS))
     if where is None and "%z" not in name:

@@ -18,6 +18,7 @@ from bridge.map.kinds import (
     Part,
     Text,
     Word,
+    about,
     faulty,
     kind_of,
     quoted,
@@ -36,6 +37,7 @@ WITH_PARAMETERS = (
     "default",
     "e164",
     "join",
+    "map",
     "null_if",
     "pick",
     "table",
@@ -69,6 +71,92 @@ def checked_format(name: str, zone: str | None) -> TimeFormat:
         return time_format("iso" if missing_in(name) else str(name), zone)
     except FormatError as error:
         raise faulty("bad-time-format", f"is not usable: {error}", error.hint) from None
+
+
+class _Separator(Kind):
+    what = "text"
+
+    def __init__(self, *, blank: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.blank = blank
+
+    def read(self, value: Json) -> Any:
+        if not isinstance(value, str) or not (value or self.blank):
+            raise self.wrong(value)
+        return str(value)
+
+
+_ITEMS = Part(
+    {
+        "any": Many(
+            Constant(),
+            required=True,
+            example="any: [do not call, dnc]",
+            metadata=about("Items of which one is enough.", ["do not call", "dnc"]),
+        ),
+        "separator": _Separator(
+            blank=False,
+            default=",",
+            metadata=about("What stands between the items of a text.", ","),
+        ),
+    }
+)
+
+
+class _Items(Kind):
+    what = "an item, or {any: [items], separator: text}"
+
+    def read(self, value: Json) -> Any:
+        """The items, and what stands between those of a text."""
+        if isinstance(value, dict):
+            given = _ITEMS.read(value)
+            return given["any"], given["separator"]
+        if isinstance(value, list):
+            return Many(Constant()).read(value), ","
+        return (Constant().deserialize(value),), ","
+
+
+class _Where(Kind):
+    what = "a mapping of names, or a list of them"
+
+    def read(self, value: Json) -> Any:
+        """The conditions in order, as a tuple."""
+        one = Named(Constant(), example="where: {primary: true}")
+        return Many(one).read(value) if isinstance(value, list) else (one.read(value),)
+
+
+_PICK = Part(
+    {
+        "where": _Where(
+            default=(),
+            metadata=about(
+                "What it must hold; of a list, the first that is met.", {"primary": True}
+            ),
+        ),
+        "value": Expr(metadata=about("What is taken of it. Left out: the object.", "value")),
+        "otherwise": Word(
+            ("nothing", "first", "last"),
+            default="nothing",
+            metadata=about("What is taken when no object meets a condition.", "first"),
+        ),
+    }
+)
+_MAP = Part(
+    {
+        "key": Expr(required=True, example="key: key", metadata=about("Its key.", "key")),
+        "value": Expr(
+            required=True,
+            example="value: value",
+            metadata=about("Its value.", "value"),
+        ),
+    }
+)
+
+
+def _pick(given: Mapping[str, Any]) -> Transform:
+    if not given["where"] and given["otherwise"] == "nothing":
+        raise faulty("picks-nothing", "takes nothing.", "Write where: {primary: true}.")
+    return transforms.pick_of(given["where"], given["value"], given["otherwise"])
 
 
 class TransformKind(Kind):
@@ -109,17 +197,10 @@ class TransformKind(Kind):
             ),
             "default": (Constant(), transforms.default_of),
             "null_if": (Many(Constant()), transforms.null_if_of),
-            "contains": (Constant(), transforms.contains_of),
-            "pick": (
-                Part(
-                    {
-                        "where": Named(Constant(), required=True, example="where: {primary: true}"),
-                        "value": Expr(),
-                    }
-                ),
-                lambda given: transforms.pick_of(given["where"], given["value"]),
-            ),
-            "join": (_Separator(), transforms.join_of),
+            "contains": (_Items(), lambda given: transforms.contains_of(*given)),
+            "pick": (_PICK, _pick),
+            "map": (_MAP, lambda given: transforms.map_of(given["key"], given["value"])),
+            "join": (_Separator(blank=True), transforms.join_of),
             "truncate": (Number(1, 10_000, whole=True), transforms.truncate_of),
         }
 
@@ -175,15 +256,6 @@ class TransformKind(Kind):
         )
         given = part.read(value)
         return transforms.table_of(given["table"], given["otherwise"], "otherwise" in value)
-
-
-class _Separator(Kind):
-    what = "text"
-
-    def read(self, value: Json) -> Any:
-        if not isinstance(value, str):
-            raise self.wrong(value)
-        return str(value)
 
 
 def faulty_list(name: str) -> list[Any]:

@@ -15,7 +15,7 @@ from datetime import UTC
 from typing import TypeAlias
 
 from bridge.map.expression import Expression
-from bridge.map.phone import e164
+from bridge.map.phone import e164, with_calling_code
 from bridge.map.text import as_text
 from bridge.map.times import TimeFormat
 from bridge.map.unusable import Unusable, shown
@@ -190,25 +190,41 @@ def null_if_of(words: Iterable[Json]) -> Transform:
     return transform
 
 
-def contains_of(item: Json) -> Transform:
-    """Whether a list, or a comma-separated text, has an item."""
-    wanted = folded(item)
+def contains_of(items: Iterable[Json], separator: str = ",") -> Transform:
+    """Whether a list, or a text of items between separators, has one of these whole items."""
+    wanted = {folded(item) for item in items}
 
     def transform(value: Json) -> Json:
         if value is None:
             return None
         if isinstance(value, str):
-            value = value.split(",")
+            value = value.split(separator)
         if not isinstance(value, list):
             raise Unusable(f"{shown(value)} is neither a list nor a text")
-        return any(folded(one) == wanted for one in value)
+        return any(folded(one) in wanted for one in value if one is not None)
 
     return transform
 
 
-def pick_of(where: Mapping[str, Json], value_of: Expression | None) -> Transform:
-    """From a list of objects the first one whose keys have these values, or a value of it."""
-    wanted = {key: as_text(constant) for key, constant in where.items()}
+def pick_of(
+    wheres: Iterable[Mapping[str, Json]], value_of: Expression | None, otherwise: str
+) -> Transform:
+    """From a list of objects the first one whose keys have these values, or a value of it.
+
+    Of several conditions the first that an object with a value meets counts, then ``otherwise``:
+    the first or last object with a value, or nothing; ``last`` looks from the end. A condition of
+    true or false is met by every usual word for it (``1``).
+    """
+    tests = [_meets(where) for where in wheres]
+    if otherwise != "nothing":
+        tests.append(lambda _item: True)
+
+    def valued(items: Iterable[dict[str, Json]]) -> Json:
+        for item in items:
+            found = item if value_of is None else value_of.take(item)
+            if found is not None and found != "":
+                return found
+        return None
 
     def transform(value: Json) -> Json:
         if value is None:
@@ -217,14 +233,58 @@ def pick_of(where: Mapping[str, Json], value_of: Expression | None) -> Transform
             value = [value]
         if not isinstance(value, list):
             raise Unusable(f"{shown(value)} is not a list of objects")
-        for item in value:
-            if isinstance(item, dict) and all(
-                as_text(item.get(key)) == constant for key, constant in wanted.items()
-            ):
-                return item if value_of is None else value_of.take(item)
-        return None
+        items = [item for item in value if isinstance(item, dict)]
+        if otherwise == "last":
+            items.reverse()
+        found = (valued(filter(test, items)) for test in tests)
+        return next((one for one in found if one is not None), None)
 
     return transform
+
+
+def _meets(where: Mapping[str, Json]) -> Callable[[dict[str, Json]], bool]:
+    tests = [(key, _same(constant)) for key, constant in where.items()]
+    return lambda item: all(same(item.get(key)) for key, same in tests)
+
+
+def _same(constant: Json) -> Callable[[Json], bool]:
+    if isinstance(constant, bool):
+        words = TRUE_WORDS if constant else FALSE_WORDS
+        return lambda value: folded(value) in words
+    wanted = folded(constant)
+    return lambda value: folded(value) == wanted
+
+
+def map_of(key_of: Expression, value_of: Expression) -> Transform:
+    """A list of objects that each hold a key and a value, as one object."""
+
+    def transform(value: Json) -> Json:
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            raise Unusable(f"{shown(value)} is not a list of objects")
+        found: dict[str, Json] = {}
+        for item in value:
+            key = as_text(key_of.take(item))
+            if key is not None:
+                found[key] = value_of.take(item)
+        return found
+
+    return transform
+
+
+def second(value: Json) -> Json:
+    """The second of a pair, such as the new value of ``[old, new]``."""
+    if value is None:
+        return None
+    if not isinstance(value, list) or len(value) != 2:
+        raise Unusable(f"{shown(value)} is not a pair")
+    return value[1]
+
+
+def false_to_null(value: Json) -> Json:
+    """None for false, which some CRMs write for a text that is empty."""
+    return None if value is False else value
 
 
 def join_of(separator: str) -> Transform:
@@ -305,5 +365,8 @@ PLAIN: Mapping[str, Transform] = {
     "first_name": first_name,
     "last_name": last_name,
     "json": opened_json,
+    "second": second,
+    "false_to_null": false_to_null,
+    "with_calling_code": with_calling_code,
 }
 """The transforms that take no parameter."""

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from bridge.store import clues
 from bridge.store.database import Connection
+from bridge.store.digest import load
 
 LONGEST = 320
 """Characters of a search, at most."""
@@ -41,14 +42,14 @@ def find(connection: Connection, text: str, read_phone: Callable[[str], tuple[st
     if not text:
         return Found(By.NOTHING, text)
     if "@" in text:
-        digest = clues.of_email(text)
+        digest = clues.of_email(load(connection), text)
         return Found(
             By.EMAIL,
             text,
             tuple(clues.phones(connection, digest)),
             tuple(clues.events(connection, digest)),
         )
-    digest = clues.of_contact(text)
+    digest = clues.of_contact(load(connection), text)
     contact = Found(
         By.CONTACT,
         text,
@@ -63,5 +64,10 @@ def find(connection: Connection, text: str, read_phone: Callable[[str], tuple[st
 
 def of_phones(connection: Connection, text: str, phones: tuple[str, ...]) -> Found:
     """The same for numbers in E.164."""
-    events = [e for phone in phones for e in clues.events(connection, clues.of_phone(phone))]
+    digest = load(connection)
+    events = [
+        event
+        for phone in phones
+        for event in clues.events(connection, clues.of_phone(digest, phone))
+    ]
     return Found(By.PHONE, text, phones, tuple(events[: clues.MOST]))

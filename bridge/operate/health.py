@@ -20,14 +20,31 @@ from typing import Any
 from bridge.clock import now_ms
 from bridge.errors import BridgeError, StoreError
 from bridge.model import Campaign, Lane, Source, State
-from bridge.store import campaigns, deliveries, events, leads, migrate, outcomes, workers
+from bridge.store import (
+    campaigns,
+    deliveries,
+    events,
+    lapses,
+    leads,
+    migrate,
+    outcomes,
+    pauses,
+    workers,
+)
+from bridge.store.campaigns import Condition
 from bridge.store.database import Connection, Database
+from bridge.store.pauses import Pause
 
 KEPT_S = 1.0
 WORKER_SILENT_MS = 15_000
 OPT_OUT_LATE_MS = 60_000
 BACKLOG_LATE_MS = 300_000
+LAPSE_SHOWN_MS = 7 * 86_400_000
+"""How long an opt-out whose period ended without confirmation is warned of."""
+
 DISK_LOW_BYTES = 500_000_000
+DISK_FULL_BYTES = 4_000_000
+"""Less would not hold a few webhooks, however small the row that shows that a write is taken."""
 
 
 class Status(StrEnum):
@@ -90,8 +107,11 @@ class Health:
             return checks
 
     def _ready(self) -> dict[str, Check]:
+        path = self._subject.database.path
         try:
-            migrate.check(self._subject.database)
+            if path is not None and _free_bytes(path) < DISK_FULL_BYTES:
+                return {"database": Check(Status.FAIL, "the disk is full")}
+            migrate.still_fits(self._subject.database)
             with self._subject.database.write() as connection:
                 deliveries.prove_writable(connection, "web", now_ms())
         except BridgeError as error:
@@ -111,7 +131,10 @@ class Health:
                     "deliveries": _deliveries(*deliveries.waiting(connection)),
                     "look_ups": _look_ups(events.pending(connection)),
                     "opt_outs": _opt_outs(outcomes.oldest_opt_outs(connection)),
-                    "campaigns": self._campaigns(campaigns.conditions(connection)),
+                    "lapsed_opt_outs": _lapsed(lapses.since(connection, now_ms() - LAPSE_SHOWN_MS)),
+                    "campaigns": self._campaigns(
+                        campaigns.conditions(connection), pauses.pauses(connection)
+                    ),
                     "backlog": self._backlog(connection),
                     "sources": self._sources(
                         deliveries.last_by_source(connection, self._subject.sources())
@@ -134,7 +157,7 @@ class Health:
             )
         return Check(Status.PASS)
 
-    def _campaigns(self, seen: dict[str, campaigns.Condition]) -> Check:
+    def _campaigns(self, seen: dict[str, Condition], paused: dict[str, Pause]) -> Check:
         named = self._subject.campaigns()
         ready = [name for name, campaign in named.items() if campaign.configured]
         if not ready:
@@ -144,12 +167,12 @@ class Health:
                 {"missing": {name: list(c.missing) for name, c in named.items()}},
             )
         bad = {
-            name: {"condition": c.condition, "reason": c.reason}
-            for name, c in seen.items()
-            if name in ready and c.condition != "open"
+            name: _held_back(seen.get(name, Condition()), paused.get(name))
+            for name in ready
+            if name in paused or seen.get(name, Condition()).condition != "open"
         }
         if bad:
-            return Check(Status.WARN, f"{len(bad)} of {len(ready)} campaigns held back", bad)
+            return Check(Status.WARN, _in_words(bad, len(ready)), bad)
         return Check(Status.PASS, details={"configured": ready})
 
     def _backlog(self, connection: Connection) -> Check:
@@ -201,6 +224,41 @@ def document(checks: dict[str, Check], version: str, *, details: bool) -> dict[s
             entry["details"] = check.details
         shown[name] = [entry]
     return {"status": overall(checks).value, "version": version, "checks": shown}
+
+
+def _held_back(condition: Condition, pause: Pause | None) -> dict[str, Any]:
+    """Why, and since when, a campaign is not called as it should be."""
+    found: dict[str, Any] = {"condition": condition.condition, "reason": condition.reason}
+    if condition.condition != "open":
+        found["seconds"] = (now_ms() - condition.since) // 1000
+    if pause is not None:
+        found["paused_by_hand"] = {
+            "by": pause.actor,
+            "reason": pause.reason,
+            "seconds": (now_ms() - pause.since) // 1000,
+            "opt_outs": "held" if pause.holds_opt_outs else "go on",
+        }
+    return found
+
+
+def _in_words(bad: dict[str, dict[str, Any]], of: int) -> str:
+    by_hand = [one["paused_by_hand"] for one in bad.values() if "paused_by_hand" in one]
+    told = f"{len(bad)} of {of} campaigns held back"
+    if by_hand:
+        told += f", {len(by_hand)} of them paused by hand"
+    held = sum(one["opt_outs"] == "held" for one in by_hand)
+    return told + (f"; {held} with their opt-outs" if held else "")
+
+
+def _lapsed(found: dict[str, int]) -> Check:
+    if not found:
+        return Check(Status.PASS)
+    count = sum(found.values())
+    return Check(
+        Status.WARN,
+        f"{count} opt-out{'' if count == 1 else 's'} ended unconfirmed within the last seven days",
+        {"campaigns": found},
+    )
 
 
 def _worker(last: int | None) -> Check:
@@ -263,10 +321,18 @@ def _public_url(lacking: dict[str, tuple[str, ...]]) -> Check:
     return Check(Status.PASS)
 
 
+def _free_bytes(path: Path) -> int:
+    """Errors: ``StoreError`` if the folder of the database is gone."""
+    try:
+        return shutil.disk_usage(path.resolve().parent).free
+    except OSError as error:
+        raise StoreError(f"the folder of the database is out of reach ({error.strerror})") from None
+
+
 def _disk(path: Path | None) -> Check:
     if path is None:
         return Check(Status.PASS)
-    free = shutil.disk_usage(path.resolve().parent).free
+    free = _free_bytes(path)
     if free < DISK_LOW_BYTES:
         return Check(Status.WARN, "the disk is almost full", {"free_bytes": free})
     return Check(Status.PASS, details={"free_bytes": free})

@@ -113,6 +113,8 @@ _OUTCOME = (
     "doubtful",
     "message",
     "version",
+    "replay_id",
+    "erased_at",
 )
 
 

@@ -10,15 +10,15 @@ import json
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http import HTTPStatus
-from urllib.parse import parse_qsl
 
 from bridge import logs
-from bridge.errors import DecodeError, StoreError
+from bridge.errors import StoreError
 from bridge.model import Refused, Request, Source, Verified
-from bridge.receive.decode import decode
+from bridge.receive.handshake import echoed, greeting, methods
+from bridge.receive.reply import Reply, problem
 from bridge.receive.seldom import Seldom
-from bridge.receive.verify import plain_credentials, verify
+from bridge.receive.verify import verify
+from bridge.receive.withhold import kept, kept_refusal
 from bridge.store.deliveries import NewDelivery
 from bridge.store.refusals import NewRefusal
 
@@ -27,33 +27,40 @@ Keep = Callable[[NewDelivery | NewRefusal], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What the sender is told."""
-
-    status: int
-    body: bytes
-    content_type: str = "application/json"
-    headers: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds on a request: bytes of its body, nesting of the decoded body."""
+    """Bounds on a request: bytes of its body, nesting of the decoded body, bytes of a body that is
+    opened before anything is verified.
+    """
 
     body_bytes: int
     depth: int
-
-
-def problem(status: int, detail: str, *headers: tuple[str, str]) -> Reply:
-    """An error as ``application/problem+json`` (RFC 9457)."""
-    document = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
-    body = json.dumps(document).encode()
-    return Reply(status, body, "application/problem+json", headers)
+    unverified_bytes: int
 
 
 def new_receipt(received_at: int) -> str:
     """A receipt: 32 hexadecimal digits that sort by time and cannot be guessed."""
     return f"{received_at:012x}{secrets.token_hex(10)}"
+
+
+def new_delivery(
+    source: Source, request: Request, verified: Verified, *, receipt: str, depth: int
+) -> NewDelivery:
+    """A verified request as it is stored: without credentials, and with what keeps it from being
+    read, if anything does. ``depth``: the deepest nesting of its body."""
+    left = kept(source, request, max_depth=depth)
+    return NewDelivery(
+        receipt=receipt,
+        source=source.name,
+        received_at=request.received_at,
+        method=request.method,
+        path=f"/hooks/{source.name}" + ("/***" if request.token is not None else ""),
+        query=left.query,
+        headers=left.headers,
+        body=left.body,
+        address=request.address,
+        scheme=verified.scheme,
+        problem=left.problem,
+    )
 
 
 @dataclass(frozen=True)
@@ -70,14 +77,15 @@ class Acceptor:
         source = self.sources().get(name)
         if source is None:
             return problem(404, "There is no source of this name. Check the URL in the CRM.")
-        if method != "POST":
-            return problem(405, "Webhooks are sent by POST.", ("Allow", "POST"))
-        if not source.configured:
+        if method not in methods(source):
+            return _wrong_method(source)
+        # A CRM may ask for a handshake first and only then show the secret that is to be set.
+        if not source.configured and not source.handshakes:
             return self._not_configured(source)
         if length is not None and length > self.limits.body_bytes:
             log = logs.get("receive")
             log.warning("body too large", source=name, bytes=length, most=self.limits.body_bytes)
-            return self.too_large()
+            return self.too_large(source)
         return source
 
     def _not_configured(self, source: Source) -> Reply:
@@ -93,94 +101,80 @@ class Acceptor:
             source.answer.busy_status, f"The source {source.name} is not configured yet."
         )
 
-    def too_large(self) -> Reply:
+    def too_large(self, source: Source) -> Reply:
         """The answer to a body over the limit."""
         detail = f"The body is larger than {self.limits.body_bytes} bytes."
-        return problem(413, detail, ("Connection", "close"))
+        return problem(source.answer.too_large_status, detail, ("Connection", "close"))
 
     def accept(self, source: Source, request: Request) -> Reply:
         """Verify a request over its raw bytes, commit it, and answer."""
-        verdict = verify(source.verify, request, request.received_at)
+        handshake = greeting(source, request)
+        if handshake is not None:
+            if requests := self.seldom.due(f"handshake {source.name}"):
+                log = logs.get("receive")
+                log.info("handshake answered", source=source.name, requests=requests)
+            return handshake
+        if request.method != "POST":
+            return _wrong_method(source)
+        if not source.configured:
+            return self._not_configured(source)
+        verdict = verify(
+            source.verify,
+            request,
+            request.received_at,
+            max_depth=self.limits.depth,
+            max_unverified=self.limits.unverified_bytes,
+        )
         if isinstance(verdict, Refused):
             return self._refuse(source, request, verdict)
         return self._store(source, request, verdict)
 
     def _store(self, source: Source, request: Request, verified: Verified) -> Reply:
-        trouble = self._trouble(source, request.body)
-        headers, queries = plain_credentials(source.verify)
         receipt = new_receipt(request.received_at)
-        delivery = NewDelivery(
-            receipt=receipt,
-            source=source.name,
-            received_at=request.received_at,
-            method=request.method,
-            path=f"/hooks/{source.name}" + ("/***" if request.token is not None else ""),
-            query={
-                name: value
-                for name, value in parse_qsl(request.query, keep_blank_values=True)
-                if name not in queries
-            },
-            headers={
-                name: ", ".join(values)
-                for name, values in request.headers.items()
-                if name not in headers
-            },
-            body=request.body,
-            address=request.address,
-            scheme=verified.scheme,
-            problem=trouble,
-        )
+        delivery = new_delivery(source, request, verified, receipt=receipt, depth=self.limits.depth)
         try:
             self.keep(delivery)
         except StoreError as error:
-            logs.get("receive").error("not stored", source=source.name, error=str(error))
+            self._log_not_stored(source, error)
             return _not_stored(source)
-        answer = source.answer
+        answer, headers = source.answer, echoed(source, request)
         if answer.body is not None:
-            return Reply(answer.status, answer.body.encode(), answer.content_type)
+            return Reply(answer.status, answer.body.encode(), answer.content_type, headers)
         document = {"receipt": receipt}
-        if trouble is not None:
-            document["problem"] = trouble
-        return Reply(answer.status, json.dumps(document).encode())
+        if delivery.problem is not None:
+            document["problem"] = delivery.problem
+        return Reply(answer.status, json.dumps(document).encode(), headers=headers)
 
-    def _trouble(self, source: Source, body: bytes) -> str | None:
-        try:
-            decode(source.decode, body, max_depth=self.limits.depth)
-        except DecodeError as error:
-            return str(error)
-        return None
+    def _log_not_stored(self, source: Source, error: StoreError) -> None:
+        """One line a minute says so; a disk that is full would fill with lines about it."""
+        if requests := self.seldom.due("not stored"):
+            logs.get("receive").error(
+                "not stored", source=source.name, error=str(error), requests=requests
+            )
 
     def _refuse(self, source: Source, request: Request, refused: Refused) -> Reply:
-        headers, queries = plain_credentials(source.verify)
-        query = [
-            (name, value)
-            for name, value in parse_qsl(request.query, keep_blank_values=True)
-            if name not in queries
-        ]
-        url = (request.url or request.path).partition("?")[0]
-        if request.token is not None:
-            url = url.rpartition("/")[0] + "/***"
-        if query:
-            # kept as it came: signatures cover the query byte for byte
-            kept = request.query if len(query) == request.query.count("&") + 1 else "***"
-            url = f"{url}?{kept}"
+        limits = self.limits
+        left = kept_refusal(
+            source, request, max_depth=limits.depth, max_bytes=limits.unverified_bytes
+        )
+        reason = f"{refused.reason} ({left.note})" if left.note else refused.reason
         receipt = new_receipt(request.received_at)
         refusal = NewRefusal(
             receipt=receipt,
             source=source.name,
             received_at=request.received_at,
             address=request.address,
-            reason=refused.reason,
+            reason=reason,
             method=request.method,
-            url=url,
-            headers={n: list(v) for n, v in request.headers.items() if n not in headers},
-            body=request.body,
+            url=left.url,
+            headers=left.headers,
+            body=left.body,
         )
-        log = logs.get("receive").bind(source=source.name, reason=refused.reason)
+        log = logs.get("receive").bind(source=source.name, reason=reason)
         try:
             on_disk = self.keep(refusal)
         except StoreError as error:
-            logs.get("receive").error("not stored", source=source.name, error=str(error))
+            self._log_not_stored(source, error)
             return _not_stored(source)
         detail = "The request did not pass verification."
         if on_disk:
@@ -190,7 +184,13 @@ class Acceptor:
             if requests := self.seldom.due(f"not kept {source.name}"):
                 log.warning("refused and not kept", address=request.address, requests=requests)
             detail += " It is not kept, since too many such requests came from this address."
-        return problem(401, detail, ("WWW-Authenticate", "Signature"))
+        status = source.answer.refused_status
+        headers = [("WWW-Authenticate", "Signature")] if status == 401 else []
+        return problem(status, detail, *headers)
+
+
+def _wrong_method(source: Source) -> Reply:
+    return problem(405, "Webhooks are sent by POST.", ("Allow", ", ".join(methods(source))))
 
 
 def _not_stored(source: Source) -> Reply:

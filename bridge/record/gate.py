@@ -1,10 +1,15 @@
 """Whether a campaign may be called now: back-off after failures, a pause after refusals.
 
-Open: calls go. Backoff: after 429, 5xx or a network fault nothing goes until a time, then a
-single probe (half-open) decides. Paused: 401, 403 or 404 say that something has to be mended; the
-queue is kept, and a probe from time to time notices when it is. A gate is shared by the threads
-of one campaign; only the thread whose call is the probe can open it again, so that an older call
-that comes back well does not cut a pause short. Times are monotonic milliseconds.
+Open: calls go, at their pace (``bridge.record.pace``), which a 429 slows down. Backoff: after
+429, 5xx or a network fault nothing goes until a time, then a single probe (half-open) decides.
+Paused: 401, 403 or 404 say that something has to be mended; the queue is kept, and a probe from
+time to time notices when it is. While a probe of ordinary updates is out, an opt-out may be a
+second one, so that it never waits for a slow answer.
+
+A gate is shared by the threads of one campaign in one worker. Only a thread whose call is a probe
+can open it again, and only if nothing failed since that call began, so that an older call that
+comes back well does not cut a pause short. What other workers note is heard by ``heed``. Times
+are monotonic milliseconds.
 """
 
 from __future__ import annotations
@@ -15,6 +20,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from bridge.model import Trouble
+from bridge.record.account import Account
+from bridge.record.pace import Pace
+
+PROBE_OUT = 50.0
+"""How long to wait before looking again whether a probe has come back."""
 
 
 class GateState(StrEnum):
@@ -37,106 +47,206 @@ class GatePolicy:
 
 @dataclass(frozen=True, slots=True)
 class GateView:
-    """What an operator sees: state, why, and how long until the next try."""
+    """What an operator sees, and what workers tell each other.
+
+    ``wait_ms``: until the next try, infinite if there is none by itself. ``status``: the HTTP
+    status that led to this. ``changes``: which state of the database this builds upon. ``edits``:
+    how often this worker has changed it.
+    """
 
     state: GateState
     reason: str
     failures: int
-    wait_ms: int
+    wait_ms: float
+    status: int | None = None
+    changes: int = 0
+    edits: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Probe:
+    """A probe that is out: whether of opt-outs, and how often calls had failed before it."""
+
+    urgent: bool
+    closings: int
 
 
 class Gate:
-    """The gate of one campaign. ``random`` gives numbers from 0 to 1, for the jitter."""
+    """The gate of one campaign. ``random`` gives numbers from 0 to 1, for the jitter.
 
-    def __init__(self, policy: GatePolicy, rate_per_s: float, random: Callable[[], float]) -> None:
+    ``account``: what the campaign shares with others of its token.
+    """
+
+    def __init__(
+        self,
+        policy: GatePolicy,
+        rate_per_s: float,
+        random: Callable[[], float],
+        *,
+        campaign: str = "",
+        account: Account | None = None,
+    ) -> None:
         self._policy = policy
-        self._interval = 1000 / rate_per_s
+        self._pace = Pace(rate_per_s)
         self._random = random
+        self._campaign = campaign
+        self._account = account or Account()
         self._lock = threading.Lock()
         self._state = GateState.OPEN
         self._reason = ""
+        self._status: int | None = None
         self._failures = 0
         self._closed_until = 0.0
-        self._prober: int | None = None
-        self._told = False
-        self._next_call = 0.0
+        self._closings = 0
+        self._probes: dict[int, _Probe] = {}
+        self._changes = -1
+        self._edits = 0
+        self._unsaved = False
 
     def set_rate(self, rate_per_s: float) -> None:
-        """The pace: calls per second."""
-        self._interval = 1000 / rate_per_s
-
-    def try_pass(self, now: float) -> float:
-        """0 if a call may go now, which it then must; otherwise how many milliseconds to wait."""
+        """The stated pace: calls per second."""
         with self._lock:
-            if self._state is not GateState.OPEN:
-                if self._prober is not None:
-                    return self._interval + 50
+            self._pace.state(rate_per_s)
+
+    # ------------------------------------------------------------------ calls
+
+    def try_pass(self, now: float, *, urgent: bool = False) -> float:
+        """0 if a call may go now, which it then must; otherwise how many milliseconds to wait.
+
+        ``urgent``: it carries opt-outs.
+        """
+        with self._lock:
+            closed = self._state is not GateState.OPEN
+            if closed:
                 if now < self._closed_until:
                     return self._closed_until - now
-            if now < self._next_call:
-                return self._next_call - now
-            if self._state is not GateState.OPEN:
-                self._prober = threading.get_ident()
-            self._next_call = max(now, self._next_call) + self._interval
+                if any(probe.urgent or not urgent for probe in self._probes.values()):
+                    return self._pace.interval + PROBE_OUT
+            wait = self._pace.wait(now)
+            wait = wait or self._account.try_pass(self._campaign, now, urgent=urgent)
+            if wait:
+                return wait
+            if closed:
+                self._probes[threading.get_ident()] = _Probe(urgent, self._closings)
+            self._pace.take(now)
             return 0.0
+
+    @property
+    def probing(self) -> bool:
+        """Whether this thread was let through as a probe."""
+        return threading.get_ident() in self._probes
+
+    @property
+    def probes(self) -> int:
+        """How many probes of this worker are out."""
+        return len(self._probes)
 
     def unused(self) -> None:
         """A call that this thread was let through for did not take place; its turn is free."""
         with self._lock:
-            self._end_probe()
-            self._next_call -= self._interval
+            self._probes.pop(threading.get_ident(), None)
+            self._pace.give_back()
+        self._account.unused()
 
-    def _end_probe(self) -> bool:
-        mine = self._prober == threading.get_ident()
-        if mine:
-            self._prober = None
-        return mine
-
-    def succeeded(self) -> bool:
-        """A call of this thread was answered. Whether the operator should be told of a change.
-
-        The first answer of all counts as one.
-        """
+    def succeeded(self, now: float) -> bool:
+        """A call of this thread was answered. Whether that has opened the gate."""
+        self._account.ended(now, well=True)
         with self._lock:
-            first, self._told = not self._told, True
-            if self._state is GateState.OPEN:
-                return first
-            if not self._end_probe():
+            probe = self._probes.pop(threading.get_ident(), None)
+            if self._state is GateState.OPEN or probe is None or probe.closings != self._closings:
                 return False
-            self._state = GateState.OPEN
-            self._reason = ""
-            self._failures = 0
+            self._open()
+            self._edits += 1
+            self._unsaved = True
             return True
 
     def failed(
-        self, trouble: Trouble, detail: str, retry_after_s: float | None, now: float
+        self,
+        trouble: Trouble,
+        detail: str,
+        retry_after_s: float | None,
+        now: float,
+        *,
+        status: int | None = None,
     ) -> bool:
         """A call of this thread failed as a whole. Whether the state or its reason changed."""
+        self._account.ended(now, well=False)
         with self._lock:
             before = (self._state, self._reason)
-            self._told = True
-            self._end_probe()
-            self._reason = detail
+            mine = self._probes.pop(threading.get_ident(), None) is not None
+            # calls that were on their way together are one failure, however many they are
+            counts = mine or self._state is GateState.OPEN
+            self._closings += 1
+            self._edits += 1
+            self._reason, self._status, self._unsaved = detail, status, True
             if trouble is Trouble.REFUSED:
                 self._state = GateState.PAUSED
-                probe = self._policy.probe
-                self._closed_until = now + probe if probe else float("inf")
+                pause = float(self._policy.probe or "inf")
             else:
-                self._failures += 1
                 self._state = GateState.BACKOFF
-                self._closed_until = max(self._closed_until, now + self._pause(retry_after_s))
+                self._failures += counts
+                pause = self._pause(retry_after_s)
+            if trouble is Trouble.BUSY:
+                self._pace.slow_down(now)
+            self._closed_until = max(self._closed_until, now + pause)
             return before != (self._state, self._reason)
+
+    def _open(self) -> None:
+        self._state = GateState.OPEN
+        self._reason, self._status = "", None
+        self._failures = 0
+        self._closed_until = 0.0
 
     def _pause(self, retry_after_s: float | None) -> float:
         """Exponential with full jitter; never shorter than the API asks."""
-        doubled: int = self._policy.first * 2 ** min(self._failures - 1, 30)
+        doubled: int = self._policy.first * 2 ** min(max(0, self._failures - 1), 30)
         top = min(self._policy.most, doubled)
         asked = min((retry_after_s or 0) * 1000, self._policy.retry_after_most)
         return max(top * self._random(), asked)
 
+    # ------------------------------------------------------------------ what all workers know
+
+    def heed(self, known: GateView, now: float) -> bool:
+        """Take over what the database says, if that is newer than what this worker knows.
+
+        What this worker has not noted there yet goes before. Whether anything changed.
+        """
+        with self._lock:
+            if self._unsaved or known.changes <= self._changes:
+                return False
+            self._changes = known.changes
+            if known.state is GateState.OPEN:
+                self._open()
+                return True
+            self._closings += 1
+            self._state = known.state
+            self._reason, self._status = known.reason, known.status
+            self._failures = known.failures
+            self._closed_until = now + known.wait_ms
+            return True
+
+    @property
+    def unsaved(self) -> bool:
+        """Whether the database has not heard yet of the last change."""
+        return self._unsaved
+
+    def saved(self, view: GateView, changes: int) -> None:
+        """The database has heard of ``view``, and counts so many changes now."""
+        with self._lock:
+            self._changes = max(self._changes, changes)
+            if view.edits == self._edits:
+                self._unsaved = False
+
     def view(self, now: float) -> GateView:
         """The present state."""
         with self._lock:
-            wait = 0 if self._state is GateState.OPEN else max(0, self._closed_until - now)
-            wait_ms = int(min(wait, 2**53))
-            return GateView(self._state, self._reason, self._failures, wait_ms)
+            wait = 0.0 if self._state is GateState.OPEN else max(0.0, self._closed_until - now)
+            return GateView(
+                self._state,
+                self._reason,
+                self._failures,
+                wait,
+                self._status,
+                self._changes,
+                self._edits,
+            )

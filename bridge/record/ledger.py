@@ -2,13 +2,14 @@
 
 Event time decides, not arrival. Two events of one field with equal times are ordered by their
 keys, which are made from the events themselves, so that every order of arrival gives the same
-result; at equal times ``do_not_call: true`` beats ``false``.
+result; at equal times ``do_not_call: true`` beats ``false``. Of one and the same event, what its
+later replay says takes the place of what was said before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from bridge.model import State
@@ -18,7 +19,7 @@ MARK = "mark_as_unanswered"
 CUSTOM = "custom_fields"
 _CUSTOM_PREFIX = "custom_fields."
 
-Rank = tuple[int, bool, str]
+Rank = tuple[int, bool, str, int]
 
 
 class Update(Protocol):
@@ -33,6 +34,10 @@ class Update(Protocol):
     @property
     def accepted_at(self) -> int: ...
     @property
+    def received_at(self) -> int | None: ...
+    @property
+    def replay_id(self) -> int: ...
+    @property
     def key(self) -> str: ...
     @property
     def doubtful(self) -> bool: ...
@@ -42,30 +47,36 @@ class Update(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """The newest value of one field, the event it came from, and whether the API refused it."""
+    """The newest value of one field, the event it came from, and whether the API refused it.
+
+    ``replay``: the replay of that event which said so, 0 for its first way.
+    """
 
     value: Any
     time: int
     key: str
     refused: bool = False
+    replay: int = 0
 
     def rank(self, name: str) -> Rank:
-        """What is compared: time, then a standing opt-out, then the key."""
-        return (self.time, name == DO_NOT_CALL and self.value is True, self.key)
+        """What is compared: time, then a standing opt-out, then the key, then the replay."""
+        return (self.time, name == DO_NOT_CALL and self.value is True, self.key, self.replay)
 
 
 Ledger = dict[str, Entry]
 
 
 def read(stored: Mapping[str, Any]) -> Ledger:
-    """The ledger from its stored form: field → [value, time, key, refused]."""
+    """The ledger from its stored form: field → [value, time, key, refused, replay if any]."""
     return {name: Entry(*row) for name, row in stored.items()}
 
 
 def write(ledger: Ledger) -> dict[str, Any]:
     """The stored form of a ledger."""
     return {
-        name: [entry.value, entry.time, entry.key, entry.refused] for name, entry in ledger.items()
+        name: [entry.value, entry.time, entry.key, entry.refused]
+        + ([entry.replay] if entry.replay else [])
+        for name, entry in ledger.items()
     }
 
 
@@ -126,7 +137,7 @@ def plan(
         if blocked is not None:
             own.remove(MARK)
         if not own:
-            settled[update.id] = _settle(update, blocked)
+            settled[update.id] = _settle(update, blocked, replayed=_replayed(ledger, names, update))
             continue
         owned.append((update, own))
         older = [name for name in names if name not in own and name != MARK]
@@ -159,7 +170,7 @@ def plan(
 def _merged(ledger: Ledger, updates: Sequence[Update]) -> Ledger:
     for update in updates:
         for name, value in _flat(update.fields):
-            new = Entry(value, _time(update, name, value), update.key)
+            new = Entry(value, _time(update, name, value), update.key, replay=update.replay_id)
             old = ledger.get(name)
             if old is None or new.rank(name) > old.rank(name):
                 ledger[name] = new
@@ -216,7 +227,9 @@ def _nested(
 
 def _owns(ledger: Ledger, name: str, update: Update) -> bool:
     entry = ledger[name]
-    return entry.key == update.key and entry.time == _time(update, name, entry.value)
+    if (entry.key, entry.replay) != (update.key, update.replay_id):
+        return False
+    return entry.time == _time(update, name, entry.value)
 
 
 def _time(update: Update, name: str, value: Any) -> int:
@@ -225,7 +238,8 @@ def _time(update: Update, name: str, value: Any) -> int:
     A clock that is ahead must not have an opt-in beat an opt-out that comes a moment later.
     """
     if name == MARK or (name == DO_NOT_CALL and value is False):
-        return min(update.event_time, update.accepted_at)
+        received_at = update.accepted_at if update.received_at is None else update.received_at
+        return min(update.event_time, received_at)
     return update.event_time
 
 
@@ -244,7 +258,16 @@ def _blocked_mark(ledger: Ledger, update: Update, latch: bool) -> tuple[State, s
     return None
 
 
-def _settle(update: Update, blocked: tuple[State, str] | None) -> tuple[State, str]:
+def _replayed(ledger: Ledger, names: Sequence[str], update: Update) -> bool:
+    """Whether a later replay of the update's own event has taken its place."""
+    return all(
+        ledger[name].key == update.key and ledger[name].replay > update.replay_id for name in names
+    )
+
+
+def _settle(
+    update: Update, blocked: tuple[State, str] | None, *, replayed: bool
+) -> tuple[State, str]:
     if blocked is not None:
         return blocked
     if update.doubtful and MARK in update.fields:
@@ -252,6 +275,8 @@ def _settle(update: Update, blocked: tuple[State, str] | None) -> tuple[State, s
             State.UNCONFIRMED,
             "mark_as_unanswered was sent once without a trustworthy answer; newer events took over",
         )
+    if replayed:
+        return State.SUPERSEDED, "a later replay of this event has set the same fields"
     return State.SUPERSEDED, "a newer event has set the same fields"
 
 
@@ -267,7 +292,4 @@ def refuse(ledger: Ledger, updates: Sequence[Update]) -> Ledger:
 
 
 def _refused(ledger: Ledger, names: set[str]) -> Ledger:
-    return {
-        name: Entry(e.value, e.time, e.key, refused=True) if name in names else e
-        for name, e in ledger.items()
-    }
+    return {name: replace(e, refused=True) if name in names else e for name, e in ledger.items()}

@@ -14,7 +14,10 @@ log = logs.get("record")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What a log line says of an outcome. ``elapsed_ms``: from acceptance to the outcome."""
+    """What a log line says of an outcome. ``elapsed_ms``: from acceptance to the outcome.
+
+    ``replay_id``: the replay that it is of, 0 for the first way.
+    """
 
     state: State
     receipt: str
@@ -25,6 +28,7 @@ class Line:
     message: str
     opts_out: bool
     elapsed_ms: int
+    replay_id: int = 0
 
     @classmethod
     def of_new(cls, row: NewOutcome) -> Line:
@@ -40,6 +44,7 @@ class Line:
             row.message,
             row.opts_out,
             elapsed,
+            row.replay_id,
         )
 
     @classmethod
@@ -56,6 +61,7 @@ class Line:
             message,
             row.opts_out,
             now - row.accepted_at,
+            row.replay_id,
         )
 
 
@@ -80,4 +86,5 @@ def log_outcomes(lines: Iterable[Line]) -> None:
             message=line.message,
             opt_out=line.opts_out,
             elapsed_ms=line.elapsed_ms,
+            **({"replay": line.replay_id} if line.replay_id else {}),
         )

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.clock import now_ms
 from bridge.forward import payload
 from bridge.model import Campaign, Lane, Sent
 from bridge.record import ledger as ledgers
@@ -59,7 +58,7 @@ def claim(equipment: Equipment, campaign: Campaign, lane: Lane) -> list[Claimed]
 
     Updates that need no call (superseded, for example) are settled on the way.
     """
-    now = now_ms()
+    now = equipment.database.now_ms()
     batch = _Batch()
     with equipment.database.write() as connection:
         rows = leads.claimable(connection, campaign.name, lane, now, campaign.batch_size)

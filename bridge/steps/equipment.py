@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bridge.map import MappingSet
 from bridge.record.decide import Policy
+from bridge.settings import Settings
+from bridge.steps.holds import Holds
 from bridge.store.database import Database
 
 
@@ -15,7 +17,8 @@ class Bounds:
     """How much a step takes at a time, and how long things may take. Times in milliseconds.
 
     ``batch``: deliveries or events in one transaction. ``events``: the most that one delivery may
-    hold. ``lease``: how long a lead may be held. ``lookup_settle``: how long a record that the
+    hold. ``lease``: how long a lead may be held, or an event that is looked up, without a renewal.
+    ``lookup_settle``: how long a record that the
     CRM does not know may still appear there.
     """
 
@@ -28,6 +31,20 @@ class Bounds:
     backoff_first: int
     backoff_most: int
 
+    @classmethod
+    def of(cls, settings: Settings) -> Bounds:
+        """The bounds that the settings name."""
+        return cls(
+            batch=settings["BRIDGE_BATCH"],
+            events=settings["BRIDGE_MAX_EVENTS"],
+            depth=settings["BRIDGE_MAX_DEPTH"],
+            lease=round(settings["BRIDGE_LEASE"] * 1000),
+            lookup_give_up=round(settings["BRIDGE_LOOKUP_GIVE_UP"] * 1000),
+            lookup_settle=round(settings["BRIDGE_LOOKUP_SETTLE"] * 1000),
+            backoff_first=round(settings["BRIDGE_BACKOFF"] * 1000),
+            backoff_most=round(settings["BRIDGE_BACKOFF_MAX"] * 1000),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
@@ -39,3 +56,4 @@ class Equipment:
     bounds: Bounds
     owner: str
     ring: Callable[[Iterable[str]], None]
+    holds: Holds = field(default_factory=Holds)

@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from bridge import logs
-from bridge.clock import now_ms
 from bridge.enrich import Lookups
-from bridge.errors import LookupFailed, StoreBusy
+from bridge.errors import LookupFailed, StoreBusy, StoreChanged
 from bridge.map import MappingSet, SourceMapping
 from bridge.model import Delivery, Event, Found, Lane, Mapped, State, Wanted
 from bridge.record.outcome_lines import log_outcomes
@@ -17,7 +16,7 @@ from bridge.steps.clue import keep_clues
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.events import Ready, events_of, map_event, unreadable
 from bridge.steps.memory import Memory
-from bridge.steps.new_outcomes import add_outcomes
+from bridge.steps.new_outcomes import add_erasures, add_outcomes
 from bridge.store import deliveries, events, outcomes
 from bridge.store.schema import NEVER
 
@@ -25,9 +24,6 @@ log = logs.get("look up")
 
 ROUND = 100
 """Events in a round that has no opt-out, so that one which comes meanwhile waits for little."""
-
-LONGEST_ROUND = 300_000
-"""Milliseconds after which another worker may take events over from a round that has not ended."""
 
 Item = tuple[events.PendingEvent, Delivery, Event]
 Answers = Mapping[int, Sequence[tuple[str, Found | LookupFailed]]]
@@ -39,9 +35,23 @@ def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
     mapping = current.mappings.get(source)
     if mapping is None or not mapping.source.configured:
         return 0
-    items = _due(equipment, source, mapping)
-    if not items:
+    now = equipment.database.now_ms()
+    until = now + equipment.bounds.lease
+    due = _claimed(equipment, source, now, until)
+    if not due:
         return 0
+    with equipment.holds.during([item.id for item in due], until):
+        _look_up(equipment, _items(equipment, due, mapping), lookups, mapping, current)
+    return len(due)
+
+
+def _look_up(
+    equipment: Equipment,
+    items: Sequence[Item],
+    lookups: Lookups,
+    mapping: SourceMapping,
+    current: MappingSet,
+) -> None:
     wanted = {
         item.id: [replace(one, not_before=delivery.received_at) for one in _wanted(mapping, event)]
         for item, delivery, event in items
@@ -53,25 +63,30 @@ def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
         _complete(equipment, items, found, mapping, current)
     except StoreBusy:
         raise
+    except StoreChanged:
+        for item in items:
+            _complete_alone(equipment, item, found, mapping, current)
     except Exception:
         log.exception("events not completed together", events=len(items))
         for item in items:
             _complete_alone(equipment, item, found, mapping, current)
-    return len(items)
 
 
-def _due(equipment: Equipment, source: str, mapping: SourceMapping) -> list[Item]:
-    now, bounds = now_ms(), equipment.bounds
+def _claimed(equipment: Equipment, source: str, now: int, until: int) -> list[events.PendingEvent]:
+    """Events that are due, claimed; ``Holds`` renews that while their look-up lasts."""
+    bounds = equipment.bounds
     limits = {Lane.OPT_OUT: bounds.batch, Lane.FIRST: min(bounds.batch, ROUND)}
     with equipment.database.write() as connection:
-        until = now + LONGEST_ROUND
-        due = events.claim_pending(connection, source, now, limits=limits, until=until)
-    if not due:
-        return []
+        return events.claim_pending(connection, source, now, limits=limits, until=until)
+
+
+def _items(
+    equipment: Equipment, due: Sequence[events.PendingEvent], mapping: SourceMapping
+) -> list[Item]:
     with equipment.database.read() as connection:
         rows = deliveries.by_ids(connection, (item.delivery_id for item in due))
     split = {
-        row.id: {event.ordinal: event for event in events_of(row, mapping, bounds)}
+        row.id: {event.ordinal: event for event in events_of(row, mapping, equipment.bounds)}
         for row in rows.values()
     }
     return [
@@ -101,14 +116,30 @@ def _complete_alone(
     """Complete one event by itself; if even that fails, it is dead and stops nobody."""
     pending, delivery, _ = item
     try:
-        _complete(equipment, [item], found, mapping, current)
+        _complete_now(equipment, [item], found, mapping, current)
     except StoreBusy:
         raise
     except Exception as error:
         log.exception("event not completed", receipt=delivery.receipt, ordinal=pending.ordinal)
         fault = f"an unexpected fault while storing its updates ({type(error).__name__})"
         dead = (pending, delivery, unreadable(delivery, fault, pending.ordinal))
-        _complete(equipment, [dead], {pending.id: []}, mapping, current)
+        _complete_now(equipment, [dead], {pending.id: []}, mapping, current)
+
+
+def _complete_now(
+    equipment: Equipment,
+    items: Sequence[Item],
+    found: Answers,
+    mapping: SourceMapping,
+    current: MappingSet,
+) -> None:
+    """Complete, however often others learn of the same contacts meanwhile."""
+    while True:
+        try:
+            _complete(equipment, items, found, mapping, current)
+        except StoreChanged:
+            continue
+        return
 
 
 def _complete(
@@ -118,14 +149,15 @@ def _complete(
     mapping: SourceMapping,
     current: MappingSet,
 ) -> None:
-    now = now_ms()
+    now = equipment.database.now_ms()
     with equipment.database.read() as connection:
         memory = Memory.recall(connection, ((row.source, event) for _, row, event in items))
     known: list[tuple[int, Ready]] = []
     later: list[tuple[int, int, str]] = []
     early: list[tuple[int, Ready]] = []
     for item, delivery, event in items:
-        made = _mapped(equipment.bounds, (item, delivery, event), found[item.id], mapping, memory)
+        whole = (item, delivery, event)
+        made = _mapped(equipment.bounds, whole, found[item.id], mapping, memory, now=now)
         if isinstance(made, Mapped):
             known.append((item.id, Ready(delivery, event, made, mapping.version)))
         else:
@@ -140,6 +172,7 @@ def _complete(
         have = outcomes.of_events(connection, [event_id for event_id, _ in mine])
         lines = add_outcomes(connection, without(mine, have), current.campaigns, now)
         keep_clues(connection, mine)
+        add_erasures(connection, [one for one in known if one[0] in taken], now)
         memory.keep(connection, now)
     for _, _, why in later[:1]:
         log.warning("look-ups postponed", events=len(later), reason=why)
@@ -153,10 +186,12 @@ def _mapped(
     answers: Sequence[tuple[str, Found | LookupFailed]],
     mapping: SourceMapping,
     memory: Memory,
+    *,
+    now: int,
 ) -> Mapped | tuple[int, str]:
     """What the mapping makes of a completed event; or how long to wait (ms), and why."""
     pending, delivery, event = item
-    age = now_ms() - delivery.received_at
+    age = now - delivery.received_at
     # an opt-out is not given up on, however long its CRM does not answer
     patience = NEVER if pending.lane is Lane.OPT_OUT else bounds.lookup_give_up
     for _, answer in answers:

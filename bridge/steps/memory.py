@@ -15,6 +15,7 @@ class Memory:
     """Later events of a step see what the earlier ones said."""
 
     def __init__(self, known: dict[tuple[str, ContactRef], Known]) -> None:
+        self._recalled = dict(known)
         self._known = known
         self._learned: dict[str, dict[ContactRef, Learned]] = {}
 
@@ -60,6 +61,11 @@ class Memory:
             )
 
     def keep(self, connection: Connection, now: int) -> None:
-        """Store what was learned."""
+        """Store what was learned.
+
+        Errors: ``StoreChanged`` if somebody else has learned of a contact since it was recalled;
+        all that was mapped by this memory has to be mapped again.
+        """
         for source, seen in sorted(self._learned.items()):
-            contacts.remember(connection, source, seen, now)
+            recalled = {ref: self._recalled.get((source, ref), Known()) for ref in seen}
+            contacts.remember(connection, source, seen, now, recalled=recalled)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from bridge.model import Campaign, Lane, State
 from bridge.record.outcome_lines import Line
 from bridge.steps.events import Ready
-from bridge.store import leads, outcomes
+from bridge.store import erasures, leads, outcomes
 from bridge.store.database import Connection
 
 
@@ -17,18 +17,22 @@ def add_outcomes(
     known: Sequence[tuple[int, Ready]],
     named: Mapping[str, Campaign],
     now: int,
+    *,
+    replay_id: int = 0,
 ) -> list[Line]:
     """Store the outcomes of mapped events (event id, event); returns their log lines.
 
-    An opt-out is due at once, in a lane of its own; everything else may wait for company.
+    An opt-out is due at once, in a lane of its own, in a replay too; everything else may wait for
+    company, and what is replayed stands behind all that comes for the first time.
     """
+    lane = Lane.REPLAY if replay_id else Lane.FIRST
     due = [
         leads.Due(
             update.campaign,
             update.phone,
-            Lane.OPT_OUT if update.opts_out else Lane.FIRST,
+            Lane.OPT_OUT if update.opts_out else lane,
             now if update.opts_out else now + named[update.campaign].linger_ms,
-            item.delivery.received_at,
+            now if replay_id else item.delivery.received_at,
         )
         for _, item in known
         if item.mapped is not None
@@ -37,13 +41,25 @@ def add_outcomes(
     ids = leads.schedule(connection, due)
     rows: list[outcomes.NewOutcome] = []
     for event_id, item in known:
-        rows += _outcomes_of(event_id, item, ids, now)
+        rows += _outcomes_of(event_id, item, ids, now, replay_id)
     outcomes.add(connection, rows)
     return [Line.of_new(row) for row in rows]
 
 
+def add_erasures(connection: Connection, known: Sequence[tuple[int, Ready]], now: int) -> None:
+    """Ask that the people be erased whose events say so, once their outcomes have ended."""
+    for _, item in known:
+        mapped, delivery = item.mapped, item.delivery
+        if mapped is None or not mapped.erase:
+            continue
+        phones = tuple(sorted({update.phone for update in mapped.updates}))
+        wanted = erasures.Wanted(delivery.source, item.event.contacts, phones, delivery.receipt)
+        if wanted.contacts or wanted.phones:
+            erasures.add(connection, wanted, now)
+
+
 def _outcomes_of(
-    event_id: int, item: Ready, ids: Mapping[tuple[str, str], int], now: int
+    event_id: int, item: Ready, ids: Mapping[tuple[str, str], int], now: int, replay_id: int
 ) -> list[outcomes.NewOutcome]:
     mapped, event, delivery = item.mapped, item.event, item.delivery
     if mapped is None:
@@ -57,7 +73,9 @@ def _outcomes_of(
         event_time=event.time_ms,
         key=event.key,
         version=item.version,
-        accepted_at=delivery.received_at,
+        accepted_at=now if replay_id else delivery.received_at,
+        received_at=delivery.received_at if replay_id else None,
+        replay_id=replay_id,
         message=mapped.reason,
         rules=tuple(trace.rule for trace in mapped.trace if trace.fired),
         decided_at=now,

@@ -7,21 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from bridge import logs
-from bridge.clock import now_ms
-from bridge.errors import StoreBusy, StoreError
+from bridge.errors import StoreBusy
 from bridge.forward.client import CampaignClient
 from bridge.forward.deliver import deliver
-from bridge.model import Answered, Campaign, Lane
+from bridge.model import Answered, Campaign, Lane, State
 from bridge.record import ledger as ledgers
 from bridge.record.decide import Call, Next, decide
-from bridge.record.gate import Gate, GateState
+from bridge.record.gate import Gate
 from bridge.record.outcome_lines import Line, log_outcomes
 from bridge.steps.claim import Claimed, claim
 from bridge.steps.equipment import Equipment
-from bridge.store import campaigns, leads, outcomes
+from bridge.store import lapses, leads, outcomes
 from bridge.store.schema import NEVER
 
 log = logs.get("send")
+
+LAPSED = (State.NOT_FOUND, State.REJECTED, State.UNCONFIRMED)
+"""How an opt-out ends whose period is over."""
 
 AGAIN_S = 0.05
 """Between tries of recording a result while the database is busy."""
@@ -32,18 +34,19 @@ class Way:
     """How a thread reaches a campaign. ``gate`` has let the first call of a batch through.
 
     ``pace``: waits for the turn of each further call, until a deadline (monotonic seconds) at
-    most; False when there is none.
+    most; False when there is none. ``note``: hears how each call went.
     """
 
     client: CampaignClient
     gate: Gate
     pace: Callable[[float], bool]
+    note: Callable[[Campaign, Gate, Answered], None]
 
 
 def send(equipment: Equipment, campaign: Campaign, lane: Lane, way: Way) -> int:
     """Send one batch of a lane; returns how many leads it held. Errors: ``StoreBusy``."""
     campaign = _in_time(equipment, campaign)
-    started_at, started = now_ms(), time.monotonic()
+    started_at, started = equipment.database.now_ms(), time.monotonic()
     claimed = claim(equipment, campaign, lane)
     if not claimed:
         way.gate.unused()
@@ -54,7 +57,7 @@ def send(equipment: Equipment, campaign: Campaign, lane: Lane, way: Way) -> int:
         lambda batch: way.client.update_leads(campaign, batch),
         deadline=lease_end - campaign.timeout_s,
         pace=way.pace,
-        note=lambda answer: _note(equipment, campaign, way.gate, answer),
+        note=lambda answer: way.note(campaign, way.gate, answer),
     )
     if answered.calls == 0:
         way.gate.unused()
@@ -76,28 +79,6 @@ def _in_time(equipment: Equipment, campaign: Campaign) -> Campaign:
     return replace(campaign, timeout_s=min(campaign.timeout_s, longest))
 
 
-def _note(equipment: Equipment, campaign: Campaign, gate: Gate, answered: Answered) -> None:
-    """Tell the campaign's gate how a call went, and note a change for the operator."""
-    now = time.monotonic() * 1000
-    if answered.trouble is None:
-        changed = gate.succeeded()
-    else:
-        changed = gate.failed(answered.trouble, answered.detail, answered.retry_after_s, now)
-    if not changed:
-        return
-    view, at = gate.view(now), now_ms()
-    write = log.info if view.state is GateState.OPEN else log.warning
-    write("campaign condition", campaign=campaign.name, condition=view.state, reason=view.reason)
-    condition = campaigns.Condition(
-        view.state.value, view.reason, at, at + view.wait_ms, view.failures
-    )
-    try:
-        with equipment.database.write() as connection:
-            campaigns.change_condition(connection, campaign.name, condition)
-    except StoreError as error:
-        log.warning("campaign condition not noted", campaign=campaign.name, error=str(error))
-
-
 def _record(
     equipment: Equipment,
     campaign: Campaign,
@@ -106,7 +87,7 @@ def _record(
     started_at: int,
 ) -> None:
     """Turn results into outcomes, under the fence of the claim."""
-    now = now_ms()
+    now = equipment.database.now_ms()
     decisions: list[outcomes.Decision] = []
     released: list[leads.Released] = []
     lines: list[Line] = []
@@ -136,11 +117,29 @@ def _record(
             released.append(_released(item.lead, step, *arrived))
             lines += _lines(item, step, campaign.name, now)
         outcomes.decide(connection, decisions, now)
+        lapses.add(connection, campaign.name, _lapsed(claimed, decisions), now)
         leads.release(connection, released)
         # another worker has gone on with these leads; what we sent may have undone its opt-out
         again = [item.lead.id for item in lost if _may_undo(item)]
         leads.assert_opt_outs_again(connection, campaign.name, now, ids=again)
     log_outcomes(lines)
+
+
+def _lapsed(
+    claimed: Sequence[Claimed], decisions: Sequence[outcomes.Decision]
+) -> list[tuple[int, State]]:
+    """Opt-outs that end here although the campaign never confirmed them."""
+    ended = {made.id: made.state for made in decisions if made.state in LAPSED}
+    if not ended:
+        return []
+    opt_outs = {
+        update.id
+        for item in claimed
+        if item.plan.payload.get(ledgers.DO_NOT_CALL) is True
+        for update in item.updates
+        if update.opts_out
+    }
+    return [(number, state) for number, state in ended.items() if number in opt_outs]
 
 
 def _may_undo(item: Claimed) -> bool:
@@ -151,9 +150,10 @@ def _may_undo(item: Claimed) -> bool:
 def _released(lead: leads.Claimable, step: Next, lane: Lane, due_at: int) -> leads.Released:
     """Where a lead stands after a call; ``lane`` and ``due_at`` are what arrived meanwhile."""
     following = NEVER if step.due_at is None else step.due_at
+    stands = step.lane is Lane.STANDING and lane is not Lane.OPT_OUT
     return leads.Released(
         id=lead.id,
-        lane=min(lane, step.lane),
+        lane=step.lane if stands else min(lane, step.lane),
         due_at=min(due_at, following),
         ledger=ledgers.write(step.ledger),
         opted_out=ledgers.opted_out(step.ledger),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from bridge import logs
-from bridge.clock import now_ms
-from bridge.errors import StoreBusy
+from bridge.errors import StoreBusy, StoreChanged
 from bridge.map import MappingSet
 from bridge.model import Delivery, Event, Mapped, State
 from bridge.record.outcome_lines import Line, log_outcomes
@@ -15,8 +15,8 @@ from bridge.steps.clue import keep_clues
 from bridge.steps.equipment import Equipment
 from bridge.steps.events import Ready, empty, events_of, prepare, unreadable
 from bridge.steps.memory import Memory
-from bridge.steps.new_outcomes import add_outcomes
-from bridge.store import deliveries, events
+from bridge.steps.new_outcomes import add_erasures, add_outcomes
+from bridge.store import deliveries, erasures, events
 from bridge.store.database import Connection
 from bridge.store.schema import NEVER
 
@@ -39,6 +39,7 @@ def take_in(equipment: Equipment) -> int:
     if not any(campaign.configured for campaign in current.campaigns.values()):
         return 0
     parts: list[Part] = []
+    now = equipment.database.now_ms()
     try:
         if equipment.database.is_sqlite:
             # SQLite has one writer: the work is done before its lock is taken
@@ -49,13 +50,16 @@ def take_in(equipment: Equipment) -> int:
             # many workers: what one has locked, the others pass over
             with equipment.database.write() as connection:
                 parts = _next_parts(equipment, connection, current)
-                kept = _keep(connection, parts, current) if parts else None
+                kept = _keep(connection, parts, current, now) if parts else None
     except StoreBusy:
         raise
+    except StoreChanged:
+        pass  # nothing was stored; they are taken again, by what is known now
     except Exception:
         log.exception("deliveries not taken in together", deliveries=len(parts))
-        for part in parts:
-            _keep_alone(equipment, part, current)
+        with suppress(StoreChanged):  # those that are left are taken again
+            for part in parts:
+                _keep_alone(equipment, part, current)
     else:
         if kept is not None:
             _announce(equipment, kept)
@@ -87,7 +91,7 @@ def _keep_alone(equipment: Equipment, part: Part, current: MappingSet) -> None:
     delivery, _ = part
     try:
         kept = _keep_in_one(equipment, [part], current)
-    except StoreBusy:
+    except (StoreBusy, StoreChanged):
         raise
     except Exception as error:
         log.exception("delivery not taken in", receipt=delivery.receipt)
@@ -102,13 +106,14 @@ def _keep_in_one(equipment: Equipment, parts: Sequence[Part], current: MappingSe
     with equipment.database.read() as connection:
         memory, ready = _mapped(connection, parts, current)
     with equipment.database.write() as connection:
-        return _store(connection, parts, memory, ready, current)
+        now = equipment.database.now_ms()
+        return _store(connection, parts, memory, ready, current, now=now)
 
 
-def _keep(connection: Connection, parts: Sequence[Part], current: MappingSet) -> Kept:
+def _keep(connection: Connection, parts: Sequence[Part], current: MappingSet, now: int) -> Kept:
     """Map and store in the transaction that holds the deliveries."""
     memory, ready = _mapped(connection, parts, current)
-    return _store(connection, parts, memory, ready, current)
+    return _store(connection, parts, memory, ready, current, now=now)
 
 
 def _mapped(
@@ -132,13 +137,22 @@ def _store(
     memory: Memory,
     ready: Sequence[Ready],
     current: MappingSet,
+    *,
+    now: int,
 ) -> Kept:
     """Store events and what they lead to, with their deliveries taken by compare-and-set."""
-    now = now_ms()
     versions = {row.id: current.mappings[row.source].version for row, _ in parts}
     taken = deliveries.take(connection, [row.id for row, _ in parts], versions)
     mine = [item for item in ready if item.delivery.id in taken]
     added = events.add(connection, [_new_event(item, now) for item in mine])
+    erasures.note_contacts(
+        connection,
+        (
+            (added[item.delivery.id, item.event.ordinal].id, item.delivery.source, contacts)
+            for item in mine
+            if (contacts := item.event.contacts)
+        ),
+    )
     known = [
         (place.id, _unless_copy(item, place))
         for item in mine
@@ -146,6 +160,7 @@ def _store(
     ]
     lines = add_outcomes(connection, known, current.campaigns, now)
     keep_clues(connection, known)
+    add_erasures(connection, known, now)
     memory.keep(connection, now)
     return lines, {item.delivery.source for item in mine if item.mapped is None}
 

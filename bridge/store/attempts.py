@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select, update
 
+from bridge import logs
 from bridge.model import State
 from bridge.store.schema import attempt, batch
 
@@ -78,3 +79,22 @@ def of_outcomes(
     for row in rows:
         found.setdefault(row.outcome_id, []).append(dict(row._mapping))
     return found
+
+
+def mask(connection: Connection, outcome_ids: Sequence[int]) -> None:
+    """Mask persons in what was said of these: that it was tried stays, as proof."""
+    rows = connection.execute(
+        select(attempt.c.id, attempt.c.message).where(attempt.c.outcome_id.in_(outcome_ids))
+    )
+    changes = [
+        {"the_id": row.id, "the_message": masked}
+        for row in rows
+        if (masked := logs.mask_text(row.message)) != row.message
+    ]
+    if changes:
+        connection.execute(
+            update(attempt)
+            .where(attempt.c.id == bindparam("the_id"))
+            .values(message=bindparam("the_message")),
+            changes,
+        )

@@ -1,64 +1,174 @@
-"""Campaigns: the condition each is in (open, held back, paused), and since when and why."""
+"""Campaigns: the condition each is in (open, held back, paused), and since when and why.
+
+The condition is what all workers know of a campaign. A failed call of any of them closes it for
+all, until the latest time that any was told; one of them claims the probe, and only if nothing
+was noted meanwhile does that probe's success open it again. ``changes`` counts, so that a worker
+can tell what is newer than what it knows.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, Row, bindparam, case, select, update
 
 from bridge.store.database import upsert
 from bridge.store.schema import campaign
 
+OPEN = "open"
+PAUSED = "paused"
+
+_ONE = select(campaign).where(campaign.c.name == bindparam("the_name"))
+
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How a campaign's calls go. ``condition``: open, backoff or paused."""
+    """How a campaign's calls go. ``condition``: open, backoff or paused.
 
-    condition: str = "open"
+    ``not_before``: no call before that time (``NEVER``: none by itself). ``status``: the HTTP
+    status that led to it, if one did. ``probe_until``: a worker tries it until then.
+    """
+
+    condition: str = OPEN
     reason: str = ""
     since: int = 0
     not_before: int = 0
     failures: int = 0
+    status: int | None = None
+    probe_until: int = 0
+    changes: int = 0
 
 
 def conditions(connection: Connection) -> dict[str, Condition]:
     """The condition of every campaign that has been seen."""
-    return {
-        row.name: Condition(row.condition, row.reason, row.since, row.not_before, row.failures)
-        for row in connection.execute(select(campaign))
-    }
+    return {row.name: _condition(row) for row in connection.execute(select(campaign))}
 
 
-def set_condition(connection: Connection, name: str, api_id: str, now: Condition) -> None:
-    """Note the condition of a campaign."""
-    statement = upsert(connection, campaign)
+def condition(connection: Connection, name: str) -> Condition | None:
+    """The condition of one campaign; None if it was never greeted."""
+    row = connection.execute(_ONE, {"the_name": name}).first()
+    return None if row is None else _condition(row)
+
+
+def greet(connection: Connection, name: str, api_id: str, now: int) -> None:
+    """Note a campaign that is new or has another id at the API: it is open, as far as is known."""
     values = {
         "api_id": api_id,
-        "condition": now.condition,
-        "reason": now.reason,
-        "since": now.since,
-        "not_before": now.not_before,
-        "failures": now.failures,
+        "condition": OPEN,
+        "reason": "",
+        "since": now,
+        "not_before": 0,
+        "failures": 0,
+        "status": None,
+        "probe_until": 0,
     }
     connection.execute(
-        statement.values(name=name, **values).on_conflict_do_update(
-            index_elements=[campaign.c.name], set_=values
+        upsert(connection, campaign)
+        .values(name=name, changes=0, **values)
+        .on_conflict_do_update(
+            index_elements=[campaign.c.name],
+            set_={**values, "changes": campaign.c.changes + 1},
         )
     )
 
 
-def change_condition(connection: Connection, name: str, now: Condition) -> None:
-    """Note the condition of a campaign that has been noted before, and nothing else of it."""
+def close(connection: Connection, name: str, now: int, told: Condition) -> Condition | None:
+    """Note that a call failed; the later of both times counts if the campaign is closed already.
+
+    Returns the condition as it stands now; None if the campaign was never greeted. ``since`` stays
+    while condition and reason do.
+    """
+    same = (campaign.c.condition == told.condition) & (campaign.c.reason == told.reason)
+    later = (campaign.c.condition != OPEN) & (campaign.c.not_before > told.not_before)
     connection.execute(
         update(campaign)
         .where(campaign.c.name == name)
         .values(
-            condition=now.condition,
-            reason=now.reason,
-            since=now.since,
-            not_before=now.not_before,
-            failures=now.failures,
+            condition=told.condition,
+            reason=told.reason,
+            status=told.status,
+            since=case((same, campaign.c.since), else_=now),
+            not_before=case((later, campaign.c.not_before), else_=told.not_before),
+            failures=case(
+                (campaign.c.failures > told.failures, campaign.c.failures), else_=told.failures
+            ),
+            probe_until=0,
+            changes=campaign.c.changes + 1,
         )
+    )
+    return condition(connection, name)
+
+
+def open_again(connection: Connection, name: str, now: int, *, seen: int) -> Condition | None:
+    """Note that a probe got through, unless something was noted since ``seen`` changes.
+
+    Returns the condition as it stands now.
+    """
+    connection.execute(
+        update(campaign)
+        .where(campaign.c.name == name, campaign.c.condition != OPEN, campaign.c.changes == seen)
+        .values(
+            condition=OPEN,
+            reason="",
+            status=None,
+            since=now,
+            not_before=0,
+            failures=0,
+            probe_until=0,
+            changes=campaign.c.changes + 1,
+        )
+    )
+    return condition(connection, name)
+
+
+def claim_probe(connection: Connection, name: str, now: int, until: int) -> bool:
+    """Take the one probe of a campaign that is not open; False if it is another worker's turn."""
+    taken = connection.execute(
+        update(campaign)
+        .where(
+            campaign.c.name == name,
+            campaign.c.not_before <= now,
+            campaign.c.probe_until <= now,
+        )
+        .values(probe_until=until)
+    )
+    return taken.rowcount == 1
+
+
+def release_probe(connection: Connection, name: str) -> None:
+    """Give back a probe that did not take place."""
+    connection.execute(update(campaign).where(campaign.c.name == name).values(probe_until=0))
+
+
+def probe_soon(
+    connection: Connection, names: Iterable[str], now: int, *, status: int | None = None
+) -> int:
+    """Have campaigns that are not open tried at once; of those closed by ``status``, if given.
+
+    Returns how many there were.
+    """
+    statement = update(campaign).where(
+        campaign.c.name.in_(sorted(names)), campaign.c.condition != OPEN
+    )
+    if status is not None:
+        statement = statement.where(campaign.c.status == status)
+    return connection.execute(
+        statement.values(not_before=now, probe_until=0, changes=campaign.c.changes + 1)
+    ).rowcount
+
+
+def _condition(row: Row[Any]) -> Condition:
+    return Condition(
+        row.condition,
+        row.reason,
+        row.since,
+        row.not_before,
+        row.failures,
+        row.status,
+        row.probe_until,
+        row.changes,
     )
 
 

@@ -1,22 +1,22 @@
 """Clues: what else than its phone number a lead or an event can be found by.
 
 An e-mail address leads to phone numbers; an address or a contact id of the CRM leads to events
-that named no phone number (yet). Only a digest of the text is kept, so that a clue tells nothing
-to whoever does not know already what to look for.
+that named no phone number (yet). Only a keyed hash of the text is kept (``digest.py``), so that a
+clue tells nothing to whoever does not know already what to look for.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, exists, select
 
 from bridge import jsontext
 from bridge.store.contacts import fitting_id
 from bridge.store.database import upsert
-from bridge.store.schema import clue, contact
+from bridge.store.digest import Digest
+from bridge.store.schema import clue, contact, lead
 
 MOST = 200
 """Phone numbers or events that one search gives, at most."""
@@ -31,24 +31,19 @@ class Clue:
     event_id: int = 0
 
 
-def of_email(address: str) -> str:
+def of_email(digest: Digest, address: str) -> str:
     """The digest of an e-mail address; capitals make no difference."""
-    return _digest("email", address.strip().casefold())
+    return digest.of("email", address.strip().casefold())
 
 
-def of_contact(contact_id: str) -> str:
-    """The digest of a contact id as its CRM writes it."""
-    return _digest("contact", contact_id.strip())
+def of_contact(digest: Digest, contact_id: str) -> str:
+    """The digest of a contact id as its CRM writes it, in whichever source and account."""
+    return digest.of("contact id", contact_id.strip())
 
 
-def of_phone(phone: str) -> str:
+def of_phone(digest: Digest, phone: str) -> str:
     """The digest of a phone number in E.164, for events that led to no lead update."""
-    return _digest("phone", phone)
-
-
-def _digest(kind: str, text: str) -> str:
-    whole = f"{kind}:{text}".encode("utf-8", "surrogatepass")
-    return blake2b(whole, digest_size=16).hexdigest()
+    return digest.of("number", phone)
 
 
 def add(connection: Connection, found: Iterable[Clue]) -> None:
@@ -94,3 +89,20 @@ def phones_of_contact(connection: Connection, contact_id: str) -> list[str]:
         .all()
     )
     return list(dict.fromkeys(phone for row in rows for phone in jsontext.loads(row)))[:MOST]
+
+
+def forget(
+    connection: Connection,
+    *,
+    phones: Sequence[str] = (),
+    digests: Sequence[str] = (),
+    event_ids: Sequence[int] = (),
+) -> None:
+    """Delete clues of a person: those to numbers that no lead has any more, and these others."""
+    if phones:
+        there = exists(select(lead.c.id).where(lead.c.phone == clue.c.phone))
+        connection.execute(delete(clue).where(clue.c.phone.in_(phones), clue.c.phone != "", ~there))
+    if digests:
+        connection.execute(delete(clue).where(clue.c.digest.in_(digests)))
+    if event_ids:
+        connection.execute(delete(clue).where(clue.c.event_id.in_(event_ids), clue.c.event_id > 0))

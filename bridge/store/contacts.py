@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, select, tuple_
 
 from bridge import jsontext
+from bridge.errors import StoreChanged
 from bridge.model import ContactRef, Known
 from bridge.store.database import upsert
 from bridge.store.schema import contact
@@ -76,16 +77,22 @@ def remember(
     source: str,
     seen: Mapping[ContactRef, tuple[tuple[str, ...], bool | None, int]],
     now: int,
+    *,
+    recalled: Mapping[ContactRef, Known] | None = None,
 ) -> None:
     """Add to what is remembered: per contact its phones, consent (None: unsaid) and event time.
 
-    Consent follows event time, not arrival; at equal times an opt-out stands.
+    Consent follows event time, not arrival; at equal times an opt-out stands. ``recalled``: what
+    the events were mapped by. Errors: ``StoreChanged`` if that is no longer so: an opt-out that was
+    mapped here would miss a number that came there meanwhile, and the other way round.
     """
+    if recalled is not None:
+        recalled = {_fitting(ref): recalled.get(ref, Known()) for ref in seen}
     seen = {_fitting(ref): what for ref, what in seen.items()}
     refs = sorted(seen, key=lambda ref: (ref.account, ref.id))
     for start in range(0, len(refs), AT_A_TIME):
         part = {ref: seen[ref] for ref in refs[start : start + AT_A_TIME]}
-        _remember(connection, source, part, now)
+        _remember(connection, source, part, now, recalled)
 
 
 def _remember(
@@ -93,6 +100,7 @@ def _remember(
     source: str,
     seen: Mapping[ContactRef, tuple[tuple[str, ...], bool | None, int]],
     now: int,
+    recalled: Mapping[ContactRef, Known] | None,
 ) -> None:
     old = _locked(connection, source, seen)
     new = [ref for ref in seen if ref not in old]
@@ -111,6 +119,8 @@ def _remember(
     for ref, (phones, consent, when) in sorted(seen.items(), key=lambda i: (i[0].account, i[0].id)):
         before = old[ref]
         known = jsontext.loads(before.phones)
+        if recalled is not None and recalled[ref] != Known(tuple(known), before.opted_out):
+            raise StoreChanged("another worker has learned of the same contact")
         opted_out, consent_time = before.opted_out, before.consent_time
         if consent is not None and (when > consent_time or (when == consent_time and consent)):
             opted_out, consent_time = consent, when

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Error as SqliteError
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
@@ -59,6 +60,8 @@ _PASSING = (
     "read-only transaction",
 )
 
+_FILE_TROUBLE = ("readonly", "disk I/O error", "unable to open", "is gone or was replaced")
+
 __all__ = ["Connection", "Database", "at_the_end", "upsert"]
 
 
@@ -86,6 +89,7 @@ class Database:
         self._gap_s = gap_s
         self._turn = threading.Lock()
         self._inode = 0
+        self._ahead_ms = 0
         if self.is_sqlite:
             self._engine = self._reader = _sqlite_engine(self.url, busy_timeout_s, pool_size)
         else:
@@ -105,16 +109,39 @@ class Database:
         name = make_url(self.url).database
         return Path(name) if self.is_sqlite and name else None
 
+    def now_ms(self) -> int:
+        """The present by the clock that all workers share, as far as ``measure_clock`` knows it.
+
+        Due times go by it: a worker whose own clock is wrong must not put an opt-out off.
+        """
+        return now_ms() + self._ahead_ms
+
+    def measure_clock(self, connection: Connection) -> int:
+        """Compare this machine's clock with the database's; how far that is ahead (ms)."""
+        if not self.is_sqlite:
+            before = now_ms()
+            shared = clock_ms(connection)
+            self._ahead_ms = shared - (before + now_ms()) // 2
+        return self._ahead_ms
+
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """A connection for reading; what it sees does not change while it is open."""
-        with _translated(), self._reader.connect() as connection:
-            yield connection
+        with self._renewed_after_trouble(), _translated():
+            if self.is_sqlite:
+                self._check_file()
+            with self._reader.connect() as connection:
+                yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """A connection for writing: committed at the end, rolled back on any error."""
-        with _translated(), self._turn_to_write(), self._engine.connect() as connection:
+        with (
+            self._renewed_after_trouble(),
+            _translated(),
+            self._turn_to_write(),
+            self._engine.connect() as connection,
+        ):
             connection.info["write"] = True
             try:
                 with connection.begin():
@@ -125,6 +152,19 @@ class Database:
                 connection.info.pop("write", None)
                 connection.info.pop(_LAST, None)
 
+    @contextmanager
+    def _renewed_after_trouble(self) -> Iterator[None]:
+        """After trouble with SQLite's files every connection is opened anew.
+
+        One that was opened while the file system was read-only would stay so for good.
+        """
+        try:
+            yield
+        except StoreBusy as error:
+            if self.is_sqlite and any(words in str(error) for words in _FILE_TROUBLE):
+                self._engine.dispose()
+            raise
+
     def _check_file(self) -> None:
         """A file that is gone or was replaced would take writes that nobody ever sees again."""
         path = self.path
@@ -132,9 +172,10 @@ class Database:
             inode = 0 if path is None else path.stat().st_ino
         except OSError:
             inode = 0
-        before, self._inode = self._inode, inode
+        before = self._inode
+        if inode or not before:
+            self._inode = inode
         if before not in (0, inode):
-            self._engine.dispose()
             raise StoreBusy(f"the database file {path} is gone or was replaced")
 
     @contextmanager
@@ -241,16 +282,22 @@ def _normal_url(url: str) -> str:
 
 
 def _sqlite_engine(url: str, busy_timeout_s: float, pool_size: int) -> Engine:
+    name = make_url(url).database or ""
+    # only a migration makes the file: an empty one in the place of one that is gone takes writes
+    # which nobody ever sees
+    address = name if name.startswith("file:") else f"file:{quote(name)}?mode=rw"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(
+            address, uri=True, check_same_thread=False, timeout=busy_timeout_s, isolation_level=None
+        )
+
     engine = create_engine(
         url,
+        creator=connect,
         hide_parameters=True,
         pool_size=pool_size,
         max_overflow=pool_size,
-        connect_args={
-            "check_same_thread": False,
-            "timeout": busy_timeout_s,
-            "isolation_level": None,
-        },
     )
 
     @event.listens_for(engine, "connect")

@@ -104,6 +104,60 @@ def by_ids(connection: Connection, ids: Iterable[int]) -> dict[int, Delivery]:
     return {row.id: _delivery(row) for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class Head:
+    """A delivery without what it holds. ``taken``: a worker has turned it into events.
+
+    ``size``: the bytes of its body.
+    """
+
+    id: int
+    receipt: str
+    source: str
+    version: str
+    taken: bool
+    size: int
+
+
+_HEAD = (
+    delivery.c.id,
+    delivery.c.receipt,
+    delivery.c.source,
+    delivery.c.version,
+    delivery.c.state,
+    func.length(delivery.c.body).label("size"),
+)
+
+
+def _heads(rows: Iterable[Any]) -> list[Head]:
+    return [
+        Head(r.id, r.receipt, r.source, r.version or "", r.state == "done", r.size) for r in rows
+    ]
+
+
+def between(
+    connection: Connection, after: str, before: str, limit: int, *, newest_first: bool = False
+) -> list[Head]:
+    """Deliveries with receipts above one and below another, in the order of receipts.
+
+    Receipts begin with the time of receipt, so that this is the order of time.
+    """
+    order = delivery.c.receipt.desc() if newest_first else delivery.c.receipt
+    rows = connection.execute(
+        select(*_HEAD)
+        .where(delivery.c.receipt > after, delivery.c.receipt < before)
+        .order_by(order)
+        .limit(limit)
+    )
+    return _heads(rows)
+
+
+def heads(connection: Connection, ids: Iterable[int]) -> dict[int, Head]:
+    """Deliveries by id, without what they hold."""
+    rows = connection.execute(select(*_HEAD).where(delivery.c.id.in_(sorted(set(ids)))))
+    return {head.id: head for head in _heads(rows)}
+
+
 def by_receipt(connection: Connection, receipt: str) -> Delivery | None:
     """The delivery with this receipt, if there is one."""
     row = connection.execute(select(*_COLUMNS).where(delivery.c.receipt == receipt)).first()
@@ -177,6 +231,16 @@ def listing(
     if before is not None:
         query = query.where(delivery.c.id < before)
     return [dict(row._mapping) for row in connection.execute(query.limit(limit))]
+
+
+def last_version(connection: Connection, source: str) -> str | None:
+    """The mapping version that took in the newest delivery of a source; None if none was."""
+    return connection.execute(
+        select(delivery.c.version)
+        .where(delivery.c.source == source, delivery.c.version.is_not(None))
+        .order_by(delivery.c.id.desc())
+        .limit(1)
+    ).scalar()
 
 
 def last_by_source(connection: Connection, sources: Iterable[str]) -> dict[str, int]:

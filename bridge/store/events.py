@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
@@ -54,7 +55,8 @@ def add(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int
     """
     if not rows:
         return {}
-    values = [_values(row) for row in rows]
+    # by key, so that two transactions with the same events never wait for each other
+    values = sorted((_values(row) for row in rows), key=itemgetter("key"))
     statement = (
         upsert(connection, event)
         .on_conflict_do_nothing(index_elements=[event.c.dedupe_key])
@@ -91,14 +93,7 @@ def _add_duplicates(
     connection: Connection, copies: list[dict[str, Any]]
 ) -> dict[tuple[int, int], Added]:
     keys = sorted({copy["key"] for copy in copies})
-    first: dict[str, int] = {}
-    for start in range(0, len(keys), AT_A_TIME):
-        rows = connection.execute(
-            select(event.c.id, event.c.dedupe_key).where(
-                event.c.dedupe_key.in_(keys[start : start + AT_A_TIME])
-            )
-        )
-        first.update((row.dedupe_key, row.id) for row in rows)
+    first = by_keys(connection, keys)
     added = connection.execute(
         insert(event).returning(
             event.c.id, event.c.delivery_id, event.c.ordinal, event.c.duplicate_of
@@ -109,6 +104,69 @@ def _add_duplicates(
         ],
     )
     return {(r.delivery_id, r.ordinal): Added(r.id, r.duplicate_of) for r in added}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event as it stands in the table."""
+
+    id: int
+    delivery_id: int
+    ordinal: int
+    key: str
+    duplicate_of: int | None
+    pending: bool
+
+
+def of_deliveries(connection: Connection, delivery_ids: Sequence[int]) -> list[Row]:
+    """The events of these deliveries, by delivery and place."""
+    rows = connection.execute(
+        select(
+            event.c.id,
+            event.c.delivery_id,
+            event.c.ordinal,
+            event.c.key,
+            event.c.duplicate_of,
+            event.c.state,
+        )
+        .where(event.c.delivery_id.in_(delivery_ids))
+        .order_by(event.c.delivery_id, event.c.ordinal)
+    )
+    return [
+        Row(r.id, r.delivery_id, r.ordinal, r.key, r.duplicate_of, r.state == "pending")
+        for r in rows
+    ]
+
+
+def by_keys(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
+    """The events that stand for these keys: key → event id."""
+    found: dict[str, int] = {}
+    for start in range(0, len(keys), AT_A_TIME):
+        rows = connection.execute(
+            select(event.c.id, event.c.dedupe_key).where(
+                event.c.dedupe_key.in_(keys[start : start + AT_A_TIME])
+            )
+        )
+        found.update((row.dedupe_key, row.id) for row in rows)
+    return found
+
+
+def identify(connection: Connection, rows: Iterable[tuple[int, Event]]) -> None:
+    """Give events that could not be read before the key and time that they turn out to have.
+
+    The keys must be free; see ``by_keys``.
+    """
+    for number, read in rows:
+        connection.execute(
+            update(event)
+            .where(event.c.id == number)
+            .values(
+                key=read.key,
+                dedupe_key=read.key,
+                event_time=read.time_ms,
+                weak_time=read.weak_time,
+            )
+        )
 
 
 _PENDING = (
@@ -147,6 +205,15 @@ def claim_pending(
             )
             return found
     return []
+
+
+def hold_longer(connection: Connection, ids: Sequence[int], *, before: int, until: int) -> None:
+    """Renew a claim that lasts until ``before`` (ms); events that were put off or lost stay so."""
+    connection.execute(
+        update(event)
+        .where(event.c.id.in_(ids), event.c.state == "pending", event.c.due_at == before)
+        .values(due_at=until)
+    )
 
 
 def release_pending(connection: Connection, now: int) -> None:

@@ -80,6 +80,9 @@ class Released:
 def schedule(connection: Connection, rows: Iterable[Due]) -> dict[tuple[str, str], int]:
     """Put leads into their lanes; one that is there already moves only forward.
 
+    A lead in the lane of standing opt-outs stays there, due sooner, unless an opt-out comes: so
+    that its opt-out is asserted also while a person has paused everything else.
+
     Returns the ids by (campaign, phone).
     """
     best: dict[tuple[str, str], Due] = {}
@@ -94,7 +97,12 @@ def schedule(connection: Connection, rows: Iterable[Due]) -> dict[tuple[str, str
     statement = statement.on_conflict_do_update(
         index_elements=[lead.c.campaign, lead.c.phone],
         set_={
-            "lane": case((new.lane < lead.c.lane, new.lane), else_=lead.c.lane),
+            # a standing opt-out takes what comes along, also while its campaign is paused
+            "lane": case(
+                ((lead.c.lane == int(Lane.STANDING)) & (new.lane > int(Lane.OPT_OUT)), lead.c.lane),
+                (new.lane < lead.c.lane, new.lane),
+                else_=lead.c.lane,
+            ),
             "due_at": case((new.due_at < lead.c.due_at, new.due_at), else_=lead.c.due_at),
             "waiting_since": func.coalesce(lead.c.waiting_since, new.waiting_since),
         },
@@ -243,6 +251,8 @@ def held(connection: Connection, fences: Mapping[int, int]) -> dict[int, tuple[L
     rows = connection.execute(
         select(lead.c.id, lead.c.fence, lead.c.lane, lead.c.due_at, lead.c.lease_until)
         .where(lead.c.id.in_(sorted(fences)))
+        # in the order in which ``schedule`` locks them, so that the two never wait for each other
+        .order_by(lead.c.campaign, lead.c.phone)
         .with_for_update()
     )
     return {
@@ -311,7 +321,11 @@ def recover(
                 fence=lead.c.fence + 1,
                 lease_owner="",
                 lease_until=0,
-                lane=case((lead.c.lane < int(Lane.RETRY), lead.c.lane), else_=int(Lane.RETRY)),
+                lane=case(
+                    (lead.c.lane < int(Lane.RETRY), lead.c.lane),
+                    (lead.c.opted_out, int(Lane.STANDING)),
+                    else_=int(Lane.RETRY),
+                ),
                 due_at=case((lead.c.due_at < now, lead.c.due_at), else_=now),
             )
         )

@@ -1,7 +1,8 @@
-"""Bring the database to the schema of this version: forwards only, in one transaction."""
+"""Bring the database to the schema of this version: forwards only, a transaction a step."""
 
 from __future__ import annotations
 
+import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,13 +10,19 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from bridge.errors import SchemaError
+from bridge.errors import SchemaError, StoreBusy, StoreError
 from bridge.store.database import Database
+from bridge.store.schema import compatibility
 
 LOCK = 0x63726D
 """The number under which migrations of one PostgreSQL database wait for each other."""
+
+PATIENCE_S = 60.0
+AGAIN_S = 0.5
+LOCK_MS = 400
+"""Half of what a webhook waits for the database by default."""
 
 
 def _config() -> Config:
@@ -38,19 +45,41 @@ def current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def migrate(database: Database) -> tuple[str | None, str]:
+def migrate(database: Database, patience_s: float = PATIENCE_S) -> tuple[str | None, str]:
     """Upgrade the database; returns the revision before and after.
 
-    Errors: ``SchemaError`` if the database was made by a newer version.
+    Each migration is a transaction of its own. On PostgreSQL it waits for a table no longer than
+    ``LOCK_MS``, since whoever comes after it waits as well; what it does not get it tries again
+    until ``patience_s`` is over.
+
+    Errors: ``SchemaError`` if the database was made by a newer version; ``StoreBusy``.
     """
+    if database.path is not None:
+        _make_file(database.path)
+    deadline = time.monotonic() + patience_s
+    first: tuple[str | None] | None = None
+    while True:
+        try:
+            before, after = _step(database)
+        except StoreBusy:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(AGAIN_S)
+            continue
+        first = first or (before,)
+        if after == newest():
+            return first[0], after
+
+
+def _step(database: Database) -> tuple[str | None, str]:
+    """One migration, if there is one to do: the revision before and after."""
     config = _config()
     script = ScriptDirectory.from_config(config)
     known = {revision.revision for revision in script.walk_revisions()}
-    if database.path is not None:
-        database.path.parent.mkdir(parents=True, exist_ok=True)
     with database.write() as connection:
         if not database.is_sqlite:  # two that migrate at once would both make the tables
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {LOCK_MS}")
         before = current(connection)
         if before is not None and before not in known:
             raise SchemaError(
@@ -59,16 +88,55 @@ def migrate(database: Database) -> tuple[str | None, str]:
             )
         if before != script.get_current_head():
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-        return before, newest()
+            command.upgrade(config, "+1")
+        return before, current(connection) or ""
+
+
+def _make_file(path: Path) -> None:
+    """Errors: ``StoreError`` if there is no database file, and none can be made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(exist_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"the database file {path} cannot be made ({error.strerror}). "
+            "Name one in DATABASE_URL that this user may write."
+        ) from None
 
 
 def check(database: Database) -> None:
     """Errors: ``SchemaError`` unless the database has the schema of this version."""
+    if database.path is not None and not database.path.exists():
+        raise SchemaError(
+            f"there is no database file {database.path}. Run “crm-bridge migrate”, or put the "
+            "file back."
+        )
     with database.read() as connection:
         have = current(connection)
     if have != newest():
         state = "is empty" if have is None else f"has schema {have}"
         raise SchemaError(
             f"the database {state}; this version needs {newest()}. Run “crm-bridge migrate”."
+        )
+
+
+def still_fits(database: Database) -> None:
+    """Whether a process that is running may go on; it has passed ``check`` when it began.
+
+    Its database may have been upgraded meanwhile. Every migration says which schema the oldest
+    version knows that can go on with the new one. Errors: ``SchemaError``.
+    """
+    with database.read() as connection:
+        have = current(connection)
+        if have == newest():
+            return
+        oldest = None
+        if have is not None and have > newest():
+            oldest = connection.scalar(
+                select(compatibility.c.oldest).where(compatibility.c.name == "schema")
+            )
+    if oldest is None or oldest > newest():
+        raise SchemaError(
+            f"the database has schema {have or 'none'}, with which this process cannot go on. "
+            "Restart it with the version that made the schema."
         )

@@ -1,7 +1,8 @@
 """Outcomes: what became of each lead update, and of each event that led to none.
 
-One row per event, campaign and lead. An event that led to no lead update has one row with empty
-campaign and phone. A row is final once and for all: no statement here changes a final state.
+One row per event, campaign, lead and replay (0 for the first way). An event that led to no lead
+update has one row with empty campaign and phone. A row is final once and for all: no statement
+here changes a final state.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from sqlalchemy import Connection, Select, bindparam, func, insert, select, upda
 
 from bridge import jsontext
 from bridge.model import State
-from bridge.store import attempts, tally
-from bridge.store.schema import OPEN, OPEN_OPT_OUT, batch, delivery, event, outcome
+from bridge.store import attempts, digest, tally
+from bridge.store.schema import OPEN, OPEN_OPT_OUT, REPLAYED, batch, delivery, event, outcome
 
 AT_A_TIME = 5000
 """Ids in one statement, well under what both engines allow."""
@@ -24,7 +25,11 @@ AT_A_TIME = 5000
 
 @dataclass(frozen=True, slots=True)
 class NewOutcome:
-    """A row to be: ``lead_id`` is set for lead updates, which start as waiting."""
+    """A row to be: ``lead_id`` is set for lead updates, which start as waiting.
+
+    ``accepted_at``: since when the bridge owes this, which for a replay is its own time;
+    ``received_at`` is then when the delivery came, and None otherwise.
+    """
 
     event_id: int
     delivery_id: int
@@ -43,11 +48,13 @@ class NewOutcome:
     rules: tuple[str, ...] = ()
     message: str = ""
     decided_at: int | None = None
+    replay_id: int = 0
+    received_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OpenUpdate:
-    """A lead update that is not final yet."""
+    """A lead update that is not final yet. ``received_at``: see ``NewOutcome``."""
 
     id: int
     lead_id: int
@@ -63,6 +70,8 @@ class OpenUpdate:
     source: str
     rules: tuple[str, ...]
     message: str
+    replay_id: int = 0
+    received_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,8 @@ def add(connection: Connection, rows: Sequence[NewOutcome]) -> None:
                 "doubtful": False,
                 "batch_id": None,
                 "message": _text(row.message),
+                "replay_id": row.replay_id,
+                "received_at": row.received_at,
             }
             for row in rows
         ],
@@ -120,12 +131,13 @@ def _text(text: str) -> str:
 
 
 def of_events(connection: Connection, event_ids: Sequence[int]) -> set[tuple[int, str, str]]:
-    """The outcomes that these events have already: (event id, campaign, phone)."""
+    """The outcomes that these events have of their first way: (event id, campaign, phone)."""
     found: set[tuple[int, str, str]] = set()
     for start in range(0, len(event_ids), AT_A_TIME):
         rows = connection.execute(
             select(outcome.c.event_id, outcome.c.campaign, outcome.c.phone).where(
-                outcome.c.event_id.in_(event_ids[start : start + AT_A_TIME])
+                outcome.c.event_id.in_(event_ids[start : start + AT_A_TIME]),
+                outcome.c.replay_id == 0,
             )
         )
         found.update((row.event_id, row.campaign, row.phone) for row in rows)
@@ -147,6 +159,8 @@ _OPEN_COLUMNS = (
     outcome.c.source,
     outcome.c.rules,
     outcome.c.message,
+    outcome.c.replay_id,
+    outcome.c.received_at,
 )
 
 _OPEN = (
@@ -176,6 +190,8 @@ def open_updates(connection: Connection, lead_ids: Iterable[int]) -> dict[int, l
                 source=row.source,
                 rules=tuple(jsontext.loads(row.rules)),
                 message=row.message,
+                replay_id=row.replay_id,
+                received_at=row.received_at,
             )
         )
     return found
@@ -329,12 +345,13 @@ def listing(
     for column, value in (
         (outcome.c.state, state),
         (outcome.c.campaign, campaign),
-        (outcome.c.phone, phone),
         (outcome.c.source, source),
         (outcome.c.delivery_id, None if receipt is None else _delivery_id(connection, receipt)),
     ):
         if value is not None:
             query = query.where(column == value)
+    if phone is not None:  # a number that was erased is found by its hash
+        query = query.where(outcome.c.phone.in_([phone, digest.load(connection).of(phone)]))
     if before is not None:
         query = query.where(outcome.c.id < before)
     rows = []
@@ -349,6 +366,123 @@ def listing(
 def _delivery_id(connection: Connection, receipt: str) -> int:
     found = connection.execute(select(delivery.c.id).where(delivery.c.receipt == receipt)).scalar()
     return -1 if found is None else int(found)
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """What became of an event before, for one campaign and lead; empty both: of it as a whole."""
+
+    id: int
+    event_id: int
+    delivery_id: int
+    receipt: str
+    source: str
+    campaign: str
+    phone: str
+    state: State
+    fields: dict[str, Any]
+    version: str
+    accepted_at: int
+    doubtful: bool
+    message: str
+    replay_id: int
+
+    @property
+    def lead_free(self) -> bool:
+        """Whether it speaks of the event as a whole, since there was no lead to update."""
+        return not self.campaign
+
+
+_EARLIER = (
+    outcome.c.id,
+    outcome.c.event_id,
+    outcome.c.delivery_id,
+    outcome.c.receipt,
+    outcome.c.source,
+    outcome.c.campaign,
+    outcome.c.phone,
+    outcome.c.state,
+    outcome.c.fields,
+    outcome.c.version,
+    outcome.c.accepted_at,
+    outcome.c.doubtful,
+    outcome.c.message,
+    outcome.c.replay_id,
+)
+
+
+def _earlier(rows: Iterable[Any]) -> list[Earlier]:
+    return [
+        Earlier(**{**row._mapping, "state": State(row.state), "fields": jsontext.loads(row.fields)})
+        for row in rows
+    ]
+
+
+def of_deliveries(connection: Connection, delivery_ids: Sequence[int]) -> list[Earlier]:
+    """Every outcome of these deliveries, of their first way and of replays, oldest first."""
+    found: list[Earlier] = []
+    for start in range(0, len(delivery_ids), AT_A_TIME):
+        rows = connection.execute(
+            select(*_EARLIER)
+            .where(outcome.c.delivery_id.in_(delivery_ids[start : start + AT_A_TIME]))
+            .order_by(outcome.c.id)
+        )
+        found += _earlier(rows)
+    return found
+
+
+def all_of_events(connection: Connection, event_ids: Sequence[int]) -> list[Earlier]:
+    """Every outcome of these events, of their first way and of replays, oldest first."""
+    found: list[Earlier] = []
+    for start in range(0, len(event_ids), AT_A_TIME):
+        rows = connection.execute(
+            select(*_EARLIER)
+            .where(outcome.c.event_id.in_(event_ids[start : start + AT_A_TIME]))
+            .order_by(outcome.c.id)
+        )
+        found += _earlier(rows)
+    return found
+
+
+def in_state(
+    connection: Connection, state: State, *, after: int, up_to: int, limit: int
+) -> list[Earlier]:
+    """Outcomes in a state with an id above ``after`` and at most ``up_to``, by id."""
+    return _earlier(
+        connection.execute(
+            select(*_EARLIER)
+            .where(outcome.c.state == state.value, outcome.c.id > after, outcome.c.id <= up_to)
+            .order_by(outcome.c.id)
+            .limit(limit)
+        )
+    )
+
+
+def last_id(connection: Connection) -> int:
+    """The id of the newest outcome; 0 if there is none."""
+    return connection.execute(select(func.max(outcome.c.id))).scalar() or 0
+
+
+def counts_of_replay(connection: Connection, replay_id: int) -> dict[State, int]:
+    """How many outcomes of a replay stand in each state."""
+    rows = connection.execute(
+        select(outcome.c.state, func.count())
+        .where(REPLAYED, outcome.c.replay_id == replay_id)
+        .group_by(outcome.c.state)
+    )
+    return {State(row[0]): row[1] for row in rows}
+
+
+def open_of_replay(connection: Connection, replay_id: int) -> int:
+    """How many updates of a replay are on their way; standing opt-outs are not among them."""
+    rows = connection.execute(
+        select(func.count()).where(
+            REPLAYED,
+            outcome.c.replay_id == replay_id,
+            outcome.c.state.in_([State.WAITING.value, State.IN_FLIGHT.value]),
+        )
+    )
+    return int(rows.scalar_one())
 
 
 def counts(connection: Connection) -> dict[State, int]:

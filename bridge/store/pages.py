@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from bridge import jsontext
+from bridge.store import digest
 from bridge.store.schema import STORED, batch, delivery, event, lead, outcome, refusal
 
 WINDOW = 10_000
@@ -78,7 +79,7 @@ def outcomes(connection: Connection, wanted: Wanted, *, before: int | None, limi
         found = connection.scalar(select(delivery.c.id).where(delivery.c.receipt == wanted.receipt))
         by_index.append(outcome.c.delivery_id == (-1 if found is None else found))
     if wanted.phone is not None:
-        by_index.append(outcome.c.phone == wanted.phone)
+        by_index.append(outcome.c.phone.in_(_written(connection, wanted.phone)))
     if wanted.state is not None and not by_index:
         by_index.append(outcome.c.state == wanted.state)
     elif wanted.state is not None:
@@ -112,11 +113,16 @@ def outcomes(connection: Connection, wanted: Wanted, *, before: int | None, limi
 
 def opt_outs(connection: Connection, phone: str) -> list[dict[str, Any]]:
     """The newest opt-outs of a phone number in E.164, in all campaigns, newest first."""
-    query = _OUTCOME.where(outcome.c.phone == phone, outcome.c.opts_out)
+    query = _OUTCOME.where(outcome.c.phone.in_(_written(connection, phone)), outcome.c.opts_out)
     return [
         _unpacked(row)
         for row in connection.execute(query.order_by(outcome.c.id.desc()).limit(OPT_OUTS))
     ]
+
+
+def _written(connection: Connection, phone: str) -> list[str]:
+    """A number as outcomes have it: as it is, or its hash where the person was erased."""
+    return [phone, digest.load(connection).of(phone)]
 
 
 def outcomes_by_id(connection: Connection, ids: Sequence[int]) -> list[dict[str, Any]]:
@@ -154,6 +160,7 @@ _DELIVERY = (
     delivery.c.state,
     delivery.c.problem,
     delivery.c.version,
+    delivery.c.erased_at,
     func.length(delivery.c.body).label("bytes"),
 )
 

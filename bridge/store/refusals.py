@@ -171,6 +171,68 @@ def listing(
     return [dict(row._mapping) for row in connection.execute(query.limit(limit))]
 
 
+@dataclass(frozen=True, slots=True)
+class KeptRefusal:
+    """A refused request as it was kept, to be judged again."""
+
+    id: int
+    receipt: str
+    source: str
+    received_at: int
+    address: str
+    method: str
+    url: str
+    headers: dict[str, list[str]]
+    body: bytes = field(repr=False)
+
+
+def page(
+    connection: Connection,
+    *,
+    after: int,
+    limit: int,
+    source: str | None = None,
+    receipt: str | None = None,
+) -> list[KeptRefusal]:
+    """Refusals with an id above ``after``, the oldest first, whole."""
+    query = select(
+        refusal.c.id,
+        refusal.c.receipt,
+        refusal.c.source,
+        refusal.c.received_at,
+        refusal.c.address,
+        refusal.c.method,
+        refusal.c.url,
+        refusal.c.headers,
+        refusal.c.body,
+    ).where(refusal.c.id > after)
+    if source is not None:
+        query = query.where(refusal.c.source == source)
+    if receipt is not None:
+        query = query.where(refusal.c.receipt == receipt)
+    return [
+        KeptRefusal(**{**row._mapping, "headers": jsontext.loads(row.headers)})
+        for row in connection.execute(query.order_by(refusal.c.id).limit(limit))
+    ]
+
+
+def take(connection: Connection, ids: Sequence[int]) -> set[int]:
+    """Take refusals away, and say which of them were still there.
+
+    Compare-and-set: who takes one away stores it as a delivery in the same transaction.
+    """
+    rows = connection.execute(
+        delete(refusal).where(refusal.c.id.in_(sorted(ids))).returning(refusal.c.id)
+    )
+    return {row.id for row in rows}
+
+
+def by_source(connection: Connection) -> dict[str, int]:
+    """How many refusals are kept of each source."""
+    rows = connection.execute(select(refusal.c.source, func.count()).group_by(refusal.c.source))
+    return {row[0]: row[1] for row in rows}
+
+
 def oldest_of_the_largest(
     rows: Iterable[tuple[int, str, int]], too_many: int, too_large: int
 ) -> list[int]:

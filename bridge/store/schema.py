@@ -10,6 +10,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Float,
     Index,
     Integer,
     LargeBinary,
@@ -41,6 +42,8 @@ OPEN = text("state IN ('waiting', 'in_flight', 'standing')")
 STORED = text("state = 'stored'")
 PENDING = text("state = 'pending'")
 LEASED = text("lease_until > 0")
+REPLAYED = text("replay_id > 0")
+UNDONE = text("done_at IS NULL")
 OPEN_OPT_OUT = text("opts_out AND state IN ('waiting', 'in_flight', 'standing')")
 OF_PHONE = text("phone <> ''")
 OF_EVENT = text("event_id > 0")
@@ -62,6 +65,8 @@ delivery = Table(
     Column("state", String(16), nullable=False),
     Column("problem", Text),
     Column("version", String(16)),
+    Column("erased_at", BigInteger),
+    Column("body_hash", String(64)),
     Index("ix_delivery_stored", "id", sqlite_where=STORED, postgresql_where=STORED),
     Index("ix_delivery_source_id", "source", "id"),
     sqlite_autoincrement=True,
@@ -150,7 +155,10 @@ outcome = Table(
     Column("doubtful", Boolean, nullable=False),
     Column("batch_id", BigInteger),
     Column("message", Text, nullable=False),
-    UniqueConstraint("event_id", "campaign", "phone"),
+    Column("replay_id", BigInteger, nullable=False, server_default=text("0")),
+    Column("received_at", BigInteger),
+    Column("erased_at", BigInteger),
+    UniqueConstraint("event_id", "campaign", "phone", "replay_id"),
     Index("ix_outcome_lead_id_state", "lead_id", "state"),
     Index("ix_outcome_state_id", "state", "id"),
     Index("ix_outcome_phone_id", "phone", "id"),
@@ -161,6 +169,13 @@ outcome = Table(
         "accepted_at",
         sqlite_where=OPEN_OPT_OUT,
         postgresql_where=OPEN_OPT_OUT,
+    ),
+    Index(
+        "ix_outcome_replayed",
+        "replay_id",
+        "state",
+        sqlite_where=REPLAYED,
+        postgresql_where=REPLAYED,
     ),
     sqlite_autoincrement=True,
 )
@@ -204,6 +219,42 @@ campaign = Table(
     Column("since", BigInteger, nullable=False),
     Column("not_before", BigInteger, nullable=False),
     Column("failures", Integer, nullable=False),
+    Column("status", Integer),
+    Column("probe_until", BigInteger, nullable=False),
+    Column("changes", BigInteger, nullable=False),
+)
+
+campaign_pause = Table(
+    "campaign_pause",
+    metadata,
+    Column("campaign", String(200), primary_key=True),
+    Column("since", BigInteger, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("holds_opt_outs", Boolean, nullable=False),
+)
+
+lapsed_opt_out = Table(
+    "lapsed_opt_out",
+    metadata,
+    Column("outcome_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("campaign", String(200), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Index("ix_lapsed_opt_out_at", "at"),
+)
+
+operator_action = Table(
+    "operator_action",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("actor", String(200), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(200), nullable=False),
+    Column("details", Text, nullable=False),
+    Index("ix_operator_action_subject_id", "subject", "id"),
+    sqlite_autoincrement=True,
 )
 
 refusal = Table(
@@ -225,6 +276,50 @@ refusal = Table(
     Index("ix_refusal_network_id", "network", "id", "size"),
     Index("ix_refusal_received_at", "received_at"),
     sqlite_autoincrement=True,
+)
+
+mapping_version = Table(
+    "mapping_version",
+    metadata,
+    Column("version", String(16), primary_key=True),
+    Column("source", String(100), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("region", String(16), nullable=False),
+    Column("routing", Text, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Index("ix_mapping_version_source", "source", "first_seen"),
+)
+
+replay = Table(
+    "replay",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("state", String(16), nullable=False),
+    Column("selection", Text, nullable=False),
+    Column("mapping", String(16), nullable=False),
+    Column("marks", Boolean, nullable=False),
+    Column("rate", Float, nullable=False),
+    Column("scan", Text, nullable=False),
+    Column("deliveries", BigInteger, nullable=False),
+    Column("deliveries_done", BigInteger, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+    Column("owner", String(64), nullable=False),
+    Column("held_until", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("trouble", Text, nullable=False),
+    Index("ix_replay_state", "state"),
+    sqlite_autoincrement=True,
+)
+
+replay_item = Table(
+    "replay_item",
+    metadata,
+    Column("replay_id", BigInteger, primary_key=True),
+    Column("receipt", String(32), primary_key=True),
+    Column("delivery_id", BigInteger, nullable=False),
+    Column("ordinals", Text, nullable=False),
 )
 
 worker = Table(
@@ -259,7 +354,7 @@ tally = Table(
 clue = Table(
     "clue",
     metadata,
-    Column("digest", String(32), primary_key=True),
+    Column("digest", String(40), primary_key=True),
     Column("phone", String(40), primary_key=True),
     Column("event_id", BigInteger, primary_key=True, autoincrement=False),
     Index("ix_clue_phone", "phone", sqlite_where=OF_PHONE, postgresql_where=OF_PHONE),
@@ -278,4 +373,84 @@ attempt = Table(
     Column("message", Text, nullable=False),
     Index("ix_attempt_outcome_id", "outcome_id"),
     sqlite_autoincrement=True,
+)
+
+oauth_token = Table(
+    "oauth_token",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("sealed", Text, nullable=False),
+    Column("ends_at", BigInteger, nullable=False),
+    Column("held_until", BigInteger, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+)
+
+event_contact = Table(
+    "event_contact",
+    metadata,
+    Column("contact", String(40), primary_key=True),
+    Column("event_id", BigInteger, primary_key=True),
+)
+
+erasure = Table(
+    "erasure",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("receipt", String(32), nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("wanted", Text, nullable=False),
+    Column("subjects", Text, nullable=False),
+    Column("requested_at", BigInteger, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+    Column("done_at", BigInteger),
+    Column("erased", Text, nullable=False),
+    Index("ix_erasure_due", "due_at", sqlite_where=UNDONE, postgresql_where=UNDONE),
+    sqlite_autoincrement=True,
+)
+
+hash_key = Table(
+    "hash_key",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("value", String(64), nullable=False),
+)
+
+sweep = Table(
+    "sweep",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("up_to", BigInteger, nullable=False),
+    Column("next_at", BigInteger, nullable=False),
+)
+
+audit_mark = Table(
+    "audit_mark",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("up_to", BigInteger, nullable=False),
+    Column("rows", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+)
+
+audit_sum = Table(
+    "audit_sum",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("name", String(200), primary_key=True),
+    Column("state", String(16), primary_key=True),
+    Column("count", BigInteger, nullable=False),
+)
+
+audit_open = Table(
+    "audit_open",
+    metadata,
+    Column("kind", String(16), primary_key=True),
+    Column("id", BigInteger, primary_key=True),
+)
+
+compatibility = Table(
+    "compatibility",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("oldest", String(32), nullable=False),
 )

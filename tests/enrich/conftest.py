@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jmespath
@@ -13,26 +14,12 @@ from bridge.enrich import Lookups
 from bridge.errors import LookupFailed
 from bridge.model import Found, Lookup, Secret, Wanted
 
+from .clock import Clock
 from .crm import Crm
+from .declared import Declared, mapping_of
+from .rest import Api
 
 TOKEN = "pat-live-0123456789"
-
-
-@dataclass
-class Clock:
-    """Monotonic seconds that pass when somebody waits; ``go`` False: the process is stopping."""
-
-    time: float = 1000.0
-    waits: list[float] = field(default_factory=list)
-    go: bool = True
-
-    def now(self) -> float:
-        return self.time
-
-    def wait(self, seconds: float) -> bool:
-        self.waits.append(seconds)
-        self.time += seconds
-        return self.go
 
 
 @dataclass
@@ -73,6 +60,8 @@ def contact_lookup(url: str, **changes: Any) -> Lookup:
         "result_id": "id",
         "result_value": "properties",
         "timeout_s": 5.0,
+        "survivors": True,
+        "internal": True,
     }
     return Lookup(**(declared | changes))
 
@@ -115,3 +104,25 @@ def opened(crm: Crm) -> Iterator[Callable[..., Desk]]:
 @pytest.fixture
 def desk(opened: Callable[..., Desk]) -> Desk:
     return opened()
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    api = Api()
+    yield api
+    api.stop()
+
+
+@pytest.fixture
+def declared(tmp_path: Path, api: Api) -> Iterator[Callable[..., Declared]]:
+    """Opens a declared look-up; ``API`` in it is the server, ``KEY`` and ``OTHER`` are secrets."""
+    opened: list[Declared] = []
+
+    def opening(lookup: str, receive: str = "", keeper: Any = None, **settings: str) -> Declared:
+        given = {"API": api.url, "KEY": "key-1", "OTHER": "other-1", **settings}
+        opened.append(Declared(mapping_of(tmp_path, lookup, given, receive), keeper))
+        return opened[-1]
+
+    yield opening
+    for one in opened:
+        one.lookups.close()

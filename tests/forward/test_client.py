@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import json
 import socket
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import pytest
 
+from bridge.deadline import Deadline
 from bridge.forward.client import REPLY_BYTES, CampaignClient
 from bridge.model import Campaign, Secret, Sent, Trouble, Verdict
 
@@ -111,6 +112,21 @@ def test_what_a_status_means(
     answer = client.update_leads(campaign(api.url), BATCH)
     assert (answer.status, answer.trouble) == (code, trouble)
     assert [result.verdict for result in answer.results] == [verdict] * 2
+
+
+def test_a_process_that_slept_over_the_time_of_a_call_does_not_make_it(
+    api: ApiServer, client: CampaignClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.behaviours = [well]
+
+    def sleeps(_deadline: Deadline, _connection: socket.socket) -> None:
+        sleep(0.3)  # the connection is open; the timer that would cut it has not been woken either
+
+    monkeypatch.setattr(Deadline, "opened", sleeps)
+    answer = client.update_leads(campaign(api.url, timeout_s=0.2), BATCH)
+    assert {result.verdict for result in answer.results} == {Verdict.NOT_SENT}
+    assert answer.trouble is Trouble.TRANSPORT
+    assert api.seen == []
 
 
 def test_retry_after_is_handed_on(api: ApiServer, client: CampaignClient) -> None:

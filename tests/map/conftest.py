@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,7 +40,7 @@ def load(tmp_path: Path) -> Load:
     def loading(
         files: Mapping[str, str | bytes],
         environment: Mapping[str, str] = ENVIRONMENT,
-        placeholders: bool = False,
+        **more: Any,
     ) -> MappingSet:
         for name, text in {"campaigns.yaml": CAMPAIGNS, **files}.items():
             (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -50,7 +51,7 @@ def load(tmp_path: Path) -> Load:
             api_url="https://api.example.com/",
             api_token=given.secret("BRIDGE_API_TOKEN"),
             default_region="US",
-            placeholders=placeholders,
+            **more,
         )
 
     return loading

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
 from bridge.errors import MappingError
-from bridge.model import Campaign
+from bridge.model import CallLimits, Campaign
 
 from .conftest import ENVIRONMENT, HEAD, Load
 
@@ -15,7 +16,7 @@ CRM = HEAD + "rules:\n  - name: r\n    lead: {phone_number: p, first_name: n}\n"
 
 
 def campaigns(
-    load: Load, text: str, environment: Mapping[str, str] = ENVIRONMENT, **more: bool
+    load: Load, text: str, environment: Mapping[str, str] = ENVIRONMENT, **more: Any
 ) -> Mapping[str, Campaign]:
     return load({"campaigns.yaml": text, "crm.yaml": CRM}, environment, **more).campaigns
 
@@ -54,6 +55,24 @@ defaults: {custom_fields: all_known, batch_size: 50, timeout: 4}
     assert (found["b"].batch_size, found["b"].custom_fields) == (7, "changed")
     assert (found["b"].rate_per_s, found["b"].timeout_s, found["b"].concurrency) == (2.5, 4.0, 3)
     assert found["a"].rate_per_s == 10.0
+
+
+def test_limits_of_a_token_come_from_its_tenant_or_the_settings(load: Load) -> None:
+    text = """\
+campaigns:
+  a: {id: a, tenant: acme}
+  b: {id: b, tenant: plain, rate: 3}
+  c: {id: c}
+tenants:
+  acme: {token: "${ACME}", rate: 2.5, concurrency: 4}
+  plain: {token: "${ACME}"}
+"""
+    limits = CallLimits(7, 5, token_rate_per_s=20, token_concurrency=9)
+    found = campaigns(load, text, {**ENVIRONMENT, "ACME": "t"}, limits=limits)
+    assert {
+        name: (c.rate_per_s, c.concurrency, c.token_rate_per_s, c.token_concurrency)
+        for name, c in found.items()
+    } == {"a": (7, 5, 2.5, 4), "b": (3, 5, 20, 9), "c": (7, 5, 20, 9)}
 
 
 def test_without_id_or_token_a_campaign_is_not_configured(load: Load) -> None:

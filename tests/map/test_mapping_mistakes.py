@@ -29,7 +29,7 @@ enrich:
     body: {inputs: "@ids"}
     results: results
     result_id: id
-    result_value: "@"
+    token: "${CRM_TOKEN}"
 rules:
   - name: opt-out
     when: "kind == 'stop'"

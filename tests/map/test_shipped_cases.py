@@ -13,7 +13,7 @@ import pytest
 from bridge.errors import DecodeError, MappingError
 from bridge.map import MappingSet, SourceMapping, load_cases, load_mappings, run_cases
 from bridge.map.cases import found_for
-from bridge.model import Decoder, Delivery, Json, Known, Mapped, State
+from bridge.model import Decoder, Delivery, Json, Known, Mapped, Reading, State
 from bridge.settings import Environment
 
 from .conftest import SHIPPED
@@ -26,8 +26,8 @@ SOURCES = sorted(
 )
 
 
-def decode(decoder: Decoder, body: bytes) -> Json:
-    assert decoder is Decoder.JSON
+def decode(reading: Reading, body: bytes) -> Json:
+    assert reading.decoder is Decoder.JSON
     try:
         return json.loads(body)
     except ValueError as error:
@@ -65,7 +65,9 @@ def test_every_rule_fires_in_some_case(source: str) -> None:
     ):
         mapping = shipped(**environment).mappings[source]
         for case in load_cases(SHIPPED / f"{source}.cases.yaml"):
-            document = case.payload if case.body is None else decode(Decoder.JSON, case.body)
+            document = (
+                case.payload if case.body is None else decode(Reading(Decoder.JSON), case.body)
+            )
             delivery = Delivery(
                 1, "r", source, case.received_at, "POST", {}, case.headers, b"", "x"
             )

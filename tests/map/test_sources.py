@@ -133,7 +133,7 @@ def test_optional_entries_need_one_secret_between_them(one: One) -> None:
 def test_decoder_and_answer(one: One) -> None:
     receive = "  decode: form\n  answer: {body: <Response/>, content_type: text/xml}\n"
     found = source(one, f"    - bearer: {{token: {REF}}}\n" + receive)
-    assert found.decode is Decoder.FORM
+    assert found.decode.decoder is Decoder.FORM
     assert found.answer == Answer(200, "<Response/>", "text/xml")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from marshmallow import ValidationError
 
 from bridge.map.phone import e164, every_e164
 from bridge.map.text import clean, storable
@@ -271,3 +272,92 @@ def test_reasons_show_no_number_and_no_address() -> None:
     assert "555" not in shown("415-555-0123")
     assert "jane" not in shown("jane@example.com")
     assert shown("maybe") == "“maybe”"
+
+
+PHONES = [
+    {"label": "Home", "value": "1", "primary": False, "isPrimary": 0},
+    {"label": "Mobile", "value": "2", "primary": True, "isPrimary": 1},
+    {"label": "Fax", "value": "", "primary": "yes"},
+]
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ({"where": {"primary": True}, "value": "value"}, "2"),
+        ({"where": {"isPrimary": True}, "value": "value"}, "2"),
+        ({"where": {"isPrimary": False}, "value": "value"}, "1"),
+        ({"where": {"label": "mobile"}, "value": "value"}, "2"),
+        ({"where": {"label": "fax"}, "value": "value"}, None),
+        ({"where": [{"label": "fax"}, {"label": "home"}], "value": "value"}, "1"),
+        ({"where": {"label": "none"}, "value": "value", "otherwise": "first"}, "1"),
+        ({"where": {"label": "none"}, "value": "value", "otherwise": "last"}, "2"),
+        ({"value": "value", "otherwise": "first"}, "1"),
+        ({"where": {"label": "Home", "primary": True}}, None),
+        ({"where": {"label": "home"}}, PHONES[0]),
+    ],
+)
+def test_one_is_picked_by_label_flag_or_order(written: Json, expected: Json) -> None:
+    assert transform({"pick": written}, PHONES) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "value", "expected"),
+    [
+        ("second", [False, True], True),
+        ("second", None, None),
+        ("second", ["CTO", None], None),
+        ("false_to_null", False, None),
+        ("false_to_null", "false", "false"),
+        ("false_to_null", "", ""),
+        ("false_to_null", 0, 0),
+        ("with_calling_code", ["+1", "2025550143"], "+12025550143"),
+        ("with_calling_code", ["1", "202 555 0143"], "+12025550143"),
+        ("with_calling_code", ["0044", "2079460123"], "+442079460123"),
+        ("with_calling_code", ["+1", "+442079460123"], "+442079460123"),
+        ("with_calling_code", [None, "2025550143"], "2025550143"),
+        ("with_calling_code", ["", "2025550143"], "2025550143"),
+        ("with_calling_code", ["+1", ""], None),
+        ("with_calling_code", ["+1", None], None),
+        ("with_calling_code", None, None),
+        ({"contains": "dnc"}, "vip,dnc-list", False),
+        ({"contains": ["dnc", "Do Not Call"]}, ["vip", "do not call"], True),
+        ({"contains": {"any": ["dnc"], "separator": " "}}, "vip dnc", True),
+        ({"contains": {"any": ["dnc"]}}, "vip dnc", False),
+        ({"contains": "dnc"}, [None, 5], False),
+        (
+            {"map": {"key": "ref", "value": "answer.text"}},
+            [{"ref": "a", "answer": {"text": "x"}}],
+            {"a": "x"},
+        ),
+        ({"map": {"key": "id", "value": "value"}}, [{"id": 421, "value": None}, 5], {"421": None}),
+    ],
+)
+def test_what_crms_write_in_their_own_ways(written: Json, value: Json, expected: Json) -> None:
+    found = transform(written, value)
+    assert found == expected
+    assert type(found) is type(expected)
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("second", [1]),
+        ("second", "ab"),
+        ("with_calling_code", ["+1"]),
+        ("with_calling_code", ["US", "2025550143"]),
+        ("with_calling_code", "+12025550143"),
+        ({"map": {"key": "a", "value": "b"}}, "text"),
+        ({"contains": "x"}, {"x": 1}),
+        ({"pick": {"otherwise": "first"}}, "text"),
+        ({"boolean": {"true": [57], "false": [58]}}, 59),
+    ],
+)
+def test_what_is_of_another_shape_is_an_error(written: Json, value: Json) -> None:
+    with pytest.raises(Unusable):
+        transform(written, value)
+
+
+def test_a_pick_that_takes_nothing_is_a_mistake() -> None:
+    with pytest.raises(ValidationError, match="takes nothing"):
+        KIND.read({"pick": {"value": "value"}})

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bridge.model import Trouble
-from bridge.record.gate import Gate, GatePolicy, GateState
+from bridge.record.gate import Gate, GatePolicy, GateState, GateView
 
 POLICY = GatePolicy(first=1_000, most=60_000, probe=300_000)
 FAST = 1_000_000.0
@@ -23,12 +23,21 @@ def gate(policy: GatePolicy = POLICY, jitter: float = 1.0, rate: float = FAST) -
 @given(st.integers(1, 40), st.floats(0, 1))
 def test_pauses_double_with_full_jitter_up_to_the_longest(failures: int, jitter: float) -> None:
     shut = gate(jitter=jitter)
+    now = 0.0
     for _ in range(failures):
-        shut.failed(Trouble.SERVER, "HTTP 500", None, 0)
+        now += 60_000  # longer than any pause: a probe goes, and fails
+        assert shut.try_pass(now) == 0
+        shut.failed(Trouble.SERVER, "HTTP 500", None, now)
     longest = min(60_000, 1_000 * 2 ** (failures - 1))
-    wait = shut.view(0).wait_ms
-    assert wait <= longest
-    assert wait >= int(longest * jitter)
+    assert shut.view(now).wait_ms == pytest.approx(longest * jitter, abs=0.001)
+
+
+def test_calls_that_fail_together_count_as_one_failure() -> None:
+    shut = gate()
+    for _ in range(20):
+        shut.failed(Trouble.TRANSPORT, "no connection", None, 0)
+    assert shut.view(0).failures == 1
+    assert shut.view(0).wait_ms == 1_000
 
 
 @pytest.mark.parametrize("trouble", [Trouble.BUSY, Trouble.SERVER, Trouble.TRANSPORT])
@@ -58,7 +67,7 @@ def test_after_the_pause_exactly_one_probe_goes() -> None:
     shut.failed(Trouble.SERVER, "HTTP 500", None, 0)
     assert shut.try_pass(999) > 0
     assert [shut.try_pass(2_000) == 0 for _ in range(5)] == [True, False, False, False, False]
-    assert shut.succeeded() is True
+    assert shut.succeeded(2_000) is True
     assert [shut.try_pass(3_000 + i) for i in range(5)] == [0] * 5
     assert shut.view(3_000).state is GateState.OPEN
     assert shut.view(3_000).failures == 0
@@ -97,7 +106,7 @@ def test_a_refusal_pauses_with_the_reason_and_is_probed_from_time_to_time() -> N
     assert shut.failed(Trouble.REFUSED, "HTTP 404", None, 300_001) is True, "the reason is another"
     assert shut.try_pass(600_000) > 0
     assert shut.try_pass(600_001) == 0
-    shut.succeeded()
+    shut.succeeded(600_001)
     assert shut.view(600_001).state is GateState.OPEN
 
 
@@ -129,20 +138,19 @@ def test_no_second_holds_more_calls_than_the_rate(steps: list[float]) -> None:
     assert all(later - earlier >= 50 - 1e-6 for earlier, later in pairwise(passed))
 
 
-def test_a_success_says_whether_the_operator_should_hear_of_it() -> None:
+def test_a_success_says_whether_it_opened_the_gate() -> None:
     shut = gate()
-    assert shut.succeeded() is True, "the first answer of all"
-    assert shut.succeeded() is False
+    assert shut.succeeded(0) is False
     shut.failed(Trouble.BUSY, "HTTP 429", None, 0)
     assert shut.try_pass(2_000) == 0
-    assert shut.succeeded() is True
+    assert shut.succeeded(2_000) is True
 
 
 def test_an_older_call_that_comes_back_well_does_not_cut_a_pause_short() -> None:
     shut = gate(jitter=0.0)
     assert shut.try_pass(0) == 0
     shut.failed(Trouble.BUSY, "HTTP 429", 60.0, 100)
-    shut.succeeded()
+    shut.succeeded(100)
     assert shut.view(100).wait_ms == 60_000
 
 
@@ -152,7 +160,7 @@ def test_only_the_thread_that_probes_opens_the_gate() -> None:
     prober = Thread(target=lambda: shut.try_pass(2_000))
     prober.start()
     prober.join()
-    assert shut.succeeded() is False
+    assert shut.succeeded(2_000) is False
     shut.unused()
     assert shut.view(2_000).state is GateState.BACKOFF
     assert shut.try_pass(2_001) > 0, "the other thread's probe is still out"
@@ -163,3 +171,98 @@ def test_a_turn_that_was_not_used_is_free_again() -> None:
     assert paced.try_pass(0) == 0
     paced.unused()
     assert paced.try_pass(1) == 0
+
+
+def test_while_a_probe_is_out_one_opt_out_may_go_as_well() -> None:
+    shut = gate()
+    shut.failed(Trouble.SERVER, "HTTP 500", None, 0)
+    prober = Thread(target=lambda: shut.try_pass(2_000))
+    prober.start()
+    prober.join()
+    assert shut.try_pass(2_001) > 0, "an ordinary update waits for the probe"
+    assert shut.try_pass(2_001, urgent=True) == 0
+    assert shut.try_pass(2_002, urgent=True) > 0, "one, not all of them"
+    assert shut.succeeded(2_003) is True
+    assert shut.view(2_003).state is GateState.OPEN
+
+
+def test_a_probe_that_succeeds_does_not_open_what_closed_again_meanwhile() -> None:
+    shut = gate(jitter=0.0)
+    shut.failed(Trouble.SERVER, "HTTP 500", None, 0)
+    assert shut.try_pass(0) == 0
+    older = Thread(target=lambda: shut.failed(Trouble.BUSY, "HTTP 429", 30.0, 100))
+    older.start()
+    older.join()
+    assert shut.succeeded(200) is False
+    assert shut.try_pass(200) == 29_900
+
+
+def test_a_429_halves_the_pace_and_a_minute_of_calls_brings_it_back() -> None:
+    paced = gate(rate=10.0, jitter=0.0)
+    now = 0.0
+    while now < 2_000:  # as fast as it may
+        now += paced.try_pass(now) or 1
+    paced.failed(Trouble.BUSY, "HTTP 429", None, now)
+    now += paced.try_pass(now)
+    assert paced.try_pass(now) == 0
+    paced.succeeded(now)
+    gap = paced.try_pass(now)
+    assert 180 < gap < 220, "five calls a second, a little more after each"
+    began, calls = now, 0
+    while now < began + 60_000:
+        wait = paced.try_pass(now)
+        calls += wait == 0
+        now += wait or 1
+    assert 400 < calls < 600
+    assert paced.try_pass(now) > 99 or paced.try_pass(now + 100) == 0
+
+
+def test_however_many_429_come_a_call_goes_every_two_seconds() -> None:
+    paced = gate(rate=10.0, jitter=0.0)
+    now = 0.0
+    for _ in range(50):
+        paced.failed(Trouble.BUSY, "HTTP 429", None, now)
+        now += 2_000
+        assert paced.try_pass(now) == 0
+
+
+def known(**changes: object) -> GateView:
+    values: dict[str, object] = {
+        "state": GateState.BACKOFF,
+        "reason": "HTTP 429",
+        "failures": 3,
+        "wait_ms": 5_000,
+        "status": 429,
+        "changes": 1,
+    }
+    return GateView(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_what_another_worker_was_told_is_heeded_once() -> None:
+    shut = gate()
+    assert shut.heed(known(), 1_000) is True
+    assert shut.heed(known(), 3_000) is False, "the same word does not prolong the pause"
+    assert shut.try_pass(5_999) > 0
+    assert shut.view(1_000).failures == 3
+    assert shut.heed(known(state=GateState.OPEN, reason="", changes=2), 2_000) is True
+    assert shut.try_pass(2_000) == 0
+
+
+def test_what_is_not_noted_yet_goes_before_what_others_say() -> None:
+    shut = gate(jitter=0.0)
+    shut.failed(Trouble.BUSY, "HTTP 429", 60.0, 0)
+    assert shut.heed(known(state=GateState.OPEN, changes=9), 10) is False
+    assert shut.unsaved
+    view = shut.view(0)
+    shut.saved(view, 10)
+    assert not shut.unsaved
+    assert shut.try_pass(59_999) > 0
+
+
+def test_a_change_during_the_noting_of_another_is_not_taken_for_noted() -> None:
+    shut = gate(jitter=0.0)
+    shut.failed(Trouble.SERVER, "HTTP 500", None, 0)
+    view = shut.view(0)
+    shut.failed(Trouble.BUSY, "HTTP 500", 60.0, 0)
+    shut.saved(view, 1)
+    assert shut.unsaved

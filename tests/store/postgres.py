@@ -8,16 +8,22 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 
 
 class Postgres:
-    """A running server. ``url`` gives the address of one of its databases."""
+    """A running server. ``url`` gives the address of one of its databases.
 
-    def __init__(self, admin: str) -> None:
-        self.admin = admin
+    ``prefix``: of the names of new databases, to be another one in every process.
+    """
+
+    def __init__(self, server: Any, prefix: str = "test") -> None:
+        self._server = server
+        self.admin: str = server.get_uri()
+        self._prefix = prefix
         self._count = 0
 
     def url(self, name: str) -> str:
@@ -27,9 +33,18 @@ class Postgres:
     def create(self, template: str = "template1") -> str:
         """Make a database; returns its name."""
         self._count += 1
-        name = f"test_{self._count}"
+        name = f"{self._prefix}_{self._count}"
         self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
+
+    def stop(self) -> None:
+        """The server goes down, as for maintenance: it hangs up on everybody."""
+        self._server.stop()
+
+    def start(self) -> None:
+        """The server comes up again, at the same address."""
+        self._server.ensure_postgres_running()
+        assert self._server.get_uri() == self.admin
 
     def drop(self, name: str) -> None:
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -51,7 +66,7 @@ def running() -> Iterator[Postgres]:
     try:
         server = get_server(folder / "data", cleanup_mode="stop")
         try:
-            yield Postgres(server.get_uri())
+            yield Postgres(server)
         finally:
             server.cleanup()
     finally:

@@ -98,6 +98,6 @@ def cell(database: Database, column: str, table: str, number: int) -> Any:
     """One value as it stands in a table."""
     with database.read() as connection:
         return connection.execute(
-            text(f"SELECT {column} FROM {table} WHERE id = :id"),  # noqa: S608 - names of tests
+            text(f"SELECT {column} FROM {table} WHERE id = :id"),
             {"id": number},
         ).scalar()

@@ -23,6 +23,7 @@ PASSWORD = "correct-horse-battery"
 
 
 def test_every_sqlite_connection_writes_through_to_disk(tmp_path: Path) -> None:
+    (tmp_path / "bridge.db").touch()
     database = Database(f"sqlite:///{tmp_path / 'bridge.db'}", pool_size=3)
     seen = set()
     with ExitStack() as open_ones:
@@ -98,6 +99,7 @@ def test_a_writer_that_waits_too_long_for_the_lock_is_told_that_it_is_busy(
 
 def test_a_lock_of_a_foreign_sqlite_process_makes_it_busy(tmp_path: Path) -> None:
     path = tmp_path / "bridge.db"
+    path.touch()
     database = Database(f"sqlite:///{path}", busy_timeout_s=0.1)
     with database.write() as connection:
         connection.exec_driver_sql("CREATE TABLE t (n INTEGER)")
@@ -131,6 +133,8 @@ def test_writers_of_one_process_take_turns(database: Database) -> None:
 
 def test_a_missing_table_is_an_error_that_does_not_pass(empty_url: str) -> None:
     database = Database(empty_url)
+    if database.path is not None:
+        database.path.touch()
     with pytest.raises(StoreError) as caught, database.write() as connection:
         deliveries.add(connection, [a_delivery()])
     assert not isinstance(caught.value, StoreBusy)

@@ -159,6 +159,20 @@ def test_an_event_whose_look_up_is_under_way_is_given_to_nobody_else(database: D
         assert [row.id for row in due(connection, NOW)] == [number]
 
 
+def test_a_hold_is_renewed_only_where_it_is_still_the_same(database: Database) -> None:
+    limits = {Lane.OPT_OUT: 5, Lane.FIRST: 5}
+    first, second = NOW + 1_000, NOW + 2_000
+    with database.write() as connection:
+        rows = [an_event(1, number, f"k{number}", pending=True) for number in range(3)]
+        kept, put_off, done = (place.id for place in events.add(connection, rows).values())
+        events.claim_pending(connection, "hubspot", NOW, limits=limits, until=first)
+        events.postpone(connection, [(put_off, NOW + 10, "not now")])
+        events.take(connection, [done])
+        events.hold_longer(connection, [kept, put_off, done], before=first, until=second)
+        assert [row.id for row in due(connection, first)] == [put_off]
+        assert {row.id for row in due(connection, second)} == {kept, put_off}
+
+
 def test_what_waits_for_look_ups_is_known_by_lane_with_its_age_and_trouble(
     database: Database,
 ) -> None:

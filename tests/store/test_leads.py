@@ -51,6 +51,15 @@ def test_a_lead_moves_only_forward(database: Database) -> None:
     assert cell(database, "waiting_since", "lead", number) == NOW
 
 
+def test_what_comes_for_a_standing_opt_out_goes_along_with_it_at_once(database: Database) -> None:
+    with database.write() as connection:
+        a_lead(connection, lane=Lane.STANDING, due_at=NOW + 86_400_000)
+        a_lead(connection, lane=Lane.FIRST, due_at=NOW)
+        assert leads.next_due(connection, "main") == {Lane.STANDING: NOW}
+        a_lead(connection, lane=Lane.OPT_OUT, due_at=NOW + 5)
+        assert leads.next_due(connection, "main") == {Lane.OPT_OUT: NOW}
+
+
 def test_arrivals_of_one_statement_count_together(database: Database) -> None:
     with database.write() as connection:
         leads.schedule(
@@ -231,6 +240,8 @@ def test_the_soonest_of_all_arrivals_counts(
         connection.exec_driver_sql("DELETE FROM lead")
         for lane, when in arrivals:
             a_lead(connection, lane=lane, due_at=when)
-        assert leads.next_due(connection, "main") == {
-            min(lane for lane, _ in arrivals): min(when for _, when in arrivals)
-        }
+        lane = Lane.IDLE
+        for arrived, _ in arrivals:
+            stays = lane is Lane.STANDING and arrived is not Lane.OPT_OUT
+            lane = lane if stays else min(lane, arrived)
+        assert leads.next_due(connection, "main") == {lane: min(when for _, when in arrivals)}

@@ -9,14 +9,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import Connection, inspect, text
 
-from bridge.errors import SchemaError
+from bridge.errors import SchemaError, StoreError
 from bridge.store import migrate
 from bridge.store.database import Database
 from bridge.store.schema import metadata
+
+
+def upgrade_to(connection: Connection, revision: str) -> None:
+    """Bring an empty database to the schema that an earlier version made."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, revision)
 
 
 @pytest.fixture
@@ -60,15 +70,15 @@ def test_processes_may_migrate_at_once(empty_url: str, tmp_path: Path) -> None:
     environment = {"DATABASE_URL": empty_url, "PATH": os.environ["PATH"]}
     command = [sys.executable, "-m", "bridge.cli", "migrate"]
     running = [subprocess.Popen(command, env=environment, cwd=tmp_path) for _ in range(3)]
-    assert [process.wait(30) for process in running] == [0, 0, 0]
+    assert [process.wait(240) for process in running] == [0, 0, 0]
     database = Database(empty_url)
     migrate.check(database)
     database.close()
 
 
 def test_an_empty_database_is_refused_with_the_command_to_run(empty: Database) -> None:
-    with empty.write():
-        pass
+    if empty.path is not None:
+        empty.path.touch()
     with pytest.raises(SchemaError, match=r"is empty.*crm-bridge migrate"):
         migrate.check(empty)
 
@@ -90,3 +100,24 @@ def test_the_folder_of_a_new_sqlite_database_is_made(tmp_path: Path) -> None:
     migrate.migrate(database)
     migrate.check(database)
     database.close()
+
+
+def test_the_outcomes_of_the_first_schema_are_those_of_the_first_way(empty: Database) -> None:
+    columns = (
+        "event_id, delivery_id, receipt, source, campaign, phone, state, fields, opts_out, rules, "
+        "event_time, key, version, accepted_at, tries, doubtful, message"
+    )
+    values = "1, 1, 'r', 'crm', 'main', '+1', 'dead', '{}', false, '[]', 5, 'k', 'v', 5, 0, false"
+    row = f"INSERT INTO outcome ({columns}) VALUES ({values}, 'why')"
+    if empty.path is not None:
+        empty.path.touch()
+    with empty.write() as connection:
+        upgrade_to(connection, "0001")
+        connection.execute(text(row))
+    migrate.migrate(empty)
+    with empty.write() as connection:
+        connection.execute(text(row.replace("1, 1,", "2, 1,")))
+        seen = connection.execute(text("SELECT id, replay_id, message FROM outcome ORDER BY id"))
+        assert [tuple(one) for one in seen] == [(1, 0, "why"), (2, 0, "why")]
+    with pytest.raises(StoreError, match=r"(?i)unique"), empty.write() as connection:
+        connection.execute(text(row))

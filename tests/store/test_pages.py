@@ -12,6 +12,7 @@ from bridge.store import attempts, clues, contacts, deliveries, outcomes, pages,
 from bridge.store.attempts import Attempt
 from bridge.store.clues import Clue
 from bridge.store.database import Database
+from bridge.store.digest import load
 from bridge.store.pages import Page, Wanted
 from bridge.store.schema import outcome
 
@@ -124,9 +125,11 @@ def test_deliveries_and_refusals_are_paged_and_filtered(database: Database) -> N
 
 
 def test_clues_lead_to_numbers_and_to_events(database: Database) -> None:
-    mail, contact = clues.of_email(" Jane@Example.com"), clues.of_contact("77")
-    assert mail == clues.of_email("jane@example.COM")
     with database.write() as connection:
+        digest = load(connection)
+        mail = clues.of_email(digest, " Jane@Example.com")
+        contact = clues.of_contact(digest, "77")
+        assert mail == clues.of_email(digest, "jane@example.COM")
         for _ in range(2):
             found = [Clue(mail, phone="+1"), Clue(mail, event_id=5), Clue(contact, event_id=6)]
             clues.add(connection, found)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event as sql_event
 
-from bridge.model import Lane
-from bridge.store import deliveries, events, leads, outcomes
+from bridge.model import Lane, State
+from bridge.store import deliveries, events, leads, outcomes, replays
 from bridge.store.database import Connection, Database
 from bridge.store.migrate import migrate
 
@@ -36,6 +36,21 @@ HOT: dict[str, tuple[Callable[[Connection], Any], str]] = {
         "ix_outcome_lead_id_state",
     ),
     "outcomes.doubt": (lambda c: outcomes.doubt(c, range(1, 101)), "ix_outcome_lead_id_state"),
+    "outcomes.open_of_replay": (lambda c: outcomes.open_of_replay(c, 1), "ix_outcome_replayed"),
+    "outcomes.in_state": (
+        lambda c: outcomes.in_state(c, State.DEAD, after=0, up_to=9, limit=100),
+        "ix_outcome_state_id",
+    ),
+    "outcomes.all_of_events": (
+        lambda c: outcomes.all_of_events(c, range(1, 101)),
+        "sqlite_autoindex_outcome_1",
+    ),
+    "deliveries.between": (
+        lambda c: deliveries.between(c, "0", "1", 100),
+        "sqlite_autoindex_delivery_1",
+    ),
+    "replays.next_due": (replays.next_due, "ix_replay_state"),
+    "replays.items": (lambda c: replays.items(c, 1, 100), "sqlite_autoindex_replay_item_1"),
     "outcomes.oldest_opt_outs": (outcomes.oldest_opt_outs, "ix_outcome_waiting_opt_outs"),
 }
 

@@ -13,9 +13,14 @@ from typing import Any
 from bridge_process import Bridge
 from sandbox_client import Call, Lead, Sandbox
 
+from bridge.operate.audit import Audit
+
 from .story import CAMPAIGNS, Story, Told
 
 Rank = tuple[int, bool, str]
+PERIOD_MS = 1826 * 86_400_000
+"""How long opt-outs are asserted by default."""
+
 FINAL = {
     "updated",
     "not_found",
@@ -26,6 +31,8 @@ FINAL = {
     "dead",
     "standing",
 }
+UNTOUCHED = (400, 401, 404, 413, 429)
+"""Answers after which everybody knows that the API did nothing; a mark may be sent again."""
 
 
 class Oracle:
@@ -33,6 +40,7 @@ class Oracle:
 
     def __init__(self, story: Story, bridge: Bridge, receipts: Sequence[str]) -> None:
         self.story = story
+        self.bridge = bridge
         self.rows = bridge.final_outcomes()
         self.at_place = {
             (receipt, ordinal): told
@@ -57,6 +65,7 @@ class Oracle:
 
         ``sent_again``: deliveries may have come twice, since the first answer was lost.
         """
+        self.check_audit()
         places: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
         for row in self.rows:
             assert row["state"] in FINAL, row
@@ -81,6 +90,12 @@ class Oracle:
         if not sent_again:
             with_identity = {one.id for one in self.story.told if isinstance(one.body, dict)}
             assert {name: firsts[name] for name in with_identity} == dict.fromkeys(with_identity, 1)
+
+    def check_audit(self) -> None:
+        """The audit, which looks at all that the oracle cannot see, finds no broken promise."""
+        for full in (False, True):
+            report = Audit(self.bridge.database, standing_period=PERIOD_MS, full=full).run()
+            assert report.clean, sorted(report.breaches.values())
 
     # ------------------------------------------------------------------ final state
 
@@ -160,9 +175,10 @@ class Oracle:
                 assert element.get("do_not_call") is not True
                 if call.applied:
                     _note_consent(opted_out, (name, phone), element)
-                if call.mode != "429":
+                if call.status not in UNTOUCHED:
                     marks[name, element["custom_fields"]["again_id"]] += 1
-        assert not [mark for mark, times in marks.items() if times > 1]
+        twice = [mark for mark, times in marks.items() if times > 1]
+        assert not twice, f"marks that were sent again: {twice}"
 
     def _step(self, place: tuple[str, str, str], value: Any, before: Rank | None) -> Rank:
         """The least rank, not below the one before, of an event that wants this value."""

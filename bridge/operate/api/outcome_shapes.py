@@ -45,6 +45,8 @@ class Outcome(Schema):
     tries = number()
     message = text()
     version = text()
+    replay_id = number("0: the first way; else the replay that made it")
+    erased_at = time(maybe=True)
     calls = fields.List(
         fields.Nested(Call),
         required=True,

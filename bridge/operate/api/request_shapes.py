@@ -22,6 +22,7 @@ class Delivery(Schema):
     state = text()
     problem = text(maybe=True)
     version = text(maybe=True)
+    erased_at = time(maybe=True)
     bytes = number()
 
 

@@ -46,7 +46,7 @@ def decode_nested_form(body: bytes, bounds: Bounds) -> Json:
     tops: dict[str, _Branch | list[str]] = {}
     nodes = 0
     for name, value in form_pairs(body, bounds):
-        path = _path(name, bounds)
+        path = path_of(name, bounds)
         # Every key counts, since a short name of brackets alone can open many levels.
         nodes += len(path)
         bounds.require_keys(nodes)
@@ -65,11 +65,13 @@ def decode_nested_form(body: bytes, bounds: Bounds) -> Json:
     return document
 
 
-def _path(name: str, bounds: Bounds) -> list[str]:
+def path_of(name: str, bounds: Bounds | None = None) -> list[str]:
+    """The keys that a name stands for, from the outside in; ``[]`` gives an empty one."""
     match = _BRACKETED.fullmatch(name)
     if match is None:
         return [name]
-    bounds.require_depth(name.count("[") + 1, f"the name {quoted(name)}")
+    if bounds is not None:
+        bounds.require_depth(name.count("[") + 1, f"the name {quoted(name)}")
     return [match[1], *_KEY.findall(match[2])]
 
 

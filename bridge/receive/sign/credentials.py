@@ -18,16 +18,24 @@ def add_credential(scheme: CredentialScheme, draft: Draft) -> Draft:
     """
     match scheme:
         case BearerScheme(token=secret):
-            return draft.with_header("Authorization", f"Bearer {_on_wire(usable(secret))}")
+            return draft.with_header("Authorization", f"Bearer {_on_wire(told(secret, draft))}")
         case BasicScheme(user=user, password=secret):
-            login = base64.b64encode(as_utf8(f"{user}:{usable(secret)}")).decode()
+            login = base64.b64encode(as_utf8(f"{user}:{told(secret, draft)}")).decode()
             return draft.with_header("Authorization", f"Basic {login}")
         case HeaderScheme(name=name, token=secret):
-            return draft.with_header(name, _on_wire(usable(secret)))
+            return draft.with_header(name, _on_wire(told(secret, draft)))
         case QueryScheme(name=name, token=secret):
-            return draft.with_parameter(name, usable(secret))
+            return draft.with_parameter(name, told(secret, draft))
         case PathScheme(token=secret):
-            return draft.with_path_token(usable(secret))
+            return draft.with_path_token(told(secret, draft))
+
+
+def told(secret: Secret, draft: Draft) -> str:
+    """The secret itself as it is to go out: right, or spoilt.
+
+    Errors: ``VerifyError`` if it has no value.
+    """
+    return usable(secret) + ("x" if draft.spoil else "")
 
 
 def usable(secret: Secret) -> str:

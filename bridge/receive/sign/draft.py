@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from bridge.errors import VerifyError
@@ -14,12 +14,14 @@ class Signed:
     """What to send. ``headers`` are the given ones and those that the scheme added.
 
     Header values are text of ISO 8859-1, as servers give them to applications (PEP 3333).
-    ``url`` is the given one, with token or hash added where the scheme puts them there.
+    ``url`` is the given one, with token or hash added where the scheme puts them there; ``body``
+    likewise, for schemes whose secret stands in the body.
     """
 
     headers: dict[str, str]
     url: str
     scheme: str
+    body: bytes = b""
 
     def __repr__(self) -> str:
         return f"Signed(scheme={self.scheme!r}, headers={sorted(self.headers)})"
@@ -27,7 +29,10 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A request on its way to being signed. ``now_ms``: milliseconds since 1970 UTC."""
+    """A request on its way to being signed. ``now_ms``: milliseconds since 1970 UTC.
+
+    ``spoil``: every credential and signature is to come out wrong.
+    """
 
     method: str
     url: str = field(repr=False)
@@ -35,6 +40,7 @@ class Draft:
     now_ms: int
     headers: Mapping[str, str] = field(repr=False)
     private_key: bytes | None = field(default=None, repr=False)
+    spoil: bool = False
 
     def with_header(self, name: str, value: str) -> Draft:
         """The same with one header set, whatever it was before."""
@@ -59,6 +65,14 @@ class Draft:
         path = f"{parts.path.rstrip('/')}/{quote(value, safe='')}"
         return self._with(urlunsplit(parts._replace(path=path)), self.headers)
 
+    def with_body(self, body: bytes) -> Draft:
+        """The same with another body."""
+        return replace(self, body=body)
+
+    def made(self, digest: bytes) -> bytes:
+        """A signature as it is to go out: itself, or with one bit changed."""
+        return digest if not self.spoil else bytes([digest[0] ^ 1]) + digest[1:]
+
     def header(self, name: str) -> str:
         """The value of a header.
 
@@ -70,4 +84,4 @@ class Draft:
         raise VerifyError(f"the header {name} is signed: give it a value")
 
     def _with(self, url: str, headers: Mapping[str, str]) -> Draft:
-        return Draft(self.method, url, self.body, self.now_ms, headers, self.private_key)
+        return replace(self, url=url, headers=headers)

@@ -1,18 +1,19 @@
 """Whether a request comes from who it says: schemes in, ``Verified`` or ``Refused`` out.
 
-Everything here works on the raw bytes, before decoding, and fails closed. Secrets and signatures
-are compared in constant time and appear in no reason. ``any_of`` tries the schemes of a source;
-one module per family knows how each is proved; ``asymmetric`` is the one home of
-``cryptography``; ``sanity`` says at start what is wrong with a scheme's parameters;
-``public_url`` knows which schemes sign the URL; ``withheld`` names the headers and query
-parameters that mappings must not see.
+Everything here works on the raw bytes, before decoding (but for secrets that stand in the body),
+and fails closed. Secrets and signatures are compared in constant time and appear in no reason.
+``any_of`` tries the schemes of a source; one module per family knows how each is proved;
+``asymmetric`` is the one home of ``cryptography``, ``token`` that of ``jwt``; ``sanity`` says at
+start what is wrong with a scheme's parameters; ``public_url`` knows which schemes sign the URL;
+``withheld`` names the headers, query parameters and places that mappings must not see.
 """
 
-from bridge.receive.verify.any_of import verify
+from bridge.receive.verify.any_of import proves, verify
 from bridge.receive.verify.public_url import OverUrl, over_url
 from bridge.receive.verify.sanity import check_scheme
 from bridge.receive.verify.withheld import (
     Credentials,
+    body_credentials,
     credential_names,
     plain_credentials,
     signature_headers,
@@ -21,10 +22,12 @@ from bridge.receive.verify.withheld import (
 __all__ = [
     "Credentials",
     "OverUrl",
+    "body_credentials",
     "check_scheme",
     "credential_names",
     "over_url",
     "plain_credentials",
+    "proves",
     "signature_headers",
     "verify",
 ]

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from bridge.model import (
     AllOfScheme,
+    AnyOfScheme,
     BasicScheme,
     BearerScheme,
+    BodyScheme,
+    EqualScheme,
     HeaderScheme,
     HmacScheme,
     HubSpotScheme,
+    JwtScheme,
+    NoneScheme,
     PublicKeyScheme,
     QueryScheme,
     Scheme,
@@ -25,6 +30,8 @@ def name_of(scheme: Scheme) -> str:
             return algorithm
         case AllOfScheme():
             return "all_of"
+        case AnyOfScheme():
+            return "any_of"
         case _:
             return _PLAIN.get(type(scheme), "path")
 
@@ -36,4 +43,8 @@ _PLAIN: dict[type, str] = {
     BasicScheme: "basic",
     HeaderScheme: "header",
     QueryScheme: "query",
+    JwtScheme: "jwt",
+    BodyScheme: "body",
+    EqualScheme: "equals",
+    NoneScheme: "none",
 }

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bridge.model import AllOfScheme, HmacScheme, HubSpotScheme, Scheme
+from bridge.model import (
+    AllOfScheme,
+    AnyOfScheme,
+    HmacScheme,
+    HubSpotScheme,
+    JwtScheme,
+    PublicKeyScheme,
+    Scheme,
+)
 from bridge.receive.verify.naming import name_of
 from bridge.receive.verify.signed_text import URL
 
@@ -27,9 +35,13 @@ def _covers(scheme: Scheme) -> bool:
     match scheme:
         case HubSpotScheme(version=version):
             return version != "v1"
-        case HmacScheme(signed=parts):
+        case HmacScheme(signed=parts) | PublicKeyScheme(signed=parts):
             return URL in parts
+        case JwtScheme(audience=audience):
+            return audience is None
         case AllOfScheme(schemes=schemes):
             return any(map(_covers, schemes))
+        case AnyOfScheme(schemes=schemes):
+            return bool(schemes) and all(map(_covers, schemes))
         case _:
             return False

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from bridge.header_pattern import pattern_problem
 from bridge.model import (
     AllOfScheme,
+    AnyOfScheme,
     BasicScheme,
+    EqualScheme,
     HeaderScheme,
     HmacScheme,
     HubSpotScheme,
+    JwtScheme,
+    NoneScheme,
     PublicKeyScheme,
     QueryScheme,
     Scheme,
@@ -20,7 +25,7 @@ from bridge.model import (
 from bridge.receive.verify.asymmetric import public_key
 from bridge.receive.verify.keys import WHPK, WHSEC, KeyForm, key_of
 from bridge.receive.verify.naming import name_of
-from bridge.receive.verify.signed_text import COVER_BODY, HEADER, PARTS, TEXT
+from bridge.receive.verify.signed_text import COVER_BODY, GROUP, HEADER, PARTS, TEXT
 
 # RFC 9110, section 5.6.2: what a header name is made of.
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
@@ -46,7 +51,7 @@ def _problems(scheme: Scheme) -> Iterator[str]:
             yield from _public_key(scheme)
         case StandardWebhooksScheme():
             yield from _standard_webhooks(scheme)
-        case AllOfScheme(schemes=schemes):
+        case AllOfScheme(schemes=schemes) | AnyOfScheme(schemes=schemes):
             if not schemes:
                 yield "lists no scheme: name at least one"
             for problem in map(check_scheme, schemes):
@@ -65,6 +70,11 @@ def _credential(scheme: Scheme) -> Iterator[str]:
         case HeaderScheme(name=name, token=secret):
             yield from _header(name)
             yield from _secret(secret)
+        case JwtScheme(secret=secret, header=name):
+            yield from _secret(secret)
+            yield from _header(name)
+        case EqualScheme() | NoneScheme():
+            pass
         case QueryScheme(name=name, token=secret):
             if not name:
                 yield "name is empty: name the query parameter"
@@ -122,7 +132,10 @@ def _standard_webhooks(scheme: StandardWebhooksScheme) -> Iterator[str]:
 
 def _hmac(scheme: HmacScheme) -> Iterator[str]:
     yield from _secret(scheme.secret, scheme.key)
-    yield from _header(scheme.header)
+    if scheme.query is None or scheme.header:
+        yield from _header(scheme.header)
+    if scheme.style == "pattern" and (wrong := pattern_problem(scheme.pattern or "")):
+        yield f"the pattern {wrong}"
     yield from _tolerance(scheme.tolerance_s)
     if scheme.encoding == "raw" and scheme.style != "wrapped":
         yield "encoding raw is possible only with style wrapped"
@@ -136,7 +149,7 @@ def _hmac_signed(scheme: HmacScheme) -> Iterator[str]:
     for part in scheme.signed:
         if part.startswith(HEADER):
             yield from _header(part.removeprefix(HEADER))
-        elif part not in PARTS and not part.startswith(TEXT):
+        elif part not in PARTS and not part.startswith((TEXT, GROUP)):
             yield (
                 f"signed holds the unknown part {part[:40]!r}: use {', '.join(PARTS)}, "
                 f"{HEADER}<name> or {TEXT}<literal>"
@@ -154,9 +167,9 @@ def _hmac_timestamp(scheme: HmacScheme) -> Iterator[str]:
         yield from _header(header)
     if header is not None and part is not None:
         yield "the timestamp comes from a header or a part, not both"
-    if part is not None and scheme.style != "parts":
-        yield "a timestamp part needs style parts"
-    if part is not None and scheme.timestamp_format == "http_date":
+    if part is not None and scheme.style not in ("parts", "pattern"):
+        yield "a timestamp part needs style parts or pattern"
+    if part is not None and scheme.style == "parts" and scheme.timestamp_format == "http_date":
         yield "an HTTP date holds a comma, which parts are cut at: it cannot stand in a part"
     signs_time = "timestamp" in scheme.signed or (
         header is not None and any(p.lower() == f"{HEADER}{header}".lower() for p in scheme.signed)

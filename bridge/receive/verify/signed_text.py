@@ -1,11 +1,11 @@
-"""The bytes that an HMAC signs, put together from the parts that a scheme names."""
+"""The bytes that a signature covers, put together from the parts that a scheme names."""
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from itertools import product
 from urllib.parse import unquote_to_bytes
 
@@ -16,6 +16,7 @@ URL = "url"
 PARTS = ("body", "body_base64", "timestamp", URL, "method", "form")
 COVER_BODY = frozenset({"body", "body_base64", "form"})
 HEADER = "header:"
+GROUP = "group:"
 TEXT = "text:"
 
 _ADDRESS = re.compile(r"(https?)://([^/?#]*)(.*)", re.DOTALL)
@@ -31,6 +32,7 @@ class Material:
     body: bytes
     timestamp: str | None
     header: Callable[[str], str]
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 def signed_texts(parts: tuple[str, ...], material: Material) -> list[bytes]:
@@ -58,6 +60,8 @@ def _one_reading(part: str, material: Material) -> bytes:
         return as_sent(material.method)
     if part.startswith(HEADER):
         return as_sent(material.header(part.removeprefix(HEADER)))
+    if part.startswith(GROUP) and part.removeprefix(GROUP) in material.groups:
+        return as_sent(material.groups[part.removeprefix(GROUP)])
     if part.startswith(TEXT):
         return as_utf8(part.removeprefix(TEXT))
     if part == "timestamp" and material.timestamp is not None:

@@ -1,4 +1,4 @@
-"""Which headers and query parameters are credentials or signatures.
+"""Which headers, query parameters and places in the body are credentials or signatures.
 
 Mappings see neither. In what is kept of a refused request, signatures stay, since it is to be
 verified again once a wrong secret is corrected; plain credentials do not.
@@ -11,11 +11,15 @@ from typing import NamedTuple
 
 from bridge.model import (
     AllOfScheme,
+    AnyOfScheme,
     BasicScheme,
     BearerScheme,
+    BodyScheme,
     HeaderScheme,
     HmacScheme,
     HubSpotScheme,
+    JwtScheme,
+    Place,
     PublicKeyScheme,
     QueryScheme,
     Scheme,
@@ -50,6 +54,8 @@ def plain_credentials(schemes: tuple[Scheme, ...]) -> Credentials:
                 headers.add(name.lower())
             case QueryScheme(name=name):
                 query.add(name)
+            case JwtScheme(header=name):
+                headers.add(name.lower())
             case _:
                 pass
     return Credentials(frozenset(headers), frozenset(query))
@@ -66,7 +72,7 @@ def signature_headers(schemes: tuple[Scheme, ...]) -> frozenset[str]:
         match scheme:
             case HubSpotScheme():
                 names |= {SIGNATURE, SIGNATURE_V3}
-            case HmacScheme(header=name):
+            case HmacScheme(header=name) if name:
                 names.add(name)
             case PublicKeyScheme(header=name, yields_to=other):
                 names |= {name, other or name}
@@ -77,15 +83,21 @@ def signature_headers(schemes: tuple[Scheme, ...]) -> frozenset[str]:
     return frozenset(name.lower() for name in names)
 
 
+def body_credentials(schemes: tuple[Scheme, ...]) -> tuple[Place, ...]:
+    """Places in the decoded body that hold a shared secret itself."""
+    return tuple(one.place for one in _each(schemes) if isinstance(one, BodyScheme))
+
+
 def credential_names(schemes: tuple[Scheme, ...]) -> tuple[frozenset[str], frozenset[str]]:
     """Everything that mappings must not see: header names (lower case), query parameters."""
     plain = plain_credentials(schemes)
-    return plain.headers | signature_headers(schemes) | _ALWAYS, plain.query
+    signed = {one.query for one in _each(schemes) if isinstance(one, HmacScheme) and one.query}
+    return plain.headers | signature_headers(schemes) | _ALWAYS, plain.query | signed
 
 
 def _each(schemes: tuple[Scheme, ...]) -> Iterator[Scheme]:
     for scheme in schemes:
-        if isinstance(scheme, AllOfScheme):
+        if isinstance(scheme, AllOfScheme | AnyOfScheme):
             yield from _each(scheme.schemes)
         else:
             yield scheme

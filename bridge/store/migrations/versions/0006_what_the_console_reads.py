@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0001"
+down_revision = "0004"
 
 
 def upgrade() -> None:
@@ -20,7 +20,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "clue",
-        sa.Column("digest", sa.String(length=32), nullable=False),
+        sa.Column("digest", sa.String(length=40), nullable=False),
         sa.Column("phone", sa.String(length=40), nullable=False),
         sa.Column("event_id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("digest", "phone", "event_id", name=op.f("pk_clue")),

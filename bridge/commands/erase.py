@@ -1,0 +1,79 @@
+"""``crm-bridge erase``: a person is erased, and what shows that they were is kept."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from bridge.commands.listings import (
+    before_option,
+    json_option,
+    limit_option,
+    opened,
+    with_times,
+)
+from bridge.commands.output import as_json, table
+from bridge.model import ContactRef
+from bridge.steps.erase import erase_now
+from bridge.store import erasures
+
+COLUMNS = ("id", "requested_at", "done_at", "source", "erased", "receipt")
+
+
+@click.command(
+    help="Erase what is kept of a person: requests, names, values, remembered numbers. An opt-out "
+    "that is in force stays so, with its number. What is still on its way is erased by a worker "
+    "once it has ended; the command then ends with 1."
+)
+@click.option("--phone", help="The phone number, in E.164 (+14155550123).")
+@click.option("--contact", help="The id of the contact in its CRM; needs --source.")
+@click.option("--source", default="", help="The source that the contact is of.")
+@click.option("--account", default="", help="The account of the CRM, where there are several.")
+@click.option("--list", "list_", is_flag=True, help="List the requests so far, and erase nobody.")
+@before_option
+@limit_option
+@json_option
+def command(
+    phone: str | None,
+    contact: str | None,
+    source: str,
+    account: str,
+    list_: bool,
+    before: int | None,
+    limit: int,
+    json_: bool,
+) -> None:
+    if list_:
+        _list(before, limit, json_)
+        return
+    if phone is None and contact is None:
+        raise click.UsageError("Name the person: --phone, or --contact with --source.")
+    if contact is not None and not source:
+        raise click.UsageError("A contact's id needs --source: the name of its mapping file.")
+    if phone is not None and not (phone.startswith("+") and phone[1:].isdigit()):
+        raise click.UsageError("Write the phone number in E.164, such as +14155550123.")
+    refs = () if contact is None else (ContactRef(account, contact),)
+    phones = () if phone is None else (phone,)
+    with opened() as database:
+        number, erased, waiting = erase_now(database, erasures.Wanted(source, refs, phones))
+    if json_:
+        as_json({"request": number, "erased": dict(erased), "waiting": waiting})
+    else:
+        told = ", ".join(f"{count} {name}" for name, count in erased.items() if count)
+        click.echo(f"Request {number}: erased {told or 'nothing'}.")
+        if waiting:
+            click.echo(f"{waiting} rows are on their way still; a worker goes on when they end.")
+    sys.exit(1 if waiting else 0)
+
+
+def _list(before: int | None, limit: int, json_: bool) -> None:
+    with opened() as database, database.read() as connection:
+        rows = erasures.listing(connection, before=before, limit=limit)
+    shown = [with_times(row, "requested_at", "done_at") for row in rows]
+    if json_:
+        as_json(shown)
+    elif shown:
+        table(COLUMNS, shown)
+    else:
+        click.echo("nobody was erased")

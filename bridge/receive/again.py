@@ -1,0 +1,53 @@
+"""Judge a refused request once more, by the secrets of now and at the time at which it came.
+
+So a request whose secret was set wrongly passes as it would have then, and one that was stale
+when it came is stale still.
+"""
+
+from __future__ import annotations
+
+from bridge.model import Refused, Request, Source, Verified
+from bridge.receive.accept import new_delivery
+from bridge.receive.verify import verify
+from bridge.store.deliveries import NewDelivery
+from bridge.store.refusals import KeptRefusal
+
+_HOOKS = "/hooks/"
+
+
+def judge_again(
+    source: Source, kept: KeptRefusal, *, public_url: str | None, depth: int
+) -> NewDelivery | Refused:
+    """The delivery that a refused request is after all, or why it is none.
+
+    It keeps its receipt and the time at which it came. What was not kept, since it held the secret
+    itself (bearer, basic, header, query and path tokens), cannot be verified again.
+    """
+    request = _request(kept, public_url)
+    verdict = verify(source.verify, request, kept.received_at, max_depth=depth)
+    if not isinstance(verdict, Verified):
+        return verdict
+    return new_delivery(source, request, verdict, receipt=kept.receipt, depth=depth)
+
+
+def _request(kept: KeptRefusal, public_url: str | None) -> Request:
+    base = None if public_url is None else public_url.rstrip("/")
+    if base is not None and kept.url.startswith(base + "/"):
+        raw = kept.url.removeprefix(base)
+    else:
+        # kept under another public URL, or under none
+        place = kept.url.find(_HOOKS)
+        raw = kept.url[place:] if place >= 0 else kept.url
+    path, _, query = raw.partition("?")
+    return Request(
+        source=kept.source,
+        token=None,
+        method=kept.method,
+        url=None if base is None else base + raw,
+        path=path,
+        query=query,
+        headers={name: tuple(values) for name, values in kept.headers.items()},
+        body=kept.body,
+        address=kept.address,
+        received_at=kept.received_at,
+    )

@@ -1,0 +1,124 @@
+"""What of a request is stored: everything but credentials and what its source says to drop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from bridge.errors import DecodeError
+from bridge.model import Json, Place, Request, Source
+from bridge.receive.decode import decode, redacted
+from bridge.receive.decode.places import values_at
+from bridge.receive.verify import body_credentials, credential_names, plain_credentials
+
+NOTE = "bridge-dropped"
+"""The name under which the stored headers say what was taken out of the body."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is stored of a delivery. ``problem``: why its body cannot be read, if it cannot."""
+
+    headers: dict[str, str]
+    query: dict[str, str]
+    body: bytes
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRefusal:
+    """What is stored of a request that did not pass. ``note`` goes with its reason."""
+
+    headers: dict[str, list[str]]
+    url: str
+    body: bytes
+    note: str
+
+
+def kept(source: Source, request: Request, *, max_depth: int) -> Kept:
+    """What is stored of a verified request: no credential, no signature.
+
+    A body that cannot be read is kept as it came, since it may be an opt-out; what is to be
+    dropped cannot be found in it, and the problem says so.
+    """
+    names, parameters = credential_names(source.verify)
+    headers = {
+        name: ", ".join(values)
+        for name, values in request.headers.items()
+        if name not in names | source.drop.headers and name != NOTE
+    }
+    query = dict(_query(request, parameters | source.drop.query))
+    places = _places(source)
+    try:
+        document = decode(source.decode, request.body, max_depth=max_depth)
+    except DecodeError as error:
+        problem = str(error)
+        if places:
+            problem += f"; {_shown(places)} could not be taken out of it"
+        return Kept(headers, query, request.body, problem)
+    body = _without(source, request.body, document, places)
+    if body is not request.body:
+        headers[NOTE] = _shown(_found(document, places))
+    return Kept(headers, query, body, None)
+
+
+def kept_refusal(
+    source: Source, request: Request, *, max_depth: int, max_bytes: int
+) -> KeptRefusal:
+    """What is stored of a refused request: signatures stay, to be verified again.
+
+    A secret that stands in the body goes, also where a signature then no longer fits; and where
+    the body cannot be read, or is larger than ``max_bytes``, so that the secret is not found, none
+    of the body is kept.
+    """
+    names, parameters = plain_credentials(source.verify)
+    names |= source.drop.headers
+    headers = {n: list(v) for n, v in request.headers.items() if n not in names}
+    places = _places(source)
+    body, note = request.body, ""
+    if places and len(body) > max_bytes:
+        body, note = b"", f"kept without its body, which has more than {max_bytes} bytes"
+    elif places:
+        try:
+            document = decode(source.decode, request.body, max_depth=max_depth)
+        except DecodeError:
+            if body:
+                body, note = b"", "kept without its body, which cannot be read"
+        else:
+            body = _without(source, body, document, places)
+            if body is not request.body:
+                note = f"kept without {_shown(_found(document, places))}"
+    return KeptRefusal(headers, _url(request, parameters | source.drop.query), body, note)
+
+
+def _url(request: Request, parameters: frozenset[str]) -> str:
+    url = (request.url or request.path).partition("?")[0]
+    if request.token is not None:
+        url = url.rpartition("/")[0] + "/***"
+    query = _query(request, parameters)
+    if not query:
+        return url
+    # kept as it came: signatures cover the query byte for byte
+    return f"{url}?{request.query if len(query) == request.query.count('&') + 1 else '***'}"
+
+
+def _query(request: Request, left_out: frozenset[str]) -> list[tuple[str, str]]:
+    pairs = parse_qsl(request.query, keep_blank_values=True)
+    return [(name, value) for name, value in pairs if name not in left_out]
+
+
+def _places(source: Source) -> tuple[Place, ...]:
+    return (*source.drop.body, *body_credentials(source.verify))
+
+
+def _without(source: Source, body: bytes, document: Json, places: Iterable[Place]) -> bytes:
+    return redacted(source.decode.decoder, body, document, places)
+
+
+def _found(document: Json, places: Iterable[Place]) -> list[Place]:
+    return [place for place in places if values_at(document, place)]
+
+
+def _shown(places: Iterable[Place]) -> str:
+    return ", ".join(".".join(place) for place in places) + " of the body"

@@ -1,0 +1,254 @@
+"""What all workers know of the campaigns: their condition, and which of them a person paused.
+
+A worker decides by its own gates (``bridge.record.gate``), tells the database of every change, and
+hears about once a second what others have told. So one worker's Retry-After is honoured by all,
+a probe is one worker's at a time, and a pause by hand holds everywhere within two seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from bridge import logs
+from bridge.errors import StoreError
+from bridge.model import Answered, Campaign, Lane, Trouble
+from bridge.record.account import Account
+from bridge.record.gate import Gate, GatePolicy, GateState, GateView
+from bridge.store import campaigns, pauses
+from bridge.store.campaigns import Condition
+from bridge.store.database import Connection, Database
+from bridge.store.pauses import Pause
+from bridge.store.schema import NEVER
+
+log = logs.get("send")
+
+OPT_OUT_LANES = (Lane.OPT_OUT, Lane.STANDING)
+Token = tuple[str, str]
+
+
+def monotonic_ms() -> float:
+    """The clock of gates."""
+    return time.monotonic() * 1000
+
+
+class Conditions:
+    """The gates of one worker, and what it has heard. Safe for many threads.
+
+    ``ring`` is told the names of campaigns whose pause has changed.
+    """
+
+    def __init__(
+        self, database: Database, policy: GatePolicy, ring: Callable[[Iterable[str]], None]
+    ) -> None:
+        self._database = database
+        self._ring = ring
+        self._policy = policy
+        self._gates: dict[str, Gate] = {}
+        self._accounts: dict[Token, Account] = {}
+        self._campaigns: Mapping[str, Campaign] = {}
+        self._pauses: Mapping[str, Pause] = {}
+        self._lock = threading.Lock()
+
+    # ------------------------------------------------------------------ what there is
+
+    def limit(self, named: Mapping[str, Campaign]) -> None:
+        """The campaigns in force, and with them the limits of their tokens."""
+        self._campaigns = {name: one for name, one in named.items() if one.configured}
+        by_token: dict[Token, list[Campaign]] = {}
+        for one in self._campaigns.values():
+            by_token.setdefault(_token(one), []).append(one)
+        for those in by_token.values():
+            self._account(those[0]).set_limits(
+                min((c.token_rate_per_s for c in those if c.token_rate_per_s), default=0),
+                min((c.token_concurrency for c in those if c.token_concurrency), default=0),
+                len(those),
+            )
+
+    def _account(self, campaign: Campaign) -> Account:
+        with self._lock:
+            return self._accounts.setdefault(_token(campaign), Account())
+
+    def start(self, campaign: Campaign) -> None:
+        """A gate for a campaign that is new here, or is called in another way than before.
+
+        A back-off goes on. A pause is tried at once: what kept it from being called may be mended.
+        """
+        with self._database.write() as connection:
+            now = self._database.now_ms()
+            found = campaigns.conditions(connection).get(campaign.name, Condition())
+            if found.condition == campaigns.PAUSED:
+                campaigns.probe_soon(connection, [campaign.name], now)
+                found = campaigns.conditions(connection)[campaign.name]
+            self._pauses = pauses.pauses(connection)
+        gate = Gate(
+            self._policy,
+            campaign.rate_per_s,
+            random.random,
+            campaign=campaign.name,
+            account=self._account(campaign),
+        )
+        self._heed(campaign, gate, found, now)
+        self._gates[campaign.name] = gate
+
+    def gate(self, name: str) -> Gate:
+        """The gate of a campaign that was started."""
+        return self._gates[name]
+
+    def holds(self, name: str, lane: Lane) -> bool:
+        """Whether a person has paused the campaign for this lane."""
+        pause = self._pauses.get(name)
+        return pause is not None and (pause.holds_opt_outs or lane not in OPT_OUT_LANES)
+
+    # ------------------------------------------------------------------ what is heard
+
+    def hear(self) -> None:
+        """Take over what other workers and people have told. Errors: ``StoreBusy``."""
+        for name, gate in list(self._gates.items()):
+            if gate.unsaved and name in self._campaigns:  # the database was out of reach
+                self._tell(self._campaigns[name], gate)
+        with self._database.read() as connection:
+            known = campaigns.conditions(connection)
+            paused = pauses.pauses(connection)
+        now = self._database.now_ms()
+        changed = {n for n in {*paused, *self._pauses} if paused.get(n) != self._pauses.get(n)}
+        self._pauses = paused
+        for name in sorted(changed):
+            _log_pause(name, paused.get(name))
+        self._ring(changed)
+        for name, gate in list(self._gates.items()):
+            if name in known and name in self._campaigns:
+                self._heed(self._campaigns[name], gate, known[name], now)
+
+    def look(self, connection: Connection, campaign: Campaign) -> None:
+        """Take over what was told of one campaign; before each batch, where workers are several.
+
+        A failed call is noted before its leads can be claimed again, so that no other worker
+        sends them into the same wall.
+        """
+        if self._database.is_sqlite:
+            return
+        found = campaigns.condition(connection, campaign.name)
+        if found is not None:
+            self._heed(campaign, self._gates[campaign.name], found, self._database.now_ms())
+
+    def _heed(self, campaign: Campaign, gate: Gate, found: Condition, now: int) -> None:
+        wait = float("inf") if found.not_before >= NEVER else max(0, found.not_before - now)
+        view = GateView(
+            GateState(found.condition),
+            found.reason,
+            found.failures,
+            wait,
+            found.status,
+            found.changes,
+        )
+        at = monotonic_ms()
+        before = gate.view(at)
+        if not gate.heed(view, at):
+            return
+        if (before.state, before.reason) != (view.state, view.reason):
+            log.info("campaign condition heard", campaign=campaign.name, condition=view.state)
+        if found.status == 429:
+            self._busy(campaign, at, at + wait)
+
+    # ------------------------------------------------------------------ what is told
+
+    def note(self, campaign: Campaign, gate: Gate, answered: Answered) -> None:
+        """Tell the gate how a call went; a change is logged, and noted for all workers."""
+        now = monotonic_ms()
+        if answered.trouble is None:
+            before = gate.view(now)
+            if not gate.succeeded(now):
+                return
+            _log_condition(campaign.name, gate.view(now))
+            self._tell(campaign, gate, mended=before.status)
+            return
+        changed = gate.failed(
+            answered.trouble, answered.detail, answered.retry_after_s, now, status=answered.status
+        )
+        view = gate.view(now)
+        if changed:
+            _log_condition(campaign.name, view)
+        if answered.trouble is Trouble.BUSY:
+            self._busy(campaign, now, now + view.wait_ms)
+        self._tell(campaign, gate)
+
+    def _busy(self, campaign: Campaign, now: float, until: float) -> None:
+        if self._account(campaign).busy(campaign.name, now, until):
+            log.warning("token held back", token=_token(campaign)[1], url=campaign.url)
+
+    def _tell(self, campaign: Campaign, gate: Gate, *, mended: int | None = None) -> None:
+        """Note the gate's state. A token that works again is tried by all that it was refused to.
+
+        ``mended``: the HTTP status of the pause that is over.
+        """
+        view = gate.view(monotonic_ms())
+        try:
+            with self._database.write() as connection:
+                found = self._noted(connection, campaign, view)
+                if mended == 401:
+                    same = [n for n, c in self._campaigns.items() if _token(c) == _token(campaign)]
+                    campaigns.probe_soon(connection, same, self._database.now_ms(), status=401)
+        except StoreError as error:
+            log.warning("campaign condition not noted", campaign=campaign.name, error=str(error))
+            return
+        gate.saved(view, -1 if found is None else found.changes - 1)
+        if found is not None:  # another worker may have been told something meanwhile; that counts
+            self._heed(campaign, gate, found, self._database.now_ms())
+
+    def _noted(
+        self, connection: Connection, campaign: Campaign, view: GateView
+    ) -> Condition | None:
+        now = self._database.now_ms()
+        if view.state is GateState.OPEN:
+            return campaigns.open_again(connection, campaign.name, now, seen=view.changes)
+        wait = NEVER if view.wait_ms == float("inf") else now + math.ceil(view.wait_ms)
+        told = Condition(
+            view.state.value, view.reason, now, wait, view.failures, status=view.status
+        )
+        return campaigns.close(connection, campaign.name, now, told)
+
+    # ------------------------------------------------------------------ probes
+
+    def claim_probe(self, campaign: Campaign) -> bool:
+        """Whether this worker may probe; on SQLite, where it is alone, always."""
+        if self._database.is_sqlite or self._gates[campaign.name].probes > 1:
+            return True
+        now = self._database.now_ms()
+        tokens = 1 if campaign.token is None else len(campaign.token.values)
+        # a probe may be taken apart, but its first answer decides
+        until = now + round(campaign.timeout_s * 1000 * tokens) + 2000
+        with self._database.write() as connection:
+            return campaigns.claim_probe(connection, campaign.name, now, until)
+
+    def release_probe(self, campaign: Campaign) -> None:
+        """Give a probe back that had nothing to send."""
+        if self._database.is_sqlite:
+            return
+        with self._database.write() as connection:
+            campaigns.release_probe(connection, campaign.name)
+
+
+def _token(campaign: Campaign) -> Token:
+    return campaign.url, "" if campaign.token is None else campaign.token.name
+
+
+def _log_condition(name: str, view: GateView) -> None:
+    write = log.info if view.state is GateState.OPEN else log.warning
+    write("campaign condition", campaign=name, condition=view.state, reason=view.reason)
+
+
+def _log_pause(name: str, pause: Pause | None) -> None:
+    if pause is None:
+        log.info("campaign resumed by hand", campaign=name)
+    else:
+        log.warning(
+            "campaign paused by hand",
+            campaign=name,
+            actor=pause.actor,
+            reason=pause.reason,
+            opt_outs="held" if pause.holds_opt_outs else "go on",
+        )

@@ -1,0 +1,47 @@
+"""Keyed hashes: what is left of a phone number or contact once it is erased.
+
+With the key, which is in the database, it can be told whether a number that somebody asks about is
+the one that a row was about. Without it a hash says nothing. Phone numbers are few, so whoever has
+the whole database could try them all: the hashes keep data apart from persons, not from the
+operator.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, select
+
+from bridge.errors import StoreError
+from bridge.store.schema import hash_key
+
+MARK = "#"
+"""What every hash begins with, and no phone number does."""
+
+LENGTH = 38
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """Makes hashes with the key of this database."""
+
+    key: bytes = field(repr=False)
+
+    def of(self, *parts: str) -> str:
+        """The hash of some texts: 39 characters, the first a ``#``."""
+        whole = "\0".join(parts).encode("utf-8", "surrogatepass")
+        return MARK + hmac.new(self.key, whole, hashlib.sha256).hexdigest()[:LENGTH]
+
+    def of_bytes(self, body: bytes) -> str:
+        """The hash of a body: 64 hexadecimal digits."""
+        return hmac.new(self.key, body, hashlib.sha256).hexdigest()
+
+
+def load(connection: Connection) -> Digest:
+    """The hashes of this database. Errors: ``StoreError`` if its key is gone."""
+    value = connection.scalar(select(hash_key.c.value).where(hash_key.c.name == "person"))
+    if value is None:
+        raise StoreError("the key of the hashes is gone from the table hash_key; restore a backup")
+    return Digest(bytes.fromhex(value))

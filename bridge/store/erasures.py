@@ -1,0 +1,237 @@
+"""Requests to erase a person, and what was done about each.
+
+A request names contacts and phone numbers while it is open; once it is done, only their keyed
+hashes are left, with what was erased and when. What is open or standing is waited for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, delete, exists, insert, select, tuple_, update
+
+from bridge import jsontext
+from bridge.model import ContactRef
+from bridge.store import clues, erasing
+from bridge.store.database import upsert
+from bridge.store.digest import Digest, load
+from bridge.store.schema import (
+    PENDING,
+    UNDONE,
+    contact,
+    delivery,
+    erasure,
+    event,
+    event_contact,
+    lead,
+    outcome,
+)
+
+MOST = 200
+"""Rows of a kind that one transaction erases."""
+
+FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 60_000, 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Who is to be erased. ``receipt``: of the delivery that asked for it; empty by hand."""
+
+    source: str
+    contacts: tuple[ContactRef, ...] = ()
+    phones: tuple[str, ...] = ()
+    receipt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """What one step did. ``erased``: rows by table. ``waiting``: rows that are not finished."""
+
+    erased: Counter[str] = field(default_factory=Counter)
+    waiting: int = 0
+    more: bool = False
+
+
+def note_contacts(
+    connection: Connection, seen: Iterable[tuple[int, str, Sequence[ContactRef]]]
+) -> None:
+    """Note which contacts an event speaks of, by their hashes: (event id, source, contacts)."""
+    named = [(event_id, source, refs) for event_id, source, refs in seen if refs]
+    if not named:
+        return
+    digest = load(connection)
+    rows = {
+        (_contact(digest, source, ref), event_id)
+        for event_id, source, refs in named
+        for ref in refs
+    }
+    connection.execute(
+        upsert(connection, event_contact).on_conflict_do_nothing(),
+        [{"contact": made, "event_id": event_id} for made, event_id in sorted(rows)],
+    )
+
+
+def _contact(digest: Digest, source: str, ref: ContactRef) -> str:
+    return digest.of("contact", source, ref.account, ref.id)
+
+
+def add(connection: Connection, wanted: Wanted, now: int) -> int:
+    """Ask that a person be erased; returns the number of the request."""
+    digest = load(connection)
+    subjects = [_contact(digest, wanted.source, ref) for ref in wanted.contacts]
+    document = {
+        "contacts": [[ref.account, ref.id] for ref in wanted.contacts],
+        "phones": list(wanted.phones),
+    }
+    made = connection.execute(
+        insert(erasure)
+        .values(
+            receipt=wanted.receipt,
+            source=wanted.source,
+            wanted=jsontext.dumps(document),
+            subjects=jsontext.dumps([*subjects, *map(digest.of, wanted.phones)]),
+            requested_at=now,
+            due_at=now,
+            done_at=None,
+            erased="{}",
+        )
+        .returning(erasure.c.id)
+    )
+    return int(made.scalar_one())
+
+
+def any_due(connection: Connection, now: int) -> bool:
+    """Whether a request is due."""
+    due = select(erasure.c.id).where(UNDONE, erasure.c.due_at <= now).limit(1)
+    return connection.execute(due).first() is not None
+
+
+def next_due(connection: Connection, now: int) -> int | None:
+    """A request that is due, locked to this transaction."""
+    found: int | None = connection.scalar(
+        select(erasure.c.id)
+        .where(UNDONE, erasure.c.due_at <= now)
+        .order_by(erasure.c.due_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    )
+    return found
+
+
+def purge(connection: Connection, number: int, now: int) -> Purged:
+    """Go on with a request by one bounded step; it is put off, or done, when no more can be."""
+    row = connection.execute(select(erasure).where(erasure.c.id == number).with_for_update()).one()
+    if row.done_at is not None:
+        return Purged()
+    digest = load(connection)
+    document = jsontext.loads(row.wanted)
+    refs = [ContactRef(*pair) for pair in document["contacts"]]
+    hashes = [_contact(digest, row.source, ref) for ref in refs]
+    if _looked_up(connection, hashes):
+        # an opt-out among these events may need the numbers that are remembered
+        purged = Purged(waiting=1)
+        phones = list(document["phones"])
+    else:
+        phones = sorted({*document["phones"], *_numbers(connection, row.source, refs)})
+        purged = _purge(connection, digest, hashes, phones, now)
+        purged.erased["contacts"] += _forget(connection, row.source, refs)
+        clues.forget(connection, digests=[clues.of_contact(digest, ref.id) for ref in refs])
+    total = Counter(jsontext.loads(row.erased)) + purged.erased
+    age = now - row.requested_at
+    pause = min(LONGEST_PAUSE_MS, max(FIRST_PAUSE_MS, age // 10))
+    done = not purged.more and not purged.waiting
+    left = {"contacts": document["contacts"], "phones": phones}
+    subjects = {*jsontext.loads(row.subjects), *map(digest.of, phones)}
+    connection.execute(
+        update(erasure)
+        .where(erasure.c.id == number)
+        .values(
+            wanted='{"contacts":[],"phones":[]}' if done else jsontext.dumps(left),
+            subjects=jsontext.dumps(sorted(subjects)),
+            erased=jsontext.dumps(dict(total)),
+            due_at=now if purged.more else now + pause,
+            done_at=now if done else None,
+        )
+    )
+    return purged
+
+
+def _looked_up(connection: Connection, hashes: Sequence[str]) -> bool:
+    """Whether an event of these contacts still waits for a look-up."""
+    waits = (
+        select(event.c.id)
+        .join(event_contact, event_contact.c.event_id == event.c.id)
+        .where(event_contact.c.contact.in_(hashes), PENDING)
+    )
+    return connection.execute(waits.limit(1)).first() is not None
+
+
+def _numbers(connection: Connection, source: str, refs: Sequence[ContactRef]) -> set[str]:
+    rows = connection.scalars(select(contact.c.phones).where(*_are(source, refs)))
+    return {phone for text in rows for phone in jsontext.loads(text)}
+
+
+def _are(source: str, refs: Sequence[ContactRef]) -> tuple[Any, Any]:
+    names = [(ref.account, ref.id) for ref in refs]
+    return contact.c.source == source, tuple_(contact.c.account, contact.c.contact_id).in_(names)
+
+
+def _forget(connection: Connection, source: str, refs: Sequence[ContactRef]) -> int:
+    return connection.execute(delete(contact).where(*_are(source, refs))).rowcount
+
+
+def _purge(
+    connection: Connection, digest: Digest, hashes: Sequence[str], phones: Sequence[str], now: int
+) -> Purged:
+    mine = select(event_contact.c.event_id).where(event_contact.c.contact.in_(hashes))
+    deliveries = delivery.c.id.in_(
+        select(outcome.c.delivery_id)
+        .where(outcome.c.phone.in_(phones))
+        .union(select(event.c.delivery_id).where(event.c.id.in_(mine)))
+    )
+    whole = delivery.c.erased_at.is_(None)
+    ids = connection.scalars(
+        select(delivery.c.id).where(deliveries, whole, erasing.finished_delivery()).limit(MOST)
+    ).all()
+    purged = Counter(deliveries=len(erasing.bodies(connection, digest, ids, now)))
+    if ids:  # an outcome's number shows which deliveries are meant, so it goes last
+        return Purged(purged, more=True)
+    waiting = len(connection.scalars(select(delivery.c.id).where(deliveries, whole)).all())
+    theirs = outcome.c.id.in_(
+        select(outcome.c.id)
+        .where(outcome.c.phone.in_(phones))
+        .union(select(outcome.c.id).where(outcome.c.event_id.in_(mine)))
+    )
+    bare = exists(
+        select(delivery.c.id).where(
+            delivery.c.id == outcome.c.delivery_id, delivery.c.erased_at.is_not(None)
+        )
+    )
+    final = outcome.c.state.not_in(erasing.OPEN_STATES)
+    ids = connection.scalars(
+        select(outcome.c.id).where(theirs, bare, final, outcome.c.erased_at.is_(None)).limit(MOST)
+    ).all()
+    purged["outcomes"] = len(erasing.outcomes(connection, digest, ids, now))
+    leads = connection.scalars(select(lead.c.id).where(lead.c.phone.in_(phones))).all()
+    purged["leads"], _, busy = erasing.leads(connection, digest, leads)
+    return Purged(purged, waiting + busy, len(ids) == MOST)
+
+
+def listing(connection: Connection, *, before: int | None, limit: int) -> list[dict[str, Any]]:
+    """The newest requests, without names and numbers."""
+    columns = (
+        erasure.c.id,
+        erasure.c.source,
+        erasure.c.receipt,
+        erasure.c.requested_at,
+        erasure.c.done_at,
+        erasure.c.erased,
+    )
+    query = select(*columns).order_by(erasure.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(erasure.c.id < before)
+    rows = [dict(row._mapping) for row in connection.execute(query)]
+    return [{**row, "erased": jsontext.loads(row["erased"])} for row in rows]

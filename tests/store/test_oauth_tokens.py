@@ -1,0 +1,143 @@
+"""Rotated refresh tokens: never used twice, never lost, sealed."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from sqlalchemy import Connection, select
+
+from bridge.enrich.oauth import Grant
+from bridge.enrich.reading import Cause, Failed
+from bridge.errors import StoreBusy
+from bridge.model import OAuth, Secret
+from bridge.seal import opened, sealed
+from bridge.steps.token_keeper import TokenKeeper, name_of
+from bridge.store import oauth_tokens
+from bridge.store.database import Database
+from bridge.store.schema import oauth_token
+
+LOGIN = OAuth(
+    "https://api.example.com/token",
+    "client-9",
+    Secret("CLIENT_SECRET", ("seal-me",)),
+    Secret("REFRESH", ("refresh-0",)),
+    rotates=True,
+)
+
+
+class Provider:
+    """Gives ``access-N`` and ``refresh-N`` for ``refresh-N-1``, once."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def fetch(self, refresh: str | None) -> Grant | Failed:
+        assert (refresh or "refresh-0") == f"refresh-{self.count}"
+        self.count += 1
+        return Grant(f"access-{self.count}", f"refresh-{self.count}", 100.0)
+
+
+def access(found: Grant | Failed | None) -> str:
+    assert isinstance(found, Grant), found
+    return found.access_token
+
+
+def test_every_refresh_uses_the_token_that_the_one_before_it_brought(database: Database) -> None:
+    provider = Provider()
+    assert TokenKeeper(database).current(LOGIN) is None
+    for turn in range(1, 4):
+        keeper = TokenKeeper(database)  # as after a restart
+        assert access(keeper.renew(LOGIN, f"access-{turn - 1}", provider.fetch)) == f"access-{turn}"
+        assert access(TokenKeeper(database).current(LOGIN)) == f"access-{turn}"
+
+
+def test_a_worker_takes_what_another_has_fetched_meanwhile(database: Database) -> None:
+    provider = Provider()
+    TokenKeeper(database).renew(LOGIN, None, provider.fetch)
+    assert access(TokenKeeper(database).renew(LOGIN, "access-0", provider.fetch)) == "access-1"
+    assert provider.count == 1
+
+
+def test_while_one_refreshes_another_waits(database: Database) -> None:
+    provider, seen = Provider(), list[Grant | Failed]()
+
+    def slowly(refresh: str | None) -> Grant | Failed:
+        seen.append(TokenKeeper(database).renew(LOGIN, None, provider.fetch))
+        return provider.fetch(refresh)
+
+    assert access(TokenKeeper(database).renew(LOGIN, None, slowly)) == "access-1"
+    (other,) = seen
+    assert isinstance(other, Failed)
+    assert other.retry_after_s == 2
+    assert provider.count == 1
+
+
+def test_a_refresh_that_fails_lets_the_next_one_try_at_once(database: Database) -> None:
+    keeper, provider = TokenKeeper(database), Provider()
+    failed = Failed("no", Cause.TOKEN)
+    assert keeper.renew(LOGIN, None, lambda _token: failed) is failed
+    assert access(keeper.renew(LOGIN, None, provider.fetch)) == "access-1"
+
+
+def test_a_token_that_could_not_be_stored_is_stored_later(database: Database) -> None:
+    provider, keeper = Provider(), TokenKeeper(database)
+    failing = _Failing(database)
+    keeper._database = failing  # type: ignore[assignment]
+    failing.left = 1
+    assert access(keeper.renew(LOGIN, None, provider.fetch)) == "access-1"
+    assert TokenKeeper(database).current(LOGIN) is None
+    failing.left = 100
+    assert access(keeper.current(LOGIN)) == "access-1"
+    assert access(TokenKeeper(database).renew(LOGIN, "access-1", provider.fetch)) == "access-2"
+
+
+class _Failing:
+    """A database that takes so many writes and is then out of reach."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.left = 0
+        self.read = database.read
+
+    def write(self) -> AbstractContextManager[Connection]:
+        self.left -= 1
+        if self.left < 0:
+            raise StoreBusy("full")
+        return self._database.write()
+
+
+def test_a_process_that_died_while_refreshing_holds_up_nobody_for_long(database: Database) -> None:
+    name = name_of(LOGIN)
+    with database.write() as connection:
+        assert oauth_tokens.hold(connection, name, 1000, 61_000)
+    with database.write() as connection:
+        assert oauth_tokens.hold(connection, name, 60_999, 120_000) is None
+        assert oauth_tokens.hold(connection, name, 61_000, 121_000)
+
+
+def test_the_database_holds_no_token_in_the_clear(database: Database) -> None:
+    TokenKeeper(database).renew(LOGIN, None, Provider().fetch)
+    with database.read() as connection:
+        row = connection.execute(select(oauth_token)).one()
+    assert not any(word in str(tuple(row)) for word in ("access-1", "refresh-1", "refresh-0"))
+
+
+def test_a_refresh_token_that_is_set_anew_starts_anew(database: Database) -> None:
+    TokenKeeper(database).renew(LOGIN, None, Provider().fetch)
+    fresh = OAuth(
+        LOGIN.url,
+        LOGIN.client_id,
+        LOGIN.client_secret,
+        Secret("REFRESH", ("refresh-new",)),
+        rotates=True,
+    )
+    assert TokenKeeper(database).current(fresh) is None
+
+
+def test_what_is_sealed_opens_with_any_live_secret_and_for_its_own_name_only() -> None:
+    box = sealed("text", Secret("S", ("old",)), "name")
+    assert opened(box, Secret("S", ("new", "old")), "name") == "text"
+    assert opened(box, Secret("S", ("new",)), "name") is None
+    assert opened(box, Secret("S", ("old",)), "other") is None
+    assert opened("no base64!", Secret("S", ("old",)), "name") is None
+    assert opened("", Secret("S", ("old",)), "name") is None

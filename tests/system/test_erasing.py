@@ -1,0 +1,68 @@
+"""A person who asks to be erased, from the webhook to what is left, with real processes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from bridge_process import Bridge, wait_until
+from sandbox_client import Sandbox
+from sqlalchemy import text
+
+from .conftest import MakeBridge
+from .mapping_files import CRM, write_mappings
+
+PHONE, OTHER = "+14155550123", "+14155550124"
+RULE = """
+  - name: privacy deletion
+    when: gone
+    channel: none
+    counts_as: voice
+    erase: true
+    lead:
+      phone_number: {all: [_known.phones]}
+      do_not_call: {value: true}
+"""
+
+
+def mappings(folder: Path) -> Path:
+    made = write_mappings(folder, {"one": "camp_one"})
+    contacts = "  contacts: {ids: [person]}\nrules:\n"
+    (made / "crm.yaml").write_text(CRM.replace("rules:\n", contacts) + RULE.lstrip("\n"))
+    return made
+
+
+def values(bridge: Bridge, statement: str) -> list[Any]:
+    with bridge.database.read() as connection:
+        return [tuple(row) for row in connection.execute(text(statement))]
+
+
+def test_a_privacy_deletion_opts_out_first_and_then_leaves_nothing_else(
+    tmp_path: Path, sandbox: Sandbox, make_bridge: MakeBridge
+) -> None:
+    sandbox.put_leads("camp_one", [{"phone_number": PHONE}, {"phone_number": OTHER}])
+    bridge = make_bridge(mappings=mappings(tmp_path / "mappings"))
+    bridge.start_both()
+    details = {"first_name": "Zebedee"}
+    bridge.deliver("crm", {"id": "1", "person": "7", "phone": PHONE, "details": details})
+    bridge.deliver("crm", {"id": "2", "person": "7", "note": "Zebedee says nothing to any rule"})
+    bridge.deliver("crm", {"id": "3", "person": "8", "phone": OTHER, "details": details})
+    bridge.wait_settled()
+    last = bridge.deliver("crm", {"id": "4", "person": "7", "gone": True})
+    wait_until(
+        lambda: values(bridge, "SELECT id FROM erasure WHERE done_at IS NOT NULL"), 120, "the end"
+    )
+    assert bridge.states(last) == ["updated"]
+    bodies = [row[0] for row in values(bridge, "SELECT body FROM delivery ORDER BY id")]
+    assert [bool(body) for body in bodies] == [False, False, True, False]
+    assert values(bridge, "SELECT contact_id FROM contact") == [("8",)]
+    ledgers = {p: json.loads(t) for p, t in values(bridge, "SELECT phone, ledger FROM lead")}
+    assert ledgers[PHONE]["do_not_call"][0] is True
+    assert ledgers[PHONE]["first_name"][0] is None
+    assert ledgers[OTHER]["first_name"][0] == "Zebedee"
+    assert PHONE not in str(values(bridge, "SELECT phone, fields, message FROM outcome"))
+    shown = bridge.run("outcomes", "--phone", PHONE, "--json")
+    assert [row["state"] for row in json.loads(shown.stdout)] == ["updated", "updated"]
+    done = bridge.run("audit", "--full", "--json")
+    assert done.returncode == 0, done.stdout
