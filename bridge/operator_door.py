@@ -16,6 +16,7 @@ from bridge.map.unusable import Unusable
 from bridge.operate.desk import Desk
 from bridge.operate.health import Health
 from bridge.operate.web import operator_side
+from bridge.operator_replays import OperatorReplays
 from bridge.receive.wsgi import address_of
 from bridge.server import aside
 from bridge.settings import Settings
@@ -69,6 +70,7 @@ def _desk(settings: Settings, live: LiveMappings, health: Health) -> Desk:
         trials=Trials(
             settings, live.current, database, partial(aside, settings["BRIDGE_CONSOLE_TIMEOUT"])
         ),
+        replays=OperatorReplays(settings, live, database, settings["BRIDGE_CONSOLE_TIMEOUT"]),
         read_phone=read_phone,
         address_of=lambda environ: address_of(environ, settings["BRIDGE_FORWARDED_HOPS"]),
         tokens=() if secret is None else secret.values,

@@ -6,7 +6,7 @@ function. Every value that these give is made of JSON types.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -43,6 +43,39 @@ class Trials(Protocol):
         ...
 
 
+class Replays(Protocol):
+    """Replays: what would come of one, and making, watching and stopping it.
+
+    A selection has ``since``, ``until`` (ms), ``source``, ``campaign``, ``states``, ``error``,
+    ``version`` and ``receipt``, each of which may be left out; a mapping is ``current``,
+    ``original`` or a version. Errors of all: ``ReplayError`` in words for a person.
+    """
+
+    def plan(self, selection: Mapping[str, Any], mapping: str) -> dict[str, Any]:
+        """What a replay would do; nothing is done. Errors: ``TimeoutError``: it is too much."""
+        ...
+
+    def run(self, selection: Mapping[str, Any], mapping: str, actor: str) -> int:
+        """Make a replay; its id."""
+        ...
+
+    def report(self, number: int) -> dict[str, Any] | None:
+        """What has come of a replay; None if there is none."""
+        ...
+
+    def listing(self, before: int | None, limit: int) -> list[dict[str, Any]]:
+        """The newest replays."""
+        ...
+
+    def cancel(self, number: int, actor: str) -> None:
+        """Stop a replay where it is."""
+        ...
+
+    def go_on(self, number: int, actor: str) -> None:
+        """Go on with a replay that was cancelled, or whose selection has not ended."""
+        ...
+
+
 @dataclass(frozen=True)
 class Desk:
     """``read_phone``: a phone number as people write it → E.164, none if it is none.
@@ -57,6 +90,7 @@ class Desk:
     campaigns: Callable[[], dict[str, Campaign]]
     mapping_problem: Callable[[], str | None]
     trials: Trials
+    replays: Replays
     read_phone: Callable[[str], tuple[str, ...]]
     address_of: Callable[[dict[str, Any]], str]
     tokens: tuple[str, ...]

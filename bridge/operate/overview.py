@@ -7,7 +7,7 @@ nothing here grows with what is stored.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -15,7 +15,7 @@ from bridge.clock import now_ms
 from bridge.model import Lane, State
 from bridge.operate.desk import Desk
 from bridge.operate.health import overall
-from bridge.store import campaigns, deliveries, leads, outcomes, pages, tally
+from bridge.store import campaigns, deliveries, leads, outcomes, pages, pauses, tally
 from bridge.store.database import Connection
 from bridge.store.tally import HOUR, MINUTE, Span
 
@@ -123,9 +123,10 @@ def campaigns_now(
 ) -> list[dict[str, Any]]:
     """Each campaign that is named or was seen: its pace, its condition, and what waits."""
     named, seen = desk.campaigns(), campaigns.conditions(connection)
+    paused = pauses.pauses(connection)
     found = []
-    for name in sorted({*named, *seen}):
-        one, counts = named.get(name), totals.get(name, {})
+    for name in sorted({*named, *seen, *paused}):
+        one, counts, by_hand = named.get(name), totals.get(name, {}), paused.get(name)
         condition = seen.get(name, campaigns.Condition())
         due = leads.next_due(connection, name)
         first = min((at for lane, at in due.items() if lane is not Lane.STANDING), default=None)
@@ -142,6 +143,7 @@ def campaigns_now(
                 "reason": condition.reason,
                 "since": condition.since or None,
                 "not_before": condition.not_before or None,
+                "paused_by_hand": None if by_hand is None else asdict(by_hand),
                 "waiting": counts.get(State.WAITING.value, 0),
                 "standing": counts.get(State.STANDING.value, 0),
                 "updated": counts.get(State.UPDATED.value, 0),

@@ -9,10 +9,12 @@ import httpx
 import pytest
 import requests
 import schemathesis
-from bridge_process import Bridge
+from bridge_process import Bridge, wait_until
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import ignored_auth
+
+from bridge.store import operator_actions
 
 from .conftest import CONFIRMED, MAIL, STANDING, TOKEN, Story, saved
 
@@ -165,6 +167,48 @@ rules:
     assert saved(bridge) == before
 
 
+def test_a_campaign_is_paused_and_resumed_with_a_line_of_who_did_it(
+    api: httpx.Client, bridge: Bridge, told: Story
+) -> None:
+    headers = {"X-Operator": "night shift"}
+    body = {"reason": "holidays", "hold_opt_outs": False}
+    paused = api.post("/api/campaigns/two/pause", json=body, headers=headers).json()
+    assert paused["paused_by_hand"]["reason"] == "holidays"
+    receipt = bridge.deliver("crm", [{"id": "later", "phone": "+14155550110", "again": True}])
+    wait_until(lambda: bridge.states(receipt).count("waiting") == 1, what="what is held back")
+    resumed = api.post("/api/campaigns/two/resume", headers=headers).json()
+    assert resumed["paused_by_hand"] is None
+    wait_until(lambda: "waiting" not in bridge.states(receipt), what="the end of the pause")
+    with bridge.database.read() as connection:
+        lines = operator_actions.listing(connection, subject="two")
+    assert [line["action"] for line in lines] == ["campaign.resume", "campaign.pause"]
+    assert {line["actor"] for line in lines} == {"night shift (API, 127.0.0.1)"}
+    assert api.post("/api/campaigns/three/pause", json=body).status_code == 404
+
+
+def test_a_replay_is_planned_run_and_watched(
+    api: httpx.Client, bridge: Bridge, told: Story
+) -> None:
+    wanted = {"receipt": told.dead}
+    before = get(api, "replays")["rows"]
+    plan = api.post("/api/replays/plan", json=wanted).json()
+    assert (plan["deliveries"], plan["events"]) == (1, {"dead": 1})
+    assert get(api, "replays")["rows"] == before
+    number = api.post("/api/replays", json=wanted).json()["id"]
+
+    def report() -> Any:
+        return get(api, f"replays/{number}")
+
+    wait_until(lambda: report()["settled"], what="the end of the replay")
+    assert report()["outcomes"] == {"dead": 1}
+    assert api.post(f"/api/replays/{number}/cancel").status_code == 409
+    assert api.post("/api/replays", json={}).status_code == 409
+    assert api.get("/api/replays/999999").status_code == 404
+    with bridge.database.read() as connection:
+        [line] = operator_actions.listing(connection, subject=f"replay {number}")
+    assert line["action"] == "replay.run"
+
+
 @pytest.mark.parametrize(
     ("query", "name"),
     [
@@ -199,7 +243,7 @@ def test_whatever_the_document_allows_or_forbids_is_answered_as_it_says(
     session.trust_env = False
     session.headers["Authorization"] = f"Bearer {TOKEN}"
     operations: list[Any] = [found.ok() for found in schema.get_all_operations()]  # type: ignore[union-attr]
-    assert len(operations) >= 12
+    assert len(operations) >= 20
     for operation in operations:
         try:
             strategy = operation.as_strategy(generation_mode=mode)

@@ -14,6 +14,7 @@ expect.set_options(timeout=PATIENCE_MS)
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
+LISTS = ("leads", "outcomes", "dead-letters", "deliveries", "refusals", "mappings", "replays")
 CONTRAST = {"runOnly": ["color-contrast"]}
 
 
@@ -96,6 +97,37 @@ def test_a_mapping_is_broken_and_mended_in_the_playground(
     assert saved(bridge) == before
 
 
+def test_a_dead_letter_is_replayed_after_a_look_at_the_plan(page: Page) -> None:
+    page.goto("/console/dead-letters")
+    page.get_by_role("link", name="Plan a replay of these").click()
+    expect(page.get_by_role("heading", name="The plan")).to_be_visible()
+    expect(page.get_by_text("Nothing was done yet.")).to_be_visible()
+    page.get_by_role("button", name="Run this replay").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Replay")
+    for _ in range(200):
+        if page.get_by_text("settled").count():
+            break
+        page.get_by_role("link", name="Look again").click()
+    expect(page.locator("h1")).to_contain_text("settled")
+    expect(page.get_by_text("100 % done")).to_be_visible()
+    page.goto("/console/campaigns")
+    expect(page.locator("section tbody tr").first).to_contain_text("replay.run")
+
+
+def test_a_campaign_is_paused_and_resumed_each_after_a_second_look(page: Page) -> None:
+    page.goto("/console/campaigns")
+    page.get_by_role("link", name="Pause one …").click()
+    page.get_by_label("Reason").fill("maintenance")
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("status")).to_contain_text("one is paused")
+    row = page.get_by_role("row").filter(has_text="paused by hand")
+    expect(row).to_contain_text("maintenance by Ada (console, 127.0.0.1)")
+    page.get_by_role("link", name="Resume one …").click()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("status")).to_contain_text("one is resumed")
+    expect(page.locator("section tbody tr").first).to_contain_text("campaign.resume")
+
+
 def test_pages_can_be_used_by_keyboard_alone(page: Page) -> None:
     page.goto("/console/")
     page.keyboard.press("Tab")
@@ -137,11 +169,13 @@ def test_no_page_keeps_anybody_out(browser: Browser, bridge: Bridge, page: Page)
 
 def _pages(page: Page) -> list[str]:
     """Every list, and the first of each that can be opened."""
-    found = []
-    for name in ("leads", "outcomes", "dead-letters", "deliveries", "refusals", "mappings"):
+    found = ["/console/campaigns", "/console/campaigns/pause?name=one"]
+    found += ["/console/replays/new?state=dead", "/console/replays/new"]
+    for name in LISTS:
         page.goto(f"/console/{name}")
         found.append(page.url)
         if name != "leads":
-            first = page.locator("tbody a, .files a").first
-            found.append(str(first.get_attribute("href")))
+            first = page.locator("tbody a, .files a")
+            if first.count():
+                found.append(str(first.first.get_attribute("href")))
     return found

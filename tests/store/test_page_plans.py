@@ -108,5 +108,6 @@ def test_a_page_goes_by_indexes(database: Database, name: str) -> None:
     if name in IN_ORDER:
         bad = [step for step in bad if step not in ("SCAN outcome", "SCAN delivery")]
     assert not bad, steps
-    sorts = [step for step in steps if step.startswith("Sort") or "TEMP B-TREE" in step]
-    assert not (sorts and name in ("outcomes", "outcomes of a state", "deliveries")), steps
+    if database.is_sqlite and name in ("outcomes", "outcomes of a state", "deliveries"):
+        # on PostgreSQL that depends on how much there is, and here there is nothing
+        assert not [step for step in steps if "TEMP B-TREE" in step], steps

@@ -66,7 +66,7 @@ def add(blueprint: Blueprint, endpoint: Endpoint, desk: Desk) -> None:
             _load(endpoint.path_schema, path, "path"),
             _load(endpoint.query_schema, _query(), "query"),
             _load(endpoint.body_schema, _body(), "body") if endpoint.body_schema else {},
-            _who(),
+            _who(desk),
         )
         return reply(200, answer.dump(endpoint.view(desk, given)), "application/json")
 
@@ -104,11 +104,17 @@ def _load(schema: type[Schema] | None, values: Mapping[str, Any], where: str) ->
     try:
         loaded: dict[str, Any] = (schema or Schema)().load(values)
     except ValidationError as error:
-        said = error.messages
-        names = {str(k): v for k, v in said.items()} if isinstance(said, dict) else {"": said}
+        names = _named(error.messages)
         detail = f"The {where} is not as the API has it: see errors."
         raise ProblemError(400, detail, {where: names}) from None
     return loaded
+
+
+def _named(said: Any) -> Any:
+    """Messages by the names of what they are about; places in a list are names as well."""
+    if isinstance(said, dict):
+        return {str(name): _named(more) for name, more in said.items()}
+    return said
 
 
 def _query() -> dict[str, str]:
@@ -133,7 +139,7 @@ def _body() -> Any:
     return found
 
 
-def _who() -> str:
-    """Whom an audit line names: what a script calls itself, beside its address."""
+def _who(desk: Desk) -> str:
+    """Whom an audit line names: what a script calls itself by X-Operator, and its address."""
     name = "".join(c for c in request.headers.get("X-Operator", "") if c.isprintable())
-    return name.strip()[:100] or "API"
+    return f"{name.strip()[:60] or 'script'} (API, {desk.address_of(request.environ)})"

@@ -41,6 +41,15 @@ class Figure(Schema):
     )
 
 
+class Pause(Schema):
+    """A pause by hand: nothing but opt-outs is sent, or nothing at all."""
+
+    since = time()
+    actor = text()
+    reason = text()
+    holds_opt_outs = flag()
+
+
 class Campaign(Schema):
     name = text()
     configured = flag()
@@ -53,6 +62,7 @@ class Campaign(Schema):
     reason = text()
     since = time(maybe=True)
     not_before = time(maybe=True)
+    paused_by_hand = fields.Nested(Pause, required=True, allow_none=True)
     waiting = number()
     standing = number()
     updated = number()

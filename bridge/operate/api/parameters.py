@@ -34,6 +34,8 @@ class Whole(fields.Integer):
     """A whole number in plain digits, or a JSON integer."""
 
     def _validated(self, value: Any) -> Any:
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # JSON has no other way of telling 5.0 from 5
         plain = isinstance(value, str) and _DIGITS.fullmatch(value)
         if not plain and (isinstance(value, bool) or not isinstance(value, int)):
             raise self.make_error("invalid", input=value)
@@ -170,4 +172,51 @@ class TrialBody(Schema):
         values=fields.Dict(keys=fields.String()),
         load_default=dict,
         metadata={"description": "what stands in for look-ups: look-up → id → record"},
+    )
+
+
+class ReplayPath(Schema):
+    id = _id("id of the replay")
+
+
+class PauseBody(Schema):
+    reason = fields.String(
+        load_default="",
+        validate=[validate.Length(0, 500), _PRINTABLE],
+        metadata={"description": "why, for those who see it later"},
+    )
+    hold_opt_outs = fields.Boolean(
+        load_default=False,
+        truthy={True},
+        falsy={False},
+        metadata={"description": "hold opt-outs as well: who opts out may be called meanwhile"},
+    )
+
+
+def _moment(what: str) -> Whole:
+    return Whole(
+        validate=validate.Range(1, MOST),
+        metadata={"description": f"{what}; milliseconds since 1970 UTC"},
+    )
+
+
+class ReplayBody(Schema):
+    """What is to be replayed; at least one thing has to be said."""
+
+    states = fields.List(
+        fields.String(validate=validate.OneOf(STATES)),
+        validate=validate.Length(1, len(STATES)),
+        metadata={"description": "events whose newest outcome is one of these"},
+    )
+    source = _name("only this source", 100)
+    campaign = _name("only outcomes of this campaign, and send to no other", 200)
+    error = _name("only outcomes whose message holds this text", 500)
+    version = _name("only outcomes that this mapping version made", 64)
+    receipt = fields.String(validate=RECEIPT, metadata={"description": "only this delivery"})
+    since = _moment("received since")
+    until = _moment("received before")
+    mapping = fields.String(
+        load_default="current",
+        validate=[validate.Length(1, 64), _PRINTABLE],
+        metadata={"description": "current, original, or a kept version"},
     )

@@ -10,6 +10,7 @@ from flask import Blueprint, Response
 
 from bridge.operate import overview, reading
 from bridge.operate.api import (
+    acting,
     mapping_shapes,
     outcome_shapes,
     overview_shapes,
@@ -251,9 +252,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 def api(desk: Desk) -> Blueprint:
     """The API as a part of the web side."""
     blueprint = Blueprint("api", __name__, url_prefix="/api")
-    for endpoint in ENDPOINTS:
+    endpoints = (*ENDPOINTS, *acting.ENDPOINTS)
+    for endpoint in endpoints:
         add(blueprint, endpoint, desk)
-    described = document(ENDPOINTS)
+    described = document(endpoints)
 
     def openapi() -> Response:
         return reply(200, described, "application/json")

@@ -8,7 +8,15 @@ from pathlib import Path
 
 from flask import Blueprint, Response, abort
 
-from bridge.operate.console import leads, mappings, overview, requests, results
+from bridge.operate.console import (
+    campaigns,
+    leads,
+    mappings,
+    overview,
+    replays,
+    requests,
+    results,
+)
 from bridge.operate.console.session import add_session
 from bridge.operate.console.show import add_filters
 from bridge.operate.desk import Desk
@@ -27,7 +35,7 @@ def console(desk: Desk, gatekeeper: Gatekeeper) -> Blueprint:
     blueprint = Blueprint("console", __name__, url_prefix="/console")
     add_session(blueprint, desk, gatekeeper)
     add_filters(blueprint)
-    for group in (overview, leads, results, requests, mappings):
+    for group in (overview, leads, results, requests, mappings, campaigns, replays):
         group.add_pages(blueprint, desk)
     blueprint.add_url_rule("/static/<name>", endpoint="asset", view_func=_asset)
     blueprint.add_app_template_global(asset_version, "asset_version")

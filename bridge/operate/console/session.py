@@ -56,6 +56,11 @@ def add_session(blueprint: Blueprint, desk: Desk, gatekeeper: Gatekeeper) -> Non
     blueprint.add_url_rule("/sign-out", view_func=sign_out, methods=["POST"])
 
 
+def actor(desk: Desk) -> str:
+    """Who does something, for the audit line: the name of the session, and the address."""
+    return f"{g.who} (console, {desk.address_of(request.environ)})"
+
+
 def _sign_in(desk: Desk, gatekeeper: Gatekeeper) -> AnyResponse:
     target = _local(request.form.get("next", ""))
     address = desk.address_of(request.environ)
