@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from bridge import __version__, logs
-from bridge.clock import now_ms
 from bridge.live import LiveMappings
 from bridge.model import Campaign, Source
 from bridge.operate.health import Check, Health, Status, Subject, document, overall
 from bridge.receive.accept import Acceptor, Keep, Limits
+from bridge.receive.hooks import FAULT, Hooks, HooksFirst
 from bridge.receive.reply import Reply, problem
 from bridge.receive.verify import over_url
-from bridge.receive.wsgi import Bodies, NoRoom, read_body, request_from
+from bridge.receive.wsgi import Bodies
 from bridge.settings import Settings
 from bridge.store import deliveries
 from bridge.store.database import Database
@@ -63,7 +63,17 @@ def create_app(settings: Settings | None = None) -> Flask:
             need_url=lambda: _need_url(live, settings),
         )
     )
-    _add_hooks(app, acceptor, settings)
+    limit = settings["BRIDGE_MAX_BODY"]
+    _add_hooks(
+        app,
+        Hooks(
+            acceptor,
+            Bodies(max(limit, settings["BRIDGE_BODIES_IN_FLIGHT"])),
+            limit,
+            settings["BRIDGE_PUBLIC_URL"],
+            settings["BRIDGE_FORWARDED_HOPS"],
+        ),
+    )
     _add_health(app, health, settings)
     if settings["BRIDGE_CONSOLE_TOKEN"] is not None:
         from bridge.operator_door import beside  # noqa: PLC0415 - only where there is a console
@@ -78,7 +88,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     @app.errorhandler(Exception)
     def on_fault(_error: Exception) -> Response:
         logs.get("web").exception("unexpected fault", path_length=len(request.path))
-        return _response(problem(500, "An unexpected fault. Nothing was accepted; send again."))
+        return _response(problem(500, FAULT))
 
     return app
 
@@ -140,46 +150,9 @@ def _commit_to(database: Database, settings: Settings) -> Keep:
     return keep
 
 
-def _add_hooks(app: Flask, acceptor: Acceptor, settings: Settings) -> None:
-    limit = settings["BRIDGE_MAX_BODY"]
-    bodies = Bodies(max(limit, settings["BRIDGE_BODIES_IN_FLIGHT"]))
-
-    def read(found: Source, length: int | None, take: Callable[[int], None]) -> bytes | Reply:
-        try:
-            body = read_body(request.environ["wsgi.input"], length, limit, take)
-        except TimeoutError:
-            return _come_again(found, "The body took too long to arrive.")
-        except OSError:
-            return problem(400, "The body broke off before its end.", ("Connection", "close"))
-        return acceptor.too_large(found) if body is None else body
-
+def _add_hooks(app: Flask, hooks: Hooks) -> None:
     def hook(source: str, token: str | None = None) -> Response:
-        environ = request.environ
-        encoding = environ.get("HTTP_TRANSFER_ENCODING", "").strip().lower()
-        if encoding not in ("", "chunked"):
-            detail = "The body may be sent chunked, and in no other transfer encoding."
-            return _response(problem(501, detail, ("Connection", "close")))
-        length = request.content_length if encoding else request.content_length or 0
-        found = acceptor.find(source, request.method, length)
-        if isinstance(found, Reply):
-            return _response(found)
-        try:
-            with bodies.hold(length or 0) as take:
-                body = read(found, length, take)
-                if isinstance(body, Reply):
-                    return _response(body)
-                arrived = request_from(
-                    environ,
-                    source=source,
-                    token=token,
-                    body=body,
-                    public_url=settings["BRIDGE_PUBLIC_URL"],
-                    forwarded_hops=settings["BRIDGE_FORWARDED_HOPS"],
-                    received_at=now_ms(),
-                )
-                return _response(acceptor.accept(found, arrived))
-        except NoRoom:
-            return _response(_come_again(found, "The bridge has its hands full with other bodies."))
+        return _response(hooks.answer(request.environ, source, token))
 
     for rule in ("/hooks/<source>", "/hooks/<source>/<token>"):
         app.add_url_rule(
@@ -189,15 +162,7 @@ def _add_hooks(app: Flask, acceptor: Acceptor, settings: Settings) -> None:
             methods=METHODS,
             provide_automatic_options=False,
         )
-
-
-def _come_again(source: Source, detail: str) -> Reply:
-    return problem(
-        source.answer.busy_status,
-        f"{detail} Nothing was stored; send it again later.",
-        ("Retry-After", "5"),
-        ("Connection", "close"),
-    )
+    app.wsgi_app = HooksFirst(hooks, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way
 
 
 def _add_health(app: Flask, health: Health, settings: Settings) -> None:

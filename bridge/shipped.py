@@ -19,7 +19,7 @@ def mapping_files() -> list[Path]:
 
     Errors: ``BridgeError`` where the program was installed without them.
     """
-    found = sorted([*FOLDER.glob("*.yaml"), *FOLDER.glob("payloads/*.json")])
+    found = sorted([*FOLDER.glob("*.yaml"), *FOLDER.glob("payloads/*.*")])
     if not found:
         raise BridgeError(
             f"the shipped mapping files are not in {FOLDER}; install crm-bridge anew."

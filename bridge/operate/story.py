@@ -85,7 +85,7 @@ def outcome_entry(row: dict[str, Any], tries: Sequence[dict[str, Any]]) -> dict[
     decided = row["decided_at"]
     return {
         **{name: row[name] for name in _OUTCOME},
-        "received_at": row["received_at"] or row["accepted_at"],
+        "received_at": row["delivered_at"] or row["received_at"] or row["accepted_at"],
         "elapsed_ms": None if decided is None else decided - row["accepted_at"],
         "calls": calls,
     }
@@ -181,7 +181,7 @@ def _standing(lead: dict[str, Any], rows: Iterable[dict[str, Any]]) -> dict[str,
         "due_at": due,
         "held": lead["lease_until"] > 0,
         "verdict": _verdict(lead, last),
-        "received_at": None if last is None else last["received_at"] or last["accepted_at"],
+        "received_at": None if last is None else last["delivered_at"] or last["accepted_at"],
         "confirmed_at": last["decided_at"] if last and last["state"] == State.UPDATED else None,
         "outcome_id": None if last is None else last["id"],
         "message": "" if last is None else last["message"],

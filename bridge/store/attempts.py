@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from bridge import logs
 from bridge.model import State
+from bridge.store.bulk import insert_many
 from bridge.store.schema import attempt, batch
 
 FIRST = 20
@@ -38,21 +39,16 @@ class Attempt:
 def add(connection: Connection, rows: Sequence[Attempt]) -> None:
     """Keep these, as far as they are to be kept."""
     kept = [row for row in rows if row.tries <= FIRST or row.tries % THEN == 0]
-    if kept:
-        connection.execute(
-            insert(attempt),
-            [
-                {
-                    "outcome_id": row.outcome_id,
-                    "batch_id": row.batch_id,
-                    "at": row.at,
-                    "tries": row.tries,
-                    "state": row.state.value,
-                    "message": row.message,
-                }
-                for row in kept
-            ],
-        )
+    _ADD.execute(
+        connection,
+        [
+            (row.outcome_id, row.batch_id, row.at, row.tries, row.state.value, row.message)
+            for row in kept
+        ],
+    )
+
+
+_ADD = insert_many(attempt, ("outcome_id", "batch_id", "at", "tries", "state", "message"))
 
 
 def of_outcomes(

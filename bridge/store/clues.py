@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, exists, select
 
 from bridge import jsontext
+from bridge.store.bulk import insert_many
 from bridge.store.contacts import fitting_id
-from bridge.store.database import upsert
 from bridge.store.digest import Digest
 from bridge.store.schema import clue, contact, lead
 
@@ -48,12 +48,14 @@ def of_phone(digest: Digest, phone: str) -> str:
 
 def add(connection: Connection, found: Iterable[Clue]) -> None:
     """Keep clues; those that are known already change nothing."""
-    rows = sorted({(one.digest, one.phone, one.event_id) for one in found})
-    if rows:
-        connection.execute(
-            upsert(connection, clue).on_conflict_do_nothing(),
-            [{"digest": digest, "phone": phone, "event_id": id_} for digest, phone, id_ in rows],
-        )
+    _ADD.execute(connection, sorted({(one.digest, one.phone, one.event_id) for one in found}))
+
+
+_ADD = insert_many(
+    clue,
+    ("digest", "phone", "event_id"),
+    on_conflict=lambda statement: statement.on_conflict_do_nothing(),
+)
 
 
 def phones(connection: Connection, digest: str) -> list[str]:

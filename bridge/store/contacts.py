@@ -10,16 +10,13 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, Select, bindparam, select, update
 
 from bridge import jsontext
 from bridge.errors import StoreChanged
 from bridge.model import ContactRef, Known
-from bridge.store.database import upsert
+from bridge.store.bulk import Many, among, insert_many, listed
 from bridge.store.schema import contact
-
-AT_A_TIME = 500
-"""Contacts in one statement."""
 
 MOST_PHONES = 20
 """Numbers remembered per contact; the oldest give way."""
@@ -48,28 +45,41 @@ def recall(
 ) -> dict[ContactRef, Known]:
     """What is remembered of these contacts of one source."""
     asked = {_fitting(ref): ref for ref in refs}
-    wanted = sorted((ref.account, ref.id) for ref in asked)
-    found: dict[ContactRef, Known] = {}
-    for start in range(0, len(wanted), AT_A_TIME):
-        rows = connection.execute(
-            select(
-                contact.c.account,
-                contact.c.contact_id,
-                contact.c.phones,
-                contact.c.opted_out,
-                contact.c.consent_time,
-            ).where(
-                contact.c.source == source,
-                tuple_(contact.c.account, contact.c.contact_id).in_(
-                    wanted[start : start + AT_A_TIME]
-                ),
-            )
+    return {
+        asked[ContactRef(row.account, row.contact_id)]: Known(
+            tuple(jsontext.loads(row.phones)), row.opted_out, row.consent_time
         )
-        for row in rows:
-            ref = asked[ContactRef(row.account, row.contact_id)]
-            phones = tuple(jsontext.loads(row.phones))
-            found[ref] = Known(phones, row.opted_out, row.consent_time)
-    return found
+        for row in _found(connection, _RECALL, source, asked)
+    }
+
+
+_RECALL = select(
+    contact.c.account,
+    contact.c.contact_id,
+    contact.c.phones,
+    contact.c.opted_out,
+    contact.c.consent_time,
+).where(
+    contact.c.source == bindparam("source"),
+    contact.c.account == bindparam("account"),
+    among(contact.c.contact_id, "ids"),
+)
+
+
+def _found(
+    connection: Connection, statement: Select[Any], source: str, refs: Iterable[ContactRef]
+) -> list[Any]:
+    """The rows of contacts, account by account, in order."""
+    by_account: dict[str, list[str]] = {}
+    for ref in refs:
+        by_account.setdefault(ref.account, []).append(ref.id)
+    return [
+        row
+        for account, ids in sorted(by_account.items())
+        for row in connection.execute(
+            statement, {"source": source, "account": account, "ids": listed(sorted(ids))}
+        )
+    ]
 
 
 def remember(
@@ -88,87 +98,74 @@ def remember(
     """
     if recalled is not None:
         recalled = {_fitting(ref): recalled.get(ref, Known()) for ref in seen}
-    seen = {_fitting(ref): what for ref, what in seen.items()}
-    refs = sorted(seen, key=lambda ref: (ref.account, ref.id))
-    for start in range(0, len(refs), AT_A_TIME):
-        part = {ref: seen[ref] for ref in refs[start : start + AT_A_TIME]}
-        _remember(connection, source, part, now, recalled)
-
-
-def _remember(
-    connection: Connection,
-    source: str,
-    seen: Mapping[ContactRef, tuple[tuple[str, ...], bool | None, int]],
-    now: int,
-    recalled: Mapping[ContactRef, Known] | None,
-) -> None:
+    seen = {_fitting(ref): what for ref, what in sorted(seen.items(), key=_by_name)}
     old = _locked(connection, source, seen)
-    new = [ref for ref in seen if ref not in old]
+    new = {ref: _merged(None, *said) for ref, said in seen.items() if ref not in old}
     if new:
         # a row that another transaction is adding just now is waited for, and then read
-        blank = {"source": source, "phones": "[]", "opted_out": False, "consent_time": 0}
-        connection.execute(
-            upsert(connection, contact).on_conflict_do_nothing(),
-            [
-                {**blank, "account": ref.account, "contact_id": ref.id, "seen_at": now}
-                for ref in new
-            ],
-        )
+        _ADD.execute(connection, [_row(source, ref, held, now) for ref, held in new.items()])
         old |= _locked(connection, source, new)
-    rows = []
-    for ref, (phones, consent, when) in sorted(seen.items(), key=lambda i: (i[0].account, i[0].id)):
-        before = old[ref]
-        known = jsontext.loads(before.phones)
-        if recalled is not None and recalled[ref] != Known(tuple(known), before.opted_out):
-            raise StoreChanged("another worker has learned of the same contact")
-        opted_out, consent_time = before.opted_out, before.consent_time
-        if consent is not None and (when > consent_time or (when == consent_time and consent)):
-            opted_out, consent_time = consent, when
-        merged = [*phones, *(phone for phone in known if phone not in phones)][:MOST_PHONES]
-        if (
-            merged == known
-            and opted_out == before.opted_out
-            and consent_time == before.consent_time
-        ):
-            continue
-        rows.append(
-            {
-                "source": source,
-                "account": ref.account,
-                "contact_id": ref.id,
-                "phones": jsontext.dumps(merged),
-                "opted_out": opted_out,
-                "consent_time": consent_time,
-                "seen_at": now,
-            }
+    if recalled is not None:
+        for ref in seen:
+            before = _held(old[ref])
+            ours = before == new[ref] and recalled[ref] == Known() if ref in new else False
+            if not ours and recalled[ref] != Known(*before):
+                raise StoreChanged("another worker has learned of the same contact")
+    changed = [
+        _row(source, ref, after, now)
+        for ref, said in seen.items()
+        if (after := _merged(old[ref], *said)) != _held(old[ref])
+    ]
+    _CHANGE.execute(connection, changed)
+
+
+Held = tuple[tuple[str, ...], bool, int]
+"""What a row holds: phones, opted out, and when the last word on that was said."""
+
+
+def _by_name(item: tuple[ContactRef, Any]) -> tuple[str, str]:
+    return item[0].account, item[0].id
+
+
+def _held(row: Any) -> Held:
+    return tuple(jsontext.loads(row.phones)), row.opted_out, row.consent_time
+
+
+def _merged(row: Any, phones: tuple[str, ...], consent: bool | None, when: int) -> Held:
+    known, opted_out, consent_time = ((), False, 0) if row is None else _held(row)
+    if consent is not None and (when > consent_time or (when == consent_time and consent)):
+        opted_out, consent_time = consent, when
+    merged = (*phones, *(phone for phone in known if phone not in phones))
+    return merged[:MOST_PHONES], opted_out, consent_time
+
+
+def _row(source: str, ref: ContactRef, held: Held, now: int) -> tuple[Any, ...]:
+    phones, opted_out, consent_time = held
+    return (source, ref.account, ref.id, jsontext.dumps(phones), opted_out, consent_time, now)
+
+
+_COLUMNS = ("source", "account", "contact_id", "phones", "opted_out", "consent_time", "seen_at")
+_ADD = insert_many(contact, _COLUMNS, on_conflict=lambda new: new.on_conflict_do_nothing())
+_CHANGE = Many(
+    {name: contact.c[name].type for name in _COLUMNS},
+    lambda given: (
+        update(contact)
+        .where(
+            contact.c.source == given("source"),
+            contact.c.account == given("account"),
+            contact.c.contact_id == given("contact_id"),
         )
-    if rows:
-        statement = upsert(connection, contact)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=[contact.c.source, contact.c.account, contact.c.contact_id],
-                set_={
-                    name: statement.excluded[name]
-                    for name in ("phones", "opted_out", "consent_time", "seen_at")
-                },
-            ),
-            rows,
-        )
+        .values({name: given(name) for name in _COLUMNS[3:]})
+    ),
+)
 
 
 def _locked(
     connection: Connection, source: str, refs: Iterable[ContactRef]
 ) -> dict[ContactRef, Any]:
     """The rows of these contacts, locked to this transaction."""
-    rows = connection.execute(
-        select(contact)
-        .where(
-            contact.c.source == source,
-            tuple_(contact.c.account, contact.c.contact_id).in_(
-                sorted((ref.account, ref.id) for ref in refs)
-            ),
-        )
-        .order_by(contact.c.account, contact.c.contact_id)
-        .with_for_update()
-    )
+    rows = _found(connection, _LOCKED, source, refs)
     return {ContactRef(row.account, row.contact_id): row for row in rows}
+
+
+_LOCKED = _RECALL.order_by(contact.c.contact_id).with_for_update()

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from bridge import jsontext
 from bridge.model import Delivery
 from bridge.store import tally
+from bridge.store.bulk import among, insert_many, listed
 from bridge.store.schema import STORED, delivery, heartbeat
 
 
@@ -31,25 +32,42 @@ class NewDelivery:
     problem: str | None = None
 
 
+_NEW = (
+    "receipt",
+    "source",
+    "received_at",
+    "method",
+    "path",
+    "query",
+    "headers",
+    "body",
+    "address",
+    "scheme",
+    "state",
+    "problem",
+)
+_ADD = insert_many(delivery, _NEW)
+
+
 def add(connection: Connection, rows: Sequence[NewDelivery]) -> None:
     """Store deliveries, in their order."""
-    connection.execute(
-        insert(delivery),
+    _ADD.execute(
+        connection,
         [
-            {
-                "receipt": row.receipt,
-                "source": row.source,
-                "received_at": row.received_at,
-                "method": row.method,
-                "path": row.path,
-                "query": jsontext.dumps(row.query),
-                "headers": jsontext.dumps(row.headers),
-                "body": row.body,
-                "address": row.address,
-                "scheme": row.scheme,
-                "state": "stored",
-                "problem": row.problem,
-            }
+            (
+                row.receipt,
+                row.source,
+                row.received_at,
+                row.method,
+                row.path,
+                jsontext.dumps(row.query),
+                jsontext.dumps(row.headers),
+                row.body,
+                row.address,
+                row.scheme,
+                "stored",
+                row.problem,
+            )
             for row in rows
         ],
     )
@@ -77,6 +95,9 @@ _NEXT = (
 )
 
 
+_BY_IDS = select(*_COLUMNS).where(among(delivery.c.id, "ids"))
+
+
 def next_stored(
     connection: Connection, sources: Iterable[str], limit: int, most_bytes: int = 32_000_000
 ) -> list[Delivery]:
@@ -100,7 +121,7 @@ def next_stored(
 
 def by_ids(connection: Connection, ids: Iterable[int]) -> dict[int, Delivery]:
     """Deliveries by id."""
-    rows = connection.execute(select(*_COLUMNS).where(delivery.c.id.in_(sorted(set(ids)))))
+    rows = connection.execute(_BY_IDS, {"ids": listed(sorted(set(ids)))})
     return {row.id: _delivery(row) for row in rows}
 
 
@@ -191,9 +212,10 @@ def take(connection: Connection, ids: Sequence[int], version_of: dict[int, str])
     for version, numbers in by_version.items():
         rows = connection.execute(
             update(delivery)
-            .where(delivery.c.id.in_(numbers), delivery.c.state == "stored")
+            .where(among(delivery.c.id, "ids"), delivery.c.state == "stored")
             .values(state="done", version=version)
-            .returning(delivery.c.id, delivery.c.received_at)
+            .returning(delivery.c.id, delivery.c.received_at),
+            {"ids": listed(numbers)},
         )
         for row in rows:
             taken.add(row.id)

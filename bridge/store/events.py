@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, select, text, update
 
 from bridge.model import Event, Lane
-from bridge.store.database import upsert
+from bridge.store.bulk import among, insert_many, listed
 from bridge.store.schema import PENDING, delivery, event
-
-AT_A_TIME = 5000
-"""Keys in one statement, well under what both engines allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,55 +51,90 @@ def add(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int
     """
     if not rows:
         return {}
+    if connection.dialect.name == "sqlite":
+        return _add_alone(connection, rows)
     # by key, so that two transactions with the same events never wait for each other
-    values = sorted((_values(row) for row in rows), key=itemgetter("key"))
-    statement = (
-        upsert(connection, event)
-        .on_conflict_do_nothing(index_elements=[event.c.dedupe_key])
-        .returning(event.c.id, event.c.delivery_id, event.c.ordinal)
-    )
-    added = {
-        (row.delivery_id, row.ordinal): Added(row.id)
-        for row in connection.execute(statement, values)
-    }
-    copies = [v for v in values if (v["delivery_id"], v["ordinal"]) not in added]
+    rows = sorted(rows, key=lambda row: row.event.key)
+    stored = _ADD_NEW.execute(connection, [_values(row, row.event.key, None) for row in rows])
+    added = {(row.delivery_id, row.ordinal): Added(row.id) for row in stored}
+    copies = [row for row in rows if (row.delivery_id, row.event.ordinal) not in added]
     if copies:
-        added.update(_add_duplicates(connection, copies))
+        first = by_keys(connection, (row.event.key for row in copies))
+        copied = _ADD_COPIES.execute(
+            connection, [_values(row, None, first[row.event.key]) for row in copies]
+        )
+        added.update(((r.delivery_id, r.ordinal), Added(r.id, r.duplicate_of)) for r in copied)
     return added
 
 
-def _values(row: NewEvent) -> dict[str, Any]:
-    return {
-        "delivery_id": row.delivery_id,
-        "ordinal": row.event.ordinal,
-        "source": row.source,
-        "key": row.event.key,
-        "dedupe_key": row.event.key,
-        "duplicate_of": None,
-        "event_time": row.event.time_ms,
-        "weak_time": row.event.weak_time,
-        "state": "pending" if row.pending else "done",
-        "lane": int(Lane.OPT_OUT if row.urgent else Lane.FIRST),
-        "due_at": row.due_at,
-        "tries": 0,
-    }
+def _add_alone(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int], Added]:
+    """On SQLite whoever writes writes alone, so what is there and what comes next is known."""
+    number = connection.execute(_LAST_ID).scalar() or 0
+    first = by_keys(connection, (row.event.key for row in rows))
+    added: dict[tuple[int, int], Added] = {}
+    values: list[tuple[Any, ...]] = []
+    for number, row in enumerate(rows, number + 1):  # noqa: B020 - goes on from the last id
+        known = first.get(row.event.key)
+        added[row.delivery_id, row.event.ordinal] = Added(number, known)
+        if known is None:
+            first[row.event.key] = number
+            values.append((number, *_values(row, row.event.key, None)))
+        else:
+            values.append((number, *_values(row, None, known)))
+    _ADD_NUMBERED.execute(connection, values)
+    return added
 
 
-def _add_duplicates(
-    connection: Connection, copies: list[dict[str, Any]]
-) -> dict[tuple[int, int], Added]:
-    keys = sorted({copy["key"] for copy in copies})
-    first = by_keys(connection, keys)
-    added = connection.execute(
-        insert(event).returning(
-            event.c.id, event.c.delivery_id, event.c.ordinal, event.c.duplicate_of
-        ),
-        [
-            {**copy, "dedupe_key": None, "state": "done", "duplicate_of": first[copy["key"]]}
-            for copy in copies
-        ],
+def by_keys(connection: Connection, keys: Iterable[str]) -> dict[str, int]:
+    """The events that stand for these keys: key → event id."""
+    found = connection.execute(_KNOWN, {"keys": listed(sorted(set(keys)))})
+    return {row.dedupe_key: row.id for row in found}
+
+
+_COLUMNS = (
+    "delivery_id",
+    "ordinal",
+    "source",
+    "key",
+    "dedupe_key",
+    "duplicate_of",
+    "event_time",
+    "weak_time",
+    "state",
+    "lane",
+    "due_at",
+    "tries",
+)
+
+
+def _values(row: NewEvent, dedupe_key: str | None, duplicate_of: int | None) -> tuple[Any, ...]:
+    return (
+        row.delivery_id,
+        row.event.ordinal,
+        row.source,
+        row.event.key,
+        dedupe_key,
+        duplicate_of,
+        row.event.time_ms,
+        row.event.weak_time,
+        "pending" if row.pending and duplicate_of is None else "done",
+        int(Lane.OPT_OUT if row.urgent else Lane.FIRST),
+        row.due_at,
+        0,
     )
-    return {(r.delivery_id, r.ordinal): Added(r.id, r.duplicate_of) for r in added}
+
+
+_WHERE = (event.c.id, event.c.delivery_id, event.c.ordinal)
+_ADD_NEW = insert_many(
+    event,
+    _COLUMNS,
+    on_conflict=lambda new: new.on_conflict_do_nothing(index_elements=[event.c.dedupe_key]),
+    returning=_WHERE,
+)
+_ADD_COPIES = insert_many(event, _COLUMNS, returning=(*_WHERE, event.c.duplicate_of))
+_ADD_NUMBERED = insert_many(event, ("id", *_COLUMNS))
+_KNOWN = select(event.c.id, event.c.dedupe_key).where(among(event.c.dedupe_key, "keys"))
+_LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'event'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,19 +167,6 @@ def of_deliveries(connection: Connection, delivery_ids: Sequence[int]) -> list[R
         Row(r.id, r.delivery_id, r.ordinal, r.key, r.duplicate_of, r.state == "pending")
         for r in rows
     ]
-
-
-def by_keys(connection: Connection, keys: Sequence[str]) -> dict[str, int]:
-    """The events that stand for these keys: key → event id."""
-    found: dict[str, int] = {}
-    for start in range(0, len(keys), AT_A_TIME):
-        rows = connection.execute(
-            select(event.c.id, event.c.dedupe_key).where(
-                event.c.dedupe_key.in_(keys[start : start + AT_A_TIME])
-            )
-        )
-        found.update((row.dedupe_key, row.id) for row in rows)
-    return found
 
 
 def identify(connection: Connection, rows: Iterable[tuple[int, Event]]) -> None:
@@ -199,9 +217,8 @@ def claim_pending(
         found = [PendingEvent(r.id, r.delivery_id, r.ordinal, r.tries, lane) for r in rows]
         if found:
             connection.execute(
-                update(event)
-                .where(event.c.id.in_([item.id for item in found]))
-                .values(due_at=until)
+                update(event).where(among(event.c.id, "ids")).values(due_at=until),
+                {"ids": listed(item.id for item in found)},
             )
             return found
     return []
@@ -225,9 +242,10 @@ def take(connection: Connection, ids: Iterable[int]) -> set[int]:
     """Mark pending events as mapped, and say which of them were still pending."""
     rows = connection.execute(
         update(event)
-        .where(event.c.id.in_(sorted(ids)), event.c.state == "pending")
+        .where(among(event.c.id, "ids"), event.c.state == "pending")
         .values(state="done", trouble=None)
-        .returning(event.c.id)
+        .returning(event.c.id),
+        {"ids": listed(sorted(ids))},
     )
     return {row.id for row in rows}
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from bridge import jsontext
 from bridge.model import Lane
-from bridge.store.database import upsert
+from bridge.store.bulk import Many, among, insert_many, listed
 from bridge.store.schema import LEASED, NEVER, lead
 
 
@@ -92,9 +92,34 @@ def schedule(connection: Connection, rows: Iterable[Due]) -> dict[tuple[str, str
         best[key] = row if old is None else _sooner(old, row)
     if not best:
         return {}
-    statement = upsert(connection, lead)
+    rows_given = [
+        (
+            due.campaign,
+            due.phone,
+            "{}",
+            False,
+            int(due.lane),
+            due.due_at,
+            due.waiting_since,
+            0,
+            "",
+            0,
+            0,
+            0,
+            False,
+            False,
+        )
+        for _, due in sorted(best.items())
+    ]
+    stored = _SCHEDULE.execute(connection, rows_given)
+    if connection.dialect.name == "sqlite":
+        stored = _ids(connection, best)
+    return {(row.campaign, row.phone): row.id for row in stored}
+
+
+def _on_conflict(statement: Any) -> Any:
     new = statement.excluded
-    statement = statement.on_conflict_do_update(
+    return statement.on_conflict_do_update(
         index_elements=[lead.c.campaign, lead.c.phone],
         set_={
             # a standing opt-out takes what comes along, also while its campaign is paused
@@ -106,30 +131,44 @@ def schedule(connection: Connection, rows: Iterable[Due]) -> dict[tuple[str, str
             "due_at": case((new.due_at < lead.c.due_at, new.due_at), else_=lead.c.due_at),
             "waiting_since": func.coalesce(lead.c.waiting_since, new.waiting_since),
         },
-    ).returning(lead.c.id, lead.c.campaign, lead.c.phone)
-    result = connection.execute(
-        statement,
-        [
-            {
-                "campaign": due.campaign,
-                "phone": due.phone,
-                "ledger": "{}",
-                "opted_out": False,
-                "lane": int(due.lane),
-                "due_at": due.due_at,
-                "waiting_since": due.waiting_since,
-                "fence": 0,
-                "lease_owner": "",
-                "lease_until": 0,
-                "tries": 0,
-                "standing_tries": 0,
-                "bare": False,
-                "reassert": False,
-            }
-            for _, due in sorted(best.items())
-        ],
     )
-    return {(row.campaign, row.phone): row.id for row in result}
+
+
+_SCHEDULE = insert_many(
+    lead,
+    (
+        "campaign",
+        "phone",
+        "ledger",
+        "opted_out",
+        "lane",
+        "due_at",
+        "waiting_since",
+        "fence",
+        "lease_owner",
+        "lease_until",
+        "tries",
+        "standing_tries",
+        "bare",
+        "reassert",
+    ),
+    on_conflict=_on_conflict,
+    returning=(lead.c.id, lead.c.campaign, lead.c.phone),
+)
+
+_IDS = select(lead.c.id, lead.c.campaign, lead.c.phone).where(
+    lead.c.campaign == bindparam("campaign"), among(lead.c.phone, "phones")
+)
+
+
+def _ids(connection: Connection, keys: Iterable[tuple[str, str]]) -> list[Any]:
+    phones: dict[str, list[str]] = {}
+    for campaign, phone in keys:
+        phones.setdefault(campaign, []).append(phone)
+    found: list[Any] = []
+    for campaign, those in phones.items():
+        found += connection.execute(_IDS, {"campaign": campaign, "phones": listed(those)})
+    return found
 
 
 def _sooner(one: Due, other: Due) -> Due:
@@ -222,25 +261,43 @@ def claim(
     until: int,
 ) -> None:
     """Take the lease of leads that ``claimable`` gave: (id, new ledger, opted out)."""
-    if not rows:
-        return
-    connection.execute(
+    _CLAIM.execute(
+        connection,
+        [(i, jsontext.dumps(ledger), opted_out, owner, until) for i, ledger, opted_out in rows],
+    )
+
+
+_CLAIM = Many(
+    {
+        "id": lead.c.id.type,
+        "ledger": lead.c.ledger.type,
+        "opted_out": lead.c.opted_out.type,
+        "owner": lead.c.lease_owner.type,
+        "until": lead.c.lease_until.type,
+    },
+    lambda given: (
         update(lead)
-        .where(lead.c.id == bindparam("the_id"))
+        .where(lead.c.id == given("id"))
         .values(
-            ledger=bindparam("the_ledger"),
-            opted_out=bindparam("the_opted_out"),
+            ledger=given("ledger"),
+            opted_out=given("opted_out"),
             fence=lead.c.fence + 1,
-            lease_owner=owner,
-            lease_until=until,
+            lease_owner=given("owner"),
+            lease_until=given("until"),
             lane=int(Lane.IDLE),
             due_at=NEVER,
-        ),
-        [
-            {"the_id": i, "the_ledger": jsontext.dumps(ledger), "the_opted_out": opted_out}
-            for i, ledger, opted_out in rows
-        ],
-    )
+        )
+    ),
+)
+
+
+_HELD = (
+    select(lead.c.id, lead.c.fence, lead.c.lane, lead.c.due_at, lead.c.lease_until)
+    .where(among(lead.c.id, "ids"))
+    # in the order in which ``schedule`` locks them, so that the two never wait for each other
+    .order_by(lead.c.campaign, lead.c.phone)
+    .with_for_update()
+)
 
 
 def held(connection: Connection, fences: Mapping[int, int]) -> dict[int, tuple[Lane, int]]:
@@ -248,13 +305,7 @@ def held(connection: Connection, fences: Mapping[int, int]) -> dict[int, tuple[L
 
     Gives the lane and due time that arrivals since the claim have set, and locks the rows.
     """
-    rows = connection.execute(
-        select(lead.c.id, lead.c.fence, lead.c.lane, lead.c.due_at, lead.c.lease_until)
-        .where(lead.c.id.in_(sorted(fences)))
-        # in the order in which ``schedule`` locks them, so that the two never wait for each other
-        .order_by(lead.c.campaign, lead.c.phone)
-        .with_for_update()
-    )
+    rows = connection.execute(_HELD, {"ids": listed(sorted(fences))})
     return {
         row.id: (Lane(row.lane), row.due_at)
         for row in rows
@@ -264,40 +315,57 @@ def held(connection: Connection, fences: Mapping[int, int]) -> dict[int, tuple[L
 
 def release(connection: Connection, rows: Sequence[Released]) -> None:
     """Give leads back, which ``held`` has shown to be ours."""
-    if not rows:
-        return
-    connection.execute(
-        update(lead)
-        .where(lead.c.id == bindparam("the_id"))
-        .values(
-            lease_owner="",
-            lease_until=0,
-            lane=bindparam("the_lane"),
-            due_at=bindparam("the_due"),
-            waiting_since=case((bindparam("the_idle"), None), else_=lead.c.waiting_since),
-            ledger=bindparam("the_ledger"),
-            opted_out=bindparam("the_opted_out"),
-            tries=bindparam("the_tries"),
-            standing_tries=bindparam("the_standing"),
-            bare=bindparam("the_bare"),
-            reassert=func.coalesce(bindparam("the_reassert", type_=Boolean), lead.c.reassert),
-        ),
+    _RELEASE.execute(
+        connection,
         [
-            {
-                "the_id": row.id,
-                "the_lane": int(row.lane),
-                "the_due": row.due_at,
-                "the_idle": row.lane is Lane.IDLE,
-                "the_ledger": jsontext.dumps(row.ledger),
-                "the_opted_out": row.opted_out,
-                "the_tries": row.tries,
-                "the_standing": row.standing_tries,
-                "the_bare": row.bare,
-                "the_reassert": row.reassert,
-            }
+            (
+                row.id,
+                int(row.lane),
+                row.due_at,
+                row.lane is Lane.IDLE,
+                jsontext.dumps(row.ledger),
+                row.opted_out,
+                row.tries,
+                row.standing_tries,
+                row.bare,
+                row.reassert,
+            )
             for row in rows
         ],
     )
+
+
+_RELEASE = Many(
+    {
+        "id": lead.c.id.type,
+        "lane": lead.c.lane.type,
+        "due_at": lead.c.due_at.type,
+        "idle": Boolean(),
+        "ledger": lead.c.ledger.type,
+        "opted_out": lead.c.opted_out.type,
+        "tries": lead.c.tries.type,
+        "standing_tries": lead.c.standing_tries.type,
+        "bare": lead.c.bare.type,
+        "reassert": lead.c.reassert.type,
+    },
+    lambda given: (
+        update(lead)
+        .where(lead.c.id == given("id"))
+        .values(
+            lease_owner="",
+            lease_until=0,
+            lane=given("lane"),
+            due_at=given("due_at"),
+            waiting_since=case((given("idle"), None), else_=lead.c.waiting_since),
+            ledger=given("ledger"),
+            opted_out=given("opted_out"),
+            tries=given("tries"),
+            standing_tries=given("standing_tries"),
+            bare=given("bare"),
+            reassert=func.coalesce(given("reassert"), lead.c.reassert),
+        )
+    ),
+)
 
 
 def recover(
@@ -316,7 +384,7 @@ def recover(
     if ids:
         connection.execute(
             update(lead)
-            .where(lead.c.id.in_(ids))
+            .where(among(lead.c.id, "ids"))
             .values(
                 fence=lead.c.fence + 1,
                 lease_owner="",
@@ -327,7 +395,8 @@ def recover(
                     else_=int(Lane.RETRY),
                 ),
                 due_at=case((lead.c.due_at < now, lead.c.due_at), else_=now),
-            )
+            ),
+            {"ids": listed(ids)},
         )
     return ids
 
@@ -336,8 +405,9 @@ def promote(connection: Connection, ids: Iterable[int], lane: Lane, now: int) ->
     """Move leads forward into a lane, due at once."""
     connection.execute(
         update(lead)
-        .where(lead.c.id.in_(sorted(ids)), lead.c.lane > int(lane), lead.c.lease_until == 0)
-        .values(lane=int(lane), due_at=now)
+        .where(among(lead.c.id, "ids"), lead.c.lane > int(lane), lead.c.lease_until == 0)
+        .values(lane=int(lane), due_at=now),
+        {"ids": listed(sorted(ids))},
     )
 
 
@@ -346,12 +416,14 @@ def assert_opt_outs_again(
 ) -> int:
     """Have the opt-outs of a campaign sent again; of all its leads, or of those with these ids."""
     statement = update(lead).where(lead.c.campaign == campaign, lead.c.opted_out)
+    given = {}
     if ids is not None:
         if not ids:
             return 0
-        statement = statement.where(lead.c.id.in_(ids))
+        statement = statement.where(among(lead.c.id, "ids"))
+        given = {"ids": listed(ids)}
     return connection.execute(
-        statement.values(lane=int(Lane.OPT_OUT), due_at=now, reassert=True)
+        statement.values(lane=int(Lane.OPT_OUT), due_at=now, reassert=True), given
     ).rowcount
 
 

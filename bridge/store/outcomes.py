@@ -12,15 +12,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import Column, Connection, Select, func, insert, select, update
 
 from bridge import jsontext
 from bridge.model import State
 from bridge.store import attempts, digest, tally
+from bridge.store.bulk import Many, among, insert_many, listed
 from bridge.store.schema import OPEN, OPEN_OPT_OUT, REPLAYED, batch, delivery, event, outcome
-
-AT_A_TIME = 5000
-"""Ids in one statement, well under what both engines allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,37 +84,62 @@ class Decision:
     batch_id: int | None = None
 
 
+_ADD = insert_many(
+    outcome,
+    (
+        "event_id",
+        "delivery_id",
+        "receipt",
+        "source",
+        "campaign",
+        "phone",
+        "lead_id",
+        "state",
+        "fields",
+        "opts_out",
+        "rules",
+        "event_time",
+        "key",
+        "version",
+        "accepted_at",
+        "decided_at",
+        "tries",
+        "doubtful",
+        "message",
+        "replay_id",
+        "received_at",
+    ),
+)
+
+
 def add(connection: Connection, rows: Sequence[NewOutcome]) -> None:
     """Store new outcomes; final ones carry the time they were decided at."""
-    if not rows:
-        return
-    connection.execute(
-        insert(outcome),
+    _ADD.execute(
+        connection,
         [
-            {
-                "event_id": row.event_id,
-                "delivery_id": row.delivery_id,
-                "receipt": row.receipt,
-                "source": row.source,
-                "campaign": row.campaign,
-                "phone": row.phone,
-                "lead_id": row.lead_id,
-                "state": row.state.value,
-                "fields": jsontext.dumps(row.fields or {}),
-                "opts_out": row.opts_out,
-                "rules": jsontext.dumps(list(row.rules)),
-                "event_time": row.event_time,
-                "key": row.key,
-                "version": row.version,
-                "accepted_at": row.accepted_at,
-                "decided_at": row.decided_at,
-                "tries": 0,
-                "doubtful": False,
-                "batch_id": None,
-                "message": _text(row.message),
-                "replay_id": row.replay_id,
-                "received_at": row.received_at,
-            }
+            (
+                row.event_id,
+                row.delivery_id,
+                row.receipt,
+                row.source,
+                row.campaign,
+                row.phone,
+                row.lead_id,
+                row.state.value,
+                jsontext.dumps(row.fields or {}),
+                row.opts_out,
+                jsontext.dumps(list(row.rules)),
+                row.event_time,
+                row.key,
+                row.version,
+                row.accepted_at,
+                row.decided_at,
+                0,
+                False,
+                _text(row.message),
+                row.replay_id,
+                row.received_at,
+            )
             for row in rows
         ],
     )
@@ -132,16 +155,13 @@ def _text(text: str) -> str:
 
 def of_events(connection: Connection, event_ids: Sequence[int]) -> set[tuple[int, str, str]]:
     """The outcomes that these events have of their first way: (event id, campaign, phone)."""
-    found: set[tuple[int, str, str]] = set()
-    for start in range(0, len(event_ids), AT_A_TIME):
-        rows = connection.execute(
-            select(outcome.c.event_id, outcome.c.campaign, outcome.c.phone).where(
-                outcome.c.event_id.in_(event_ids[start : start + AT_A_TIME]),
-                outcome.c.replay_id == 0,
-            )
-        )
-        found.update((row.event_id, row.campaign, row.phone) for row in rows)
-    return found
+    rows = connection.execute(_OF_EVENTS, {"events": listed(event_ids)})
+    return {(row.event_id, row.campaign, row.phone) for row in rows}
+
+
+_OF_EVENTS = select(outcome.c.event_id, outcome.c.campaign, outcome.c.phone).where(
+    among(outcome.c.event_id, "events"), outcome.c.replay_id == 0
+)
 
 
 _OPEN_COLUMNS = (
@@ -165,7 +185,7 @@ _OPEN_COLUMNS = (
 
 _OPEN = (
     select(*_OPEN_COLUMNS)
-    .where(outcome.c.lead_id.in_(bindparam("leads", expanding=True)), OPEN)
+    .where(among(outcome.c.lead_id, "leads"), OPEN)
     .order_by(outcome.c.event_time, outcome.c.key, outcome.c.id)
 )
 
@@ -173,7 +193,7 @@ _OPEN = (
 def open_updates(connection: Connection, lead_ids: Iterable[int]) -> dict[int, list[OpenUpdate]]:
     """The lead updates of these leads that are not final, oldest event first."""
     found: dict[int, list[OpenUpdate]] = {}
-    for row in connection.execute(_OPEN, {"leads": sorted(lead_ids)}):
+    for row in connection.execute(_OPEN, {"leads": listed(sorted(lead_ids))}):
         found.setdefault(row.lead_id, []).append(
             OpenUpdate(
                 id=row.id,
@@ -197,37 +217,46 @@ def open_updates(connection: Connection, lead_ids: Iterable[int]) -> dict[int, l
     return found
 
 
-_DECIDE = (
-    update(outcome)
-    .where(outcome.c.id == bindparam("the_id"), OPEN)
-    .values(
-        state=bindparam("the_state"),
-        message=bindparam("the_message"),
-        doubtful=bindparam("the_doubt"),
-        tries=bindparam("the_tries"),
-        batch_id=func.coalesce(bindparam("the_batch"), outcome.c.batch_id),
-        decided_at=bindparam("the_time"),
-    )
+_DECIDE = Many(
+    {
+        "id": outcome.c.id.type,
+        "state": outcome.c.state.type,
+        "message": outcome.c.message.type,
+        "doubtful": outcome.c.doubtful.type,
+        "tries": outcome.c.tries.type,
+        "batch_id": outcome.c.batch_id.type,
+        "decided_at": outcome.c.decided_at.type,
+    },
+    lambda given: (
+        update(outcome)
+        .where(outcome.c.id == given("id"), OPEN)
+        .values(
+            state=given("state"),
+            message=given("message"),
+            doubtful=given("doubtful"),
+            tries=given("tries"),
+            batch_id=func.coalesce(given("batch_id"), outcome.c.batch_id),
+            decided_at=given("decided_at"),
+        )
+    ),
 )
 
 
 def decide(connection: Connection, rows: Sequence[Decision], now: int) -> None:
     """Move open outcomes to their next state; a final one gets its time."""
-    if not rows:
-        return
     _note_moves(connection, rows, now)
-    connection.execute(
-        _DECIDE,
+    _DECIDE.execute(
+        connection,
         [
-            {
-                "the_id": row.id,
-                "the_state": row.state.value,
-                "the_message": _text(row.message),
-                "the_doubt": row.doubtful,
-                "the_tries": row.tries,
-                "the_batch": row.batch_id,
-                "the_time": now if row.state.final else None,
-            }
+            (
+                row.id,
+                row.state.value,
+                _text(row.message),
+                row.doubtful,
+                row.tries,
+                row.batch_id,
+                now if row.state.final else None,
+            )
             for row in rows
         ],
     )
@@ -235,40 +264,40 @@ def decide(connection: Connection, rows: Sequence[Decision], now: int) -> None:
 
 def _note_moves(connection: Connection, rows: Sequence[Decision], now: int) -> None:
     """Count the moves, and keep the tries that did not end anything."""
+    if not rows:
+        return
     moved: dict[int, State] = {row.id: row.state for row in rows}
-    ids = sorted(moved)
     changes: Counter[tuple[str, str]] = Counter()
-    for start in range(0, len(ids), AT_A_TIME):
-        found = connection.execute(
-            select(outcome.c.id, outcome.c.campaign, outcome.c.state).where(
-                outcome.c.id.in_(ids[start : start + AT_A_TIME]), OPEN
-            )
-        )
-        for row in found:
-            changes[row.campaign, tally.kind_of(row.state)] -= 1
-            changes[row.campaign, tally.kind_of(moved[row.id])] += 1
+    for row in connection.execute(_STATES, {"ids": listed(moved)}):
+        changes[row.campaign, tally.kind_of(row.state)] -= 1
+        changes[row.campaign, tally.kind_of(moved[row.id])] += 1
     tally.note(connection, ((*key, count) for key, count in changes.items()), now)
     attempts.add(
         connection,
         [
-            attempts.Attempt(row.id, row.batch_id, now, row.tries, row.state, _text(row.message))
-            for row in rows
-            if row.batch_id is not None and not row.state.final
+            attempts.Attempt(one.id, one.batch_id, now, one.tries, one.state, _text(one.message))
+            for one in rows
+            if one.batch_id is not None and not one.state.final
         ],
     )
 
 
+_STATES = select(outcome.c.id, outcome.c.campaign, outcome.c.state).where(
+    among(outcome.c.id, "ids"), OPEN
+)
+
+
 def in_flight(connection: Connection, ids: Sequence[int]) -> None:
     """Mark waiting updates as being sent now; a standing one stays what it is."""
-    for start in range(0, len(ids), AT_A_TIME):
-        connection.execute(
-            update(outcome)
-            .where(
-                outcome.c.id.in_(ids[start : start + AT_A_TIME]),
-                outcome.c.state == State.WAITING.value,
-            )
-            .values(state=State.IN_FLIGHT.value)
-        )
+    if ids:
+        connection.execute(_IN_FLIGHT, {"ids": listed(ids)})
+
+
+_IN_FLIGHT = (
+    update(outcome)
+    .where(among(outcome.c.id, "ids"), outcome.c.state == State.WAITING.value)
+    .values(state=State.IN_FLIGHT.value)
+)
 
 
 def doubt(connection: Connection, lead_ids: Iterable[int]) -> list[int]:
@@ -420,28 +449,18 @@ def _earlier(rows: Iterable[Any]) -> list[Earlier]:
 
 def of_deliveries(connection: Connection, delivery_ids: Sequence[int]) -> list[Earlier]:
     """Every outcome of these deliveries, of their first way and of replays, oldest first."""
-    found: list[Earlier] = []
-    for start in range(0, len(delivery_ids), AT_A_TIME):
-        rows = connection.execute(
-            select(*_EARLIER)
-            .where(outcome.c.delivery_id.in_(delivery_ids[start : start + AT_A_TIME]))
-            .order_by(outcome.c.id)
-        )
-        found += _earlier(rows)
-    return found
+    return _of(connection, outcome.c.delivery_id, delivery_ids)
 
 
 def all_of_events(connection: Connection, event_ids: Sequence[int]) -> list[Earlier]:
     """Every outcome of these events, of their first way and of replays, oldest first."""
-    found: list[Earlier] = []
-    for start in range(0, len(event_ids), AT_A_TIME):
-        rows = connection.execute(
-            select(*_EARLIER)
-            .where(outcome.c.event_id.in_(event_ids[start : start + AT_A_TIME]))
-            .order_by(outcome.c.id)
-        )
-        found += _earlier(rows)
-    return found
+    return _of(connection, outcome.c.event_id, event_ids)
+
+
+def _of(connection: Connection, column: Column[int], ids: Sequence[int]) -> list[Earlier]:
+    # sorted here: for an order by id SQLite would rather go through the whole table
+    query = select(*_EARLIER).where(among(column, "ids"))
+    return sorted(_earlier(connection.execute(query, {"ids": listed(ids)})), key=lambda one: one.id)
 
 
 def in_state(

@@ -56,7 +56,7 @@ _OUTCOME: Select[Any] = (
         event.c.duplicate_of,
         event.c.state.label("event_state"),
         delivery.c.scheme,
-        delivery.c.received_at,
+        delivery.c.received_at.label("delivered_at"),
         batch.c.status.label("batch_status"),
         batch.c.started_at.label("batch_started_at"),
         batch.c.elapsed_ms.label("batch_elapsed_ms"),

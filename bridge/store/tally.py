@@ -20,7 +20,8 @@ from enum import IntEnum
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from bridge.model import State
-from bridge.store.database import at_the_end, upsert
+from bridge.store.bulk import insert_many
+from bridge.store.database import at_the_end
 from bridge.store.schema import tally
 
 ACCEPTED = "accepted"
@@ -77,27 +78,21 @@ class _Sums:
     def __call__(self, connection: Connection) -> None:
         slot = 0 if connection.dialect.name == "sqlite" else threading.get_native_id() % SLOTS
         rows = [
-            {
-                "span": int(span),
-                "at": at,
-                "campaign": campaign,
-                "kind": kind,
-                "slot": slot,
-                "count": count,
-            }
+            (int(span), at, campaign, kind, slot, count)
             for (span, at, campaign, kind), count in sorted(self.counts.items())
             if count
         ]
-        if not rows:
-            return
-        statement = upsert(connection, tally)
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=list(tally.primary_key.columns),
-                set_={"count": tally.c["count"] + statement.excluded["count"]},
-            ),
-            rows,
-        )
+        _ADD.execute(connection, rows)
+
+
+_ADD = insert_many(
+    tally,
+    ("span", "at", "campaign", "kind", "slot", "count"),
+    on_conflict=lambda statement: statement.on_conflict_do_update(
+        index_elements=list(tally.primary_key.columns),
+        set_={"count": tally.c["count"] + statement.excluded["count"]},
+    ),
+)
 
 
 def forget(connection: Connection, now: int) -> None:

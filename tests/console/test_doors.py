@@ -124,6 +124,12 @@ def test_a_session_holds_on_every_process_and_its_cookie_has_the_right_flags(
     assert httpx.get(url, headers=forged, trust_env=False, timeout=60).status_code == 401
 
 
+def test_a_stranger_cannot_have_much_read(client: httpx.Client, bridge: Bridge) -> None:
+    assert sign_in(client, "x" * 100_000).status_code == 413
+    large = client.post("/api/leads/search", content=b"x" * 100_000)
+    assert large.status_code == 401
+
+
 def test_a_post_needs_the_token_of_its_session(client: httpx.Client, told: Story) -> None:
     assert sign_in(client, **{"Sec-Fetch-Site": "cross-site"}).status_code == 403
     assert sign_in(client).status_code == 303

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from bridge.errors import DecodeError, MappingError
+from bridge.errors import MappingError
 from bridge.map import MappingSet, SourceMapping, load_cases, load_mappings, run_cases
 from bridge.map.cases import found_for
-from bridge.model import Decoder, Delivery, Json, Known, Mapped, Reading, State
+from bridge.model import Delivery, Json, Known, Mapped, State
+from bridge.receive.decode import decode as decode_body
 from bridge.settings import Environment
 
 from .conftest import SHIPPED
@@ -26,12 +28,7 @@ SOURCES = sorted(
 )
 
 
-def decode(reading: Reading, body: bytes) -> Json:
-    assert reading.decoder is Decoder.JSON
-    try:
-        return json.loads(body)
-    except ValueError as error:
-        raise DecodeError(str(error)) from None
+decode = partial(decode_body, max_depth=100)
 
 
 def shipped(**environment: str) -> MappingSet:
@@ -55,21 +52,18 @@ def test_every_case_passes(source: str) -> None:
 
 @pytest.mark.parametrize("source", SOURCES)
 def test_every_rule_fires_in_some_case(source: str) -> None:
-    optional = {"HUBSPOT_DELETION_OPTS_OUT", "GHL_SMS_STOP_OPTS_OUT", "GHL_DELETION_OPTS_OUT"}
+    text = (SHIPPED / f"{source}.yaml").read_text(encoding="utf-8")
+    switches = {name for name, _ in SWITCH.findall(text)}
+    environments: list[dict[str, str]] = [{}, {"GHL_LOCATIONS": "L"}]
+    environments += [dict.fromkeys(switches, way) for way in ("yes", "no")]
     fired: set[str] = set()
-    for environment in (
-        {},
-        dict.fromkeys(optional, "yes"),
-        {PRIVACY: "no"},
-        {"GHL_LOCATIONS": "L"},
-    ):
+    for environment in environments:
         mapping = shipped(**environment).mappings[source]
         for case in load_cases(SHIPPED / f"{source}.cases.yaml"):
-            document = (
-                case.payload if case.body is None else decode(Reading(Decoder.JSON), case.body)
-            )
+            reading = mapping.source.decode
+            document = case.payload if case.body is None else decode(reading, case.body)
             delivery = Delivery(
-                1, "r", source, case.received_at, "POST", {}, case.headers, b"", "x"
+                1, "r", source, case.received_at, "POST", case.query, case.headers, b"", "x"
             )
             for event in mapping.split(document, delivery):
                 mapped = mapping.apply(event, found_for(mapping, event, case), case.known)
@@ -77,6 +71,7 @@ def test_every_rule_fires_in_some_case(source: str) -> None:
     assert fired == {rule.name for rule in mapping.rules}
 
 
+SWITCH = re.compile(r"\$\{(\w+):-(yes|no)\}")
 PRIVACY = "HUBSPOT_PRIVACY_DELETION_OPTS_OUT"
 
 

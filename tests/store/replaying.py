@@ -26,7 +26,13 @@ from bridge.store.database import Database
 
 from .rows import a_delivery
 
-ENVIRONMENT = Environment({"CRM_TOKEN": "crm-token", "BRIDGE_API_TOKEN": "api-token"})
+ENVIRONMENT = Environment(
+    {
+        "CRM_TOKEN": "crm-token",
+        "CRM_URL": "http://127.0.0.1:9",
+        "BRIDGE_API_TOKEN": "api-token",
+    }
+)
 BOUNDS = Bounds(
     batch=500,
     events=100,

@@ -24,7 +24,8 @@ PHONE = "+14155550123"
 LOOK_UP = """
 enrich:
   contact:
-    url: http://127.0.0.1:9/contacts
+    url: "${CRM_URL}/contacts"
+    token: "${CRM_TOKEN}"
     when: contact
     ids: contact
     body: {inputs: "@ids"}

@@ -22,6 +22,9 @@ OPEN = frozenset({"console.sign_in", "console.asset"})
 
 LONGEST_NAME = 60
 
+LARGEST_OF_STRANGERS = 8192
+"""Bytes of a body that is read of somebody who is not signed in."""
+
 log = logs.get("console")
 
 
@@ -31,6 +34,8 @@ def add_session(blueprint: Blueprint, desk: Desk, gatekeeper: Gatekeeper) -> Non
     def guard() -> AnyResponse | None:
         g.signed_in = "csrf" in session
         g.who = session.get("who", "")
+        if not g.signed_in:
+            request.max_content_length = LARGEST_OF_STRANGERS
         if request.method == "POST":
             _from_here()
         if request.endpoint in OPEN:

@@ -7,6 +7,7 @@ revision = "0002"
 down_revision = "0001"
 
 REPLAYED = sa.text("replay_id > 0")
+OPEN_OPT_OUT = sa.text("opts_out AND state IN ('waiting', 'in_flight', 'standing')")
 
 
 def upgrade() -> None:
@@ -21,6 +22,16 @@ def upgrade() -> None:
             op.f("uq_outcome_event_id_campaign_phone_replay_id"),
             ["event_id", "campaign", "phone", "replay_id"],
         )
+    # the copy has its indexes in any order, and of two that serve alike SQLite takes the newest
+    op.drop_index("ix_outcome_waiting_opt_outs", "outcome")
+    op.create_index(
+        "ix_outcome_waiting_opt_outs",
+        "outcome",
+        ["state", "accepted_at"],
+        unique=False,
+        sqlite_where=OPEN_OPT_OUT,
+        postgresql_where=OPEN_OPT_OUT,
+    )
     op.create_index(
         "ix_outcome_replayed",
         "outcome",

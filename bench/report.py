@@ -1,0 +1,97 @@
+"""What a benchmark says: a table for people, JSON for machines, and where it was measured."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sqlite3
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+LIBRARIES = ("flask", "gunicorn", "gevent", "sqlalchemy", "psycopg", "httpx", "orjson")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One figure. ``target``: what it has to be, in words; ``met`` None: it has no target."""
+
+    name: str
+    value: float
+    unit: str
+    target: str = ""
+    met: bool | None = None
+
+
+@dataclass(slots=True)
+class Report:
+    """One benchmark on one engine."""
+
+    name: str
+    engine: str
+    rows: list[Row] = field(default_factory=list)
+
+    def add(
+        self,
+        name: str,
+        value: float,
+        unit: str,
+        *,
+        least: float | None = None,
+        most: float | None = None,
+    ) -> None:
+        """Add a figure; ``least`` and ``most`` are its target."""
+        target, met = "", None
+        if least is not None:
+            target, met = f"at least {least:g}", value >= least
+        if most is not None:
+            target, met = f"at most {most:g}", value <= most
+        self.rows.append(Row(name, value, unit, target, met))
+
+    def show(self, console: Console) -> None:
+        """Print the table."""
+        table = Table(title=f"{self.name} ({self.engine})", title_justify="left")
+        for title in ("figure", "value", "unit", "target", ""):
+            table.add_column(title, justify="right" if title == "value" else "left")
+        for row in self.rows:
+            mark = "" if row.met is None else ("met" if row.met else "NOT MET")
+            table.add_row(
+                row.name,
+                f"{row.value:,.4g}" if row.value < 1000 else f"{row.value:,.0f}",
+                row.unit,
+                row.target,
+                mark,
+            )
+        console.print(table)
+
+
+def machine() -> dict[str, Any]:
+    """Where and with what this was measured."""
+    model = ""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(":")[2].strip()
+            break
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "sqlite": sqlite3.sqlite_version,
+        "libraries": {name: version(name) for name in LIBRARIES},
+        "durability": {
+            "sqlite": "WAL, synchronous=FULL",
+            "postgresql": "fsync=on, synchronous_commit=on",
+        },
+    }
+
+
+def write(reports: list[Report], path: Path) -> None:
+    """Write everything as JSON."""
+    document = {"machine": machine(), "reports": [asdict(report) for report in reports]}
+    path.write_text(json.dumps(document, indent=1) + "\n")

