@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from bridge.model import ContactRef, State
-from bridge.store import attempts, clues, contacts, deliveries, outcomes, pages, refusals
+from bridge.model import ContactRef, Lane, State
+from bridge.store import attempts, clues, contacts, deliveries, erasing, outcomes, pages, refusals
 from bridge.store.attempts import Attempt
 from bridge.store.clues import Clue
 from bridge.store.database import Database
 from bridge.store.digest import load
 from bridge.store.pages import Page, Wanted
-from bridge.store.schema import outcome
+from bridge.store.schema import lead, outcome
 
 from .rows import NOW, a_delivery, a_lead, an_outcome
 
@@ -176,3 +176,30 @@ def test_a_try_that_ends_nothing_is_kept_with_its_outcome(database: Database) ->
         ("waiting", "said 1"),
         ("standing", "said 2"),
     ]
+
+
+def test_erasing_a_person_takes_the_clues_along_and_masks_the_tries(database: Database) -> None:
+    kept, gone = "+14155550101", "+14155550102"
+    numbers = put(database, {"phone": gone, "state": State.UPDATED, "decided_at": NOW})
+    with database.write() as connection:
+        leads = [a_lead(connection, phone, lane=Lane.IDLE, due_at=2**62) for phone in (kept, gone)]
+        connection.execute(update(lead).where(lead.c.id == leads[0]).values(opted_out=True))
+        connection.execute(update(lead).values(lane=int(Lane.IDLE)))
+        event_id = pages.outcomes_by_id(connection, numbers)[0]["event_id"]
+        clues.add(
+            connection,
+            [Clue("#mail", phone=kept), Clue("#mail", phone=gone), Clue("#id", event_id=event_id)],
+        )
+        said = f"refused {gone} of jane@example.com"
+        attempts.add(connection, [Attempt(numbers[0], 1, NOW, 1, State.WAITING, said)])
+    with database.write() as connection:
+        digest = load(connection)
+        assert erasing.outcomes(connection, digest, numbers, NOW) == numbers
+        erasing.leads(connection, digest, leads)
+    with database.read() as connection:
+        assert clues.phones(connection, "#mail") == [kept]
+        assert clues.events(connection, "#id") == []
+        [one] = attempts.of_outcomes(connection, numbers)[numbers[0]]
+        assert one["message"] == "refused +1********02 of j***@***"
+        page_of = pages.outcomes(connection, Wanted(phone=gone), before=None, limit=9)
+        assert ids(page_of) == numbers
