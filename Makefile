@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test check lint types structure unit faults install lock clean
+.PHONY: help demo test check lint types structure unit browser faults install lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -27,9 +27,16 @@ types: $(VENV)/.installed-dev
 structure: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
-unit: $(VENV)/.installed-dev
+unit: $(VENV)/.installed-dev browser
 	$(BIN)/crm-bridge mapping test
 	$(BIN)/pytest -q -n 2 --dist worksteal
+
+# The console is tested in a Chromium of the system; without one those tests are skipped, loudly.
+browser:
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+	  { test "$$(id -u)" = 0 && command -v apt-get >/dev/null && \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium; } >/dev/null; } || \
+	  echo "!!! There is no chromium, so the console will not be tested in a browser. Install it: apt-get install chromium"
 
 RUNS ?= 200
 SEED ?= 1

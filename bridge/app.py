@@ -75,6 +75,10 @@ def create_app(settings: Settings | None = None) -> Flask:
         ),
     )
     _add_health(app, health, settings)
+    if settings["BRIDGE_CONSOLE_TOKEN"] is not None:
+        from bridge.operator_door import beside  # noqa: PLC0415 - only where there is a console
+
+        vars(app)["wsgi_app"] = beside(app.wsgi_app, settings, live, health)
 
     @app.errorhandler(HTTPException)
     def on_http_error(error: HTTPException) -> Response:

@@ -692,6 +692,8 @@ class Mapped:
     ``phones``: every number the event or its look-ups gave for its contacts, to be remembered.
     ``opts_out``: the event is an opt-out of calls, so its contacts are remembered as opted out;
     False when it opts them in by a rule that may; None when it says nothing about it.
+    ``emails``: the person's addresses, wherever a rule would take one from, so that the lead can
+    be found by them.
     ``erase``: what is kept of the person is to be erased, once this is recorded.
     """
 
@@ -700,6 +702,7 @@ class Mapped:
     reason: str = ""
     phones: tuple[str, ...] = ()
     opts_out: bool | None = None
+    emails: tuple[str, ...] = ()
     trace: tuple[RuleTrace, ...] = ()
     erase: bool = False
 

@@ -16,12 +16,13 @@ import re
 import socket
 import time
 import traceback
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
 import gevent
 from gevent import pywsgi
+from gevent.lock import Semaphore
 from gunicorn.glogging import Logger
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIHandler, PyWSGIServer
 
@@ -42,6 +43,27 @@ _ERROR_LOG = "gunicorn.error"
 _AFTER_SOURCE = re.compile(r"(/hooks/[^/\s?'\"]*[/?]).*")
 _REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+_ASIDE = Semaphore(2)
+
+
+def aside(seconds: float, work: Callable[[], Any]) -> Any:
+    """What ``work`` gives, done in a thread of its own, so that webhooks are taken meanwhile.
+
+    Two at a time; who comes then waits. Errors: ``TimeoutError`` when it takes too long, waiting
+    included; the work itself cannot be stopped, and keeps its place until it ends.
+    """
+
+    with _within(seconds, "the work took too long"):
+        _ASIDE.acquire()
+        try:
+            task = gevent.get_hub().threadpool.spawn(work)
+        except BaseException:
+            _ASIDE.release()
+            raise
+        task.rawlink(lambda _: _ASIDE.release())
+        return task.get()
 
 
 def mask_paths(text: str) -> str:

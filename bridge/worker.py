@@ -43,7 +43,7 @@ from bridge.steps.replay_lookups import Desk
 from bridge.steps.send import Way
 from bridge.steps.token_keeper import TokenKeeper
 from bridge.steps.versions import KeptMappings
-from bridge.store import campaigns, events, leads, migrate, replays, workers
+from bridge.store import campaigns, events, leads, migrate, replays, tally, workers
 from bridge.store.database import Connection, Database
 from bridge.store.schema import NEVER
 from bridge.store.wakeup import listen
@@ -143,6 +143,7 @@ class Worker:
                     version=__version__,
                     now=self.database.now_ms(),
                 )
+                tally.forget(connection, self.database.now_ms())
             self.pipeline.recover()
             self._start_missing()
             self._erase()

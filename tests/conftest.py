@@ -19,6 +19,7 @@ from bridge.store.migrate import migrate
 
 WITHOUT = "BRIDGE_TEST_WITHOUT_POSTGRES"
 UNTESTED = "not tested on PostgreSQL"
+UNSEEN = "not tested in a browser"
 
 
 @pytest.fixture(scope="session")
@@ -49,20 +50,32 @@ def postgres_template(postgres: Postgres) -> str:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say last, and in one place, what was left out."""
+    _say_left_out(
+        terminalreporter,
+        UNTESTED,
+        "Promise 10 (any number of processes over one PostgreSQL) and the PostgreSQL half of the "
+        f"store are unproven by this run. {WITHOUT}=1 is meant for machines that cannot run it.",
+    )
+    _say_left_out(
+        terminalreporter,
+        UNSEEN,
+        "That the console works in a browser, by keyboard and for screen readers is unproven by "
+        "this run. Install chromium; BRIDGE_TEST_BROWSER=required makes its absence an error.",
+    )
+
+
+def _say_left_out(terminalreporter: pytest.TerminalReporter, what: str, means: str) -> None:
     reports = (
         report
         for kind in ("error", "failed", "skipped")
         for report in terminalreporter.stats.get(kind, [])
-        if UNTESTED in str(report.longrepr)
+        if what in str(report.longrepr)
     )
     missing = Counter(report.nodeid.partition("::")[0] for report in reports)
     if not missing:
         return
     count = missing.total()
-    terminalreporter.section(f"{UNTESTED.upper()}: {count} tests", sep="!", red=True, bold=True)
+    terminalreporter.section(f"{what.upper()}: {count} tests", sep="!", red=True, bold=True)
     for file, tests in sorted(missing.items()):
         terminalreporter.line(f"{tests:6} in {file}")
-    terminalreporter.line(
-        "Promise 10 (any number of processes over one PostgreSQL) and the PostgreSQL half of the "
-        f"store are unproven by this run. {WITHOUT}=1 is meant for machines that cannot run it."
-    )
+    terminalreporter.line(means)

@@ -14,10 +14,11 @@ from bridge.commands.listings import json_option, reading, writing
 from bridge.commands.output import as_json, table
 from bridge.live import load
 from bridge.model import Campaign, Lane
+from bridge.operate import pausing
 from bridge.settings import Settings
-from bridge.store import campaigns, leads, operator_actions, pauses
+from bridge.store import campaigns, leads, pauses
 from bridge.store.campaigns import Condition
-from bridge.store.database import Connection, clock_ms
+from bridge.store.database import Connection
 from bridge.store.pauses import Pause
 
 COLUMNS = (
@@ -70,17 +71,8 @@ def command(ctx: click.Context, json_: bool) -> None:
 def pause(name: str, reason: str, hold_opt_outs: bool) -> None:
     actor = _actor()
     with writing() as connection:
-        now = clock_ms(connection)
         _know(connection, name)
-        pauses.pause(connection, name, Pause(now, actor, reason, hold_opt_outs))
-        operator_actions.note(
-            connection,
-            actor=actor,
-            action="campaign.pause",
-            subject=name,
-            details={"reason": reason, "opt_outs": "held" if hold_opt_outs else "go on"},
-            now=now,
-        )
+        pausing.pause(connection, name, actor=actor, reason=reason, hold_opt_outs=hold_opt_outs)
         waiting = _backlog(leads.backlog(connection, name))["waiting"]
     click.echo(f"{name} is paused. {_words(waiting)} Workers obey within two seconds.")
     if hold_opt_outs:
@@ -94,18 +86,8 @@ def pause(name: str, reason: str, hold_opt_outs: bool) -> None:
 def resume(name: str) -> None:
     actor = _actor()
     with writing() as connection:
-        now = clock_ms(connection)
         _know(connection, name)
-        ended = pauses.resume(connection, name)
-        tried = campaigns.probe_soon(connection, [name], now)
-        operator_actions.note(
-            connection,
-            actor=actor,
-            action="campaign.resume",
-            subject=name,
-            details={"was_paused": ended, "tried_at_once": tried > 0},
-            now=now,
-        )
+        ended, tried = pausing.resume(connection, name, actor=actor)
         found = campaigns.conditions(connection).get(name, Condition())
     click.echo(f"{name} is resumed." if ended else f"{name} was not paused by hand.")
     if tried:

@@ -11,6 +11,7 @@ from bridge.map.lookups import LookupPlan, fill
 from bridge.map.outcome import errors_of, merge, reason_for_nothing, with_notes
 from bridge.map.route import Directory
 from bridge.map.rules import Rule, Said, say, yield_to_opt_in
+from bridge.map.unusable import Unusable
 from bridge.map.value import Phones, Value
 from bridge.model import (
     Campaign,
@@ -36,6 +37,7 @@ class SourceMapping:
 
     ``kept``: what was written, and its version. ``phones`` are the distinct ways in which rules
     find numbers; those whose places are in ``remembered`` give between them every number there is.
+    ``emails`` are the distinct ways in which rules find e-mail addresses.
     """
 
     source: Source
@@ -46,6 +48,7 @@ class SourceMapping:
     rules: tuple[Rule, ...]
     phones: tuple[Value, ...]
     remembered: tuple[int, ...]
+    emails: tuple[Value, ...] = ()
 
     @property
     def version(self) -> str:
@@ -138,6 +141,7 @@ class SourceMapping:
             reason,
             numbers.all(self.remembered if event.contacts else ()),
             _consent(said, updates),
+            _addresses(self.emails, view),
             tuple(
                 one if isinstance(one, RuleTrace) else RuleTrace(one.rule.name, True, _why(one))
                 for one in trace
@@ -169,6 +173,23 @@ class _Numbers:
             self.of(place)
         found = (phones.numbers for phones in self._found if phones is not None)
         return tuple(dict.fromkeys(chain.from_iterable(found)))
+
+
+LONGEST_ADDRESS = 320
+"""Characters of an e-mail address, at most."""
+
+
+def _addresses(values: Iterable[Value], view: Mapping[str, Json]) -> tuple[str, ...]:
+    """What the rules would take for the person's e-mail address, whether or not they fire."""
+    found: dict[str, None] = {}
+    for value in values:
+        try:
+            text = value.get(view, [])
+        except Unusable:
+            continue
+        if isinstance(text, str) and "@" in text and len(text) <= LONGEST_ADDRESS:
+            found[text] = None
+    return tuple(found)
 
 
 def _decide(

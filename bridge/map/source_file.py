@@ -285,6 +285,7 @@ def read_source(
         rules,
         phones,
         _remembered(phones),
+        _emails(loaded["rules"], data["rules"]),
     )
 
 
@@ -367,6 +368,18 @@ def _rules(
                 phones.append(given["lead"]["phone_number"])
         rules.append(build_rule(given, place))
     return tuple(rules), tuple(phones)
+
+
+def _emails(
+    loaded: Iterable[Mapping[str, Any]], written: Iterable[Mapping[str, Json]]
+) -> tuple[Value, ...]:
+    """The distinct ways in which the rules find e-mail addresses."""
+    found: dict[str, Value] = {}
+    for given, raw in zip(loaded, written, strict=True):
+        if given["lead"] and given["lead"].get("email") is not None:
+            text = json.dumps(raw["lead"]["email"], sort_keys=True)
+            found.setdefault(text, given["lead"]["email"])
+    return tuple(found.values())
 
 
 def _remembered(phones: tuple[Value, ...]) -> tuple[int, ...]:

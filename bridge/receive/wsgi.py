@@ -110,7 +110,7 @@ def request_from(
         query=query,
         headers=_headers(environ),
         body=body,
-        address=_address(environ, forwarded_hops),
+        address=address_of(environ, forwarded_hops),
         received_at=received_at,
     )
 
@@ -126,7 +126,8 @@ def _headers(environ: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _address(environ: dict[str, Any], hops: int) -> str:
+def address_of(environ: dict[str, Any], hops: int) -> str:
+    """Who sent a request: as the outermost of our own ``hops`` proxies saw it."""
     direct = str(environ.get("REMOTE_ADDR", ""))
     if hops:
         chain = [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]

@@ -12,6 +12,7 @@ from bridge.errors import LookupFailed, StoreBusy, StoreChanged
 from bridge.map import MappingSet, SourceMapping
 from bridge.model import Delivery, Event, Found, Lane, Mapped, State, Wanted
 from bridge.record.outcome_lines import log_outcomes
+from bridge.steps.clue import keep_clues
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.events import Ready, events_of, map_event, unreadable
 from bridge.steps.memory import Memory
@@ -170,6 +171,7 @@ def _complete(
         mine = [(event_id, item) for event_id, item in known if event_id in taken] + early
         have = outcomes.of_events(connection, [event_id for event_id, _ in mine])
         lines = add_outcomes(connection, without(mine, have), current.campaigns, now)
+        keep_clues(connection, mine)
         add_erasures(connection, [one for one in known if one[0] in taken], now)
         memory.keep(connection, now)
     for _, _, why in later[:1]:

@@ -10,6 +10,7 @@ from bridge.errors import StoreBusy
 from bridge.map import MappingSet
 from bridge.model import Mapped, State
 from bridge.record.outcome_lines import Line
+from bridge.steps.clue import keep_clues
 from bridge.steps.equipment import Equipment
 from bridge.steps.events import Ready, unreadable
 from bridge.steps.memory import Memory
@@ -76,6 +77,7 @@ def store(equipment: Equipment, replay: Replay, part: Slice, current: MappingSet
         lines = add_outcomes(connection, known, current.campaigns, now, replay_id=replay.id)
         new = [(number, ready) for number, ready in placed if ready.delivery.id in first]
         lines += add_outcomes(connection, new, current.campaigns, now)
+        keep_clues(connection, placed)
         if mine:
             part.memory.keep(connection, now)
     return lines

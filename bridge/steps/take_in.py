@@ -11,6 +11,7 @@ from bridge.errors import StoreBusy, StoreChanged
 from bridge.map import MappingSet
 from bridge.model import Delivery, Event, Mapped, State
 from bridge.record.outcome_lines import Line, log_outcomes
+from bridge.steps.clue import keep_clues
 from bridge.steps.equipment import Equipment
 from bridge.steps.events import Ready, empty, events_of, prepare, unreadable
 from bridge.steps.memory import Memory
@@ -158,6 +159,7 @@ def _store(
         for place in (added[item.delivery.id, item.event.ordinal],)
     ]
     lines = add_outcomes(connection, known, current.campaigns, now)
+    keep_clues(connection, known)
     add_erasures(connection, known, now)
     memory.keep(connection, now)
     return lines, {item.delivery.source for item in mine if item.mapped is None}

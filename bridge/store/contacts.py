@@ -29,10 +29,11 @@ def _fitting(ref: ContactRef) -> ContactRef:
     """The contact under ids that the table holds: a longer one ends in the hash of the whole."""
     if len(ref.account) <= LONGEST_ID and len(ref.id) <= LONGEST_ID:
         return ref
-    return ContactRef(*(_fit(text) for text in (ref.account, ref.id)))
+    return ContactRef(*(fitting_id(text) for text in (ref.account, ref.id)))
 
 
-def _fit(text: str) -> str:
+def fitting_id(text: str) -> str:
+    """An account or contact id as the table holds it."""
     if len(text) <= LONGEST_ID:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

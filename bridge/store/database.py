@@ -17,7 +17,7 @@ import math
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Error as SqliteError
@@ -39,6 +39,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from bridge.clock import now_ms
 from bridge.errors import SettingError, StoreBusy, StoreError
 
+_LAST = "last"
+"""Under which name a connection keeps what is done right before its commit."""
+
 LOOK_EVERY_S = 0.0003
 """How often a write looks whether SQLite's lock is free."""
 
@@ -59,7 +62,7 @@ _PASSING = (
 
 _FILE_TROUBLE = ("readonly", "disk I/O error", "unable to open", "is gone or was replaced")
 
-__all__ = ["Connection", "Database", "upsert"]
+__all__ = ["Connection", "Database", "at_the_end", "upsert"]
 
 
 class Database:
@@ -143,8 +146,11 @@ class Database:
             try:
                 with connection.begin():
                     yield connection
+                    for work in connection.info.pop(_LAST, ()):
+                        work(connection)
             finally:
                 connection.info.pop("write", None)
+                connection.info.pop(_LAST, None)
 
     @contextmanager
     def _renewed_after_trouble(self) -> Iterator[None]:
@@ -204,6 +210,16 @@ class Database:
     def close(self) -> None:
         """Give all pooled connections back."""
         self._engine.dispose()
+
+
+def at_the_end(connection: Connection) -> list[Callable[[Connection], None]]:
+    """What is done as the last thing of this transaction, right before its commit; to be added to.
+
+    For rows that many transactions change: a lock that is taken last is held for a moment only,
+    and whoever waits for it holds nothing that others need.
+    """
+    last: list[Callable[[Connection], None]] = connection.info.setdefault(_LAST, [])
+    return last
 
 
 def clock_ms(connection: Connection) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from bridge import jsontext
 from bridge.model import Delivery
+from bridge.store import tally
 from bridge.store.bulk import among, insert_many, listed
 from bridge.store.schema import STORED, delivery, heartbeat
 
@@ -213,10 +214,12 @@ def take(connection: Connection, ids: Sequence[int], version_of: dict[int, str])
             update(delivery)
             .where(among(delivery.c.id, "ids"), delivery.c.state == "stored")
             .values(state="done", version=version)
-            .returning(delivery.c.id),
+            .returning(delivery.c.id, delivery.c.received_at),
             {"ids": listed(numbers)},
         )
-        taken.update(row.id for row in rows)
+        for row in rows:
+            taken.add(row.id)
+            tally.note(connection, [("", tally.ACCEPTED, 1)], row.received_at, total=False)
     return taken
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, selec
 
 from bridge import jsontext, logs
 from bridge.model import Lane, State
+from bridge.store import attempts, clues
 from bridge.store.digest import MARK, Digest
 from bridge.store.schema import OPEN, PENDING, delivery, event, lead, outcome
 
@@ -79,7 +80,7 @@ def outcomes(connection: Connection, digest: Digest, ids: Sequence[int], now: in
     """Erase fields and numbers of the final outcomes among these; says of which."""
     o = outcome.c
     rows = connection.execute(
-        select(o.id, o.phone, o.campaign, o.opts_out, o.message)
+        select(o.id, o.event_id, o.phone, o.campaign, o.opts_out, o.message)
         .where(o.id.in_(ids), o.state.not_in(OPEN_STATES), o.erased_at.is_(None))
         .with_for_update()
     ).all()
@@ -104,6 +105,8 @@ def outcomes(connection: Connection, digest: Digest, ids: Sequence[int], now: in
                 for row in rows
             ],
         )
+        attempts.mask(connection, [row.id for row in rows])
+        clues.forget(connection, event_ids=[row.event_id for row in rows])
     return [row.id for row in rows]
 
 
@@ -144,6 +147,7 @@ def leads(connection: Connection, digest: Digest, ids: Sequence[int]) -> tuple[i
             .values(phone=bindparam("the_phone"), ledger=bindparam("the_ledger")),
             changes,
         )
+        clues.forget(connection, phones=sorted({row.phone for row in rows}))
     return len(changes), kept, waiting
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, exists, insert, select, tuple_, updat
 
 from bridge import jsontext
 from bridge.model import ContactRef
-from bridge.store import erasing
+from bridge.store import clues, erasing
 from bridge.store.database import upsert
 from bridge.store.digest import Digest, load
 from bridge.store.schema import (
@@ -138,6 +138,7 @@ def purge(connection: Connection, number: int, now: int) -> Purged:
         phones = sorted({*document["phones"], *_numbers(connection, row.source, refs)})
         purged = _purge(connection, digest, hashes, phones, now)
         purged.erased["contacts"] += _forget(connection, row.source, refs)
+        clues.forget(connection, digests=[clues.of_contact(digest, ref.id) for ref in refs])
     total = Counter(jsontext.loads(row.erased)) + purged.erased
     age = now - row.requested_at
     pause = min(LONGEST_PAUSE_MS, max(FIRST_PAUSE_MS, age // 10))

@@ -7,6 +7,7 @@ here changes a final state.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy import Column, Connection, Select, func, insert, select, update
 
 from bridge import jsontext
 from bridge.model import State
-from bridge.store import digest
+from bridge.store import attempts, digest, tally
 from bridge.store.bulk import Many, among, insert_many, listed
 from bridge.store.schema import OPEN, OPEN_OPT_OUT, REPLAYED, batch, delivery, event, outcome
 
@@ -142,6 +143,9 @@ def add(connection: Connection, rows: Sequence[NewOutcome]) -> None:
             for row in rows
         ],
     )
+    for row in rows:
+        when = row.accepted_at if row.decided_at is None else row.decided_at
+        tally.note(connection, [(row.campaign, tally.kind_of(row.state), 1)], when)
 
 
 def _text(text: str) -> str:
@@ -240,6 +244,7 @@ _DECIDE = Many(
 
 def decide(connection: Connection, rows: Sequence[Decision], now: int) -> None:
     """Move open outcomes to their next state; a final one gets its time."""
+    _note_moves(connection, rows, now)
     _DECIDE.execute(
         connection,
         [
@@ -255,6 +260,31 @@ def decide(connection: Connection, rows: Sequence[Decision], now: int) -> None:
             for row in rows
         ],
     )
+
+
+def _note_moves(connection: Connection, rows: Sequence[Decision], now: int) -> None:
+    """Count the moves, and keep the tries that did not end anything."""
+    if not rows:
+        return
+    moved: dict[int, State] = {row.id: row.state for row in rows}
+    changes: Counter[tuple[str, str]] = Counter()
+    for row in connection.execute(_STATES, {"ids": listed(moved)}):
+        changes[row.campaign, tally.kind_of(row.state)] -= 1
+        changes[row.campaign, tally.kind_of(moved[row.id])] += 1
+    tally.note(connection, ((*key, count) for key, count in changes.items()), now)
+    attempts.add(
+        connection,
+        [
+            attempts.Attempt(one.id, one.batch_id, now, one.tries, one.state, _text(one.message))
+            for one in rows
+            if one.batch_id is not None and not one.state.final
+        ],
+    )
+
+
+_STATES = select(outcome.c.id, outcome.c.campaign, outcome.c.state).where(
+    among(outcome.c.id, "ids"), OPEN
+)
 
 
 def in_flight(connection: Connection, ids: Sequence[int]) -> None:
@@ -488,6 +518,18 @@ def oldest_opt_outs(connection: Connection) -> dict[State, tuple[int, int]]:
         .group_by(outcome.c.state)
     )
     return {State(row[0]): (row[1], row[2]) for row in rows}
+
+
+def oldest_opt_out(connection: Connection) -> dict[State, int]:
+    """Per open state: when the oldest opt-out in it was accepted. However many there are, it is
+    one look into an index each."""
+    found = {}
+    for state in (State.WAITING, State.IN_FLIGHT, State.STANDING):
+        query = select(outcome.c.accepted_at).where(OPEN_OPT_OUT, outcome.c.state == state.value)
+        first = connection.scalar(query.order_by(outcome.c.accepted_at).limit(1))
+        if first is not None:
+            found[state] = first
+    return found
 
 
 def unfinished(connection: Connection, receipts: Sequence[str]) -> int:

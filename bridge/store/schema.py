@@ -45,6 +45,8 @@ LEASED = text("lease_until > 0")
 REPLAYED = text("replay_id > 0")
 UNDONE = text("done_at IS NULL")
 OPEN_OPT_OUT = text("opts_out AND state IN ('waiting', 'in_flight', 'standing')")
+OF_PHONE = text("phone <> ''")
+OF_EVENT = text("event_id > 0")
 
 delivery = Table(
     "delivery",
@@ -204,6 +206,7 @@ contact = Table(
     Column("opted_out", Boolean, nullable=False),
     Column("consent_time", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
+    Index("ix_contact_contact_id", "contact_id"),
 )
 
 campaign = Table(
@@ -335,6 +338,41 @@ heartbeat = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("at", BigInteger, nullable=False),
+)
+
+tally = Table(
+    "tally",
+    metadata,
+    Column("span", SmallInteger, primary_key=True, autoincrement=False),
+    Column("at", BigInteger, primary_key=True, autoincrement=False),
+    Column("campaign", String(200), primary_key=True),
+    Column("kind", String(16), primary_key=True),
+    Column("slot", SmallInteger, primary_key=True, autoincrement=False),
+    Column("count", BigInteger, nullable=False),
+)
+
+clue = Table(
+    "clue",
+    metadata,
+    Column("digest", String(40), primary_key=True),
+    Column("phone", String(40), primary_key=True),
+    Column("event_id", BigInteger, primary_key=True, autoincrement=False),
+    Index("ix_clue_phone", "phone", sqlite_where=OF_PHONE, postgresql_where=OF_PHONE),
+    Index("ix_clue_event_id", "event_id", sqlite_where=OF_EVENT, postgresql_where=OF_EVENT),
+)
+
+attempt = Table(
+    "attempt",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("outcome_id", BigInteger, nullable=False),
+    Column("batch_id", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("message", Text, nullable=False),
+    Index("ix_attempt_outcome_id", "outcome_id"),
+    sqlite_autoincrement=True,
 )
 
 oauth_token = Table(

@@ -1,0 +1,283 @@
+"""Pages of big tables, newest first, each read within a bounded time.
+
+A page goes by an index where a filter has one. Any further filter is applied to a window of the
+newest rows behind the cursor: rather than reading ten million rows for fifty that match, a page
+says how far it has looked, and the next one goes on from there. So no filter needs an index of its
+own, which every write would pay for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, func, select
+
+from bridge import jsontext
+from bridge.store import digest
+from bridge.store.schema import STORED, batch, delivery, event, lead, outcome, refusal
+
+WINDOW = 10_000
+"""Rows that one page looks through for those that match."""
+
+OPT_OUTS = 500
+"""Opt-outs of one phone number that are looked at, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Rows, newest first. ``cursor``: where the next page begins; None at the end.
+
+    ``looked_through``: more may match, and the page ended since it had looked far enough.
+    """
+
+    rows: list[dict[str, Any]]
+    cursor: int | None = None
+    looked_through: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which outcomes; None: whichever. ``phone`` in E.164."""
+
+    state: str | None = None
+    campaign: str | None = None
+    source: str | None = None
+    receipt: str | None = None
+    phone: str | None = None
+
+
+_OUTCOME: Select[Any] = (
+    select(
+        outcome,
+        event.c.ordinal,
+        event.c.weak_time,
+        event.c.duplicate_of,
+        event.c.state.label("event_state"),
+        delivery.c.scheme,
+        delivery.c.received_at.label("delivered_at"),
+        batch.c.status.label("batch_status"),
+        batch.c.started_at.label("batch_started_at"),
+        batch.c.elapsed_ms.label("batch_elapsed_ms"),
+        batch.c.leads.label("batch_leads"),
+        batch.c.calls.label("batch_calls"),
+        batch.c.trouble.label("batch_trouble"),
+        batch.c.detail.label("batch_detail"),
+    )
+    .outerjoin(event, event.c.id == outcome.c.event_id)
+    .outerjoin(delivery, delivery.c.id == outcome.c.delivery_id)
+    .outerjoin(batch, batch.c.id == outcome.c.batch_id)
+)
+
+
+def outcomes(connection: Connection, wanted: Wanted, *, before: int | None, limit: int) -> Page:
+    """A page of outcomes, each with its event, delivery and last call."""
+    by_index: list[ColumnElement[bool]] = []
+    rest: list[str] = []
+    if wanted.receipt is not None:
+        found = connection.scalar(select(delivery.c.id).where(delivery.c.receipt == wanted.receipt))
+        by_index.append(outcome.c.delivery_id == (-1 if found is None else found))
+    if wanted.phone is not None:
+        by_index.append(outcome.c.phone.in_(_written(connection, wanted.phone)))
+    if wanted.state is not None and not by_index:
+        by_index.append(outcome.c.state == wanted.state)
+    elif wanted.state is not None:
+        rest.append("state")
+    rest += [name for name in ("campaign", "source") if getattr(wanted, name) is not None]
+    if before is not None:
+        by_index.append(outcome.c.id < before)
+    columns = (outcome.c.id, outcome.c.state, outcome.c.campaign, outcome.c.source)
+    window = select(*columns).where(*by_index).order_by(outcome.c.id.desc())
+    if not rest:
+        ids = list(connection.scalars(window.limit(limit + 1)))
+        more, looked = (ids[limit - 1] if len(ids) > limit else None), False
+    else:
+        inner = window.limit(WINDOW).subquery()
+        match = [inner.c[name] == getattr(wanted, name) for name in rest]
+        query = select(inner.c.id).where(*match).order_by(inner.c.id.desc()).limit(limit + 1)
+        ids = list(connection.scalars(query))
+        if len(ids) > limit:
+            more, looked = ids[limit - 1], False
+        else:
+            more = connection.scalar(
+                select(outcome.c.id)
+                .where(*by_index)
+                .order_by(outcome.c.id.desc())
+                .offset(WINDOW - 1)
+                .limit(1)
+            )
+            looked = more is not None
+    return Page(outcomes_by_id(connection, ids[:limit]), more, looked)
+
+
+def opt_outs(connection: Connection, phone: str) -> list[dict[str, Any]]:
+    """The newest opt-outs of a phone number in E.164, in all campaigns, newest first."""
+    query = _OUTCOME.where(outcome.c.phone.in_(_written(connection, phone)), outcome.c.opts_out)
+    return [
+        _unpacked(row)
+        for row in connection.execute(query.order_by(outcome.c.id.desc()).limit(OPT_OUTS))
+    ]
+
+
+def _written(connection: Connection, phone: str) -> list[str]:
+    """A number as outcomes have it: as it is, or its hash where the person was erased."""
+    return [phone, digest.load(connection).of(phone)]
+
+
+def outcomes_by_id(connection: Connection, ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Outcomes by id, newest first."""
+    if not ids:
+        return []
+    query = _OUTCOME.where(outcome.c.id.in_(ids)).order_by(outcome.c.id.desc())
+    return [_unpacked(row) for row in connection.execute(query)]
+
+
+def outcomes_of_events(connection: Connection, event_ids: Sequence[int]) -> list[dict[str, Any]]:
+    """The outcomes of some events, newest first."""
+    if not event_ids:
+        return []
+    query = _OUTCOME.where(outcome.c.event_id.in_(event_ids)).order_by(outcome.c.id.desc())
+    return [_unpacked(row) for row in connection.execute(query.limit(WINDOW))]
+
+
+def _unpacked(row: Any) -> dict[str, Any]:
+    values = dict(row._mapping)
+    values["fields"] = jsontext.loads(values["fields"])
+    values["rules"] = jsontext.loads(values["rules"])
+    return values
+
+
+_DELIVERY = (
+    delivery.c.id,
+    delivery.c.receipt,
+    delivery.c.source,
+    delivery.c.received_at,
+    delivery.c.method,
+    delivery.c.path,
+    delivery.c.address,
+    delivery.c.scheme,
+    delivery.c.state,
+    delivery.c.problem,
+    delivery.c.version,
+    delivery.c.erased_at,
+    func.length(delivery.c.body).label("bytes"),
+)
+
+
+def deliveries(
+    connection: Connection,
+    *,
+    source: str | None,
+    waiting: bool,
+    before: int | None,
+    limit: int,
+) -> Page:
+    """A page of deliveries, without bodies. ``waiting``: only those nobody has worked on."""
+    query = select(*_DELIVERY).order_by(delivery.c.id.desc())
+    looked: list[ColumnElement[bool]] = [] if before is None else [delivery.c.id < before]
+    if source is not None and waiting:
+        # what waits is few or new; a window of it is looked through for the source
+        inner = select(delivery.c.id, delivery.c.source).where(STORED, *looked)
+        window = inner.order_by(delivery.c.id.desc()).limit(WINDOW).subquery()
+        query = query.where(
+            delivery.c.id.in_(select(window.c.id).where(window.c.source == source)), *looked
+        )
+    else:
+        looked += [delivery.c.source == source] if source is not None else []
+        query = query.where(STORED, *looked) if waiting else query.where(*looked)
+    return _page(connection, query, limit)
+
+
+def delivery_by_receipt(connection: Connection, receipt: str) -> dict[str, Any] | None:
+    """One delivery with its headers, query and raw body."""
+    columns = (*_DELIVERY, delivery.c.headers, delivery.c.query, delivery.c.body)
+    row = connection.execute(select(*columns).where(delivery.c.receipt == receipt)).first()
+    if row is None:
+        return None
+    values = dict(row._mapping)
+    values["headers"] = jsontext.loads(values["headers"])
+    values["query"] = jsontext.loads(values["query"])
+    return values
+
+
+def events_of_delivery(connection: Connection, delivery_id: int) -> list[dict[str, Any]]:
+    """The events of one delivery, in its order."""
+    query = select(event).where(event.c.delivery_id == delivery_id).order_by(event.c.ordinal)
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+def events_by_id(connection: Connection, ids: Sequence[int]) -> list[dict[str, Any]]:
+    """Events by id, each with its delivery, newest first; those that are gone are left out."""
+    if not ids:
+        return []
+    query = (
+        select(event, delivery.c.receipt, delivery.c.received_at, delivery.c.scheme)
+        .join(delivery, delivery.c.id == event.c.delivery_id)
+        .where(event.c.id.in_(ids))
+        .order_by(event.c.id.desc())
+    )
+    return [dict(row._mapping) for row in connection.execute(query)]
+
+
+_REFUSAL = (
+    refusal.c.id,
+    refusal.c.receipt,
+    refusal.c.source,
+    refusal.c.received_at,
+    refusal.c.address,
+    refusal.c.method,
+    refusal.c.url,
+    refusal.c.reason,
+    refusal.c.passed_over,
+    func.length(refusal.c.body).label("bytes"),
+)
+
+
+def refusals(connection: Connection, *, source: str | None, before: int | None, limit: int) -> Page:
+    """A page of refusals, without bodies; there are never many (BRIDGE_REFUSALS_KEPT)."""
+    query = select(*_REFUSAL).order_by(refusal.c.id.desc())
+    if source is not None:
+        query = query.where(refusal.c.source == source)
+    if before is not None:
+        query = query.where(refusal.c.id < before)
+    return _page(connection, query, limit)
+
+
+def refusal_by_receipt(connection: Connection, receipt: str) -> dict[str, Any] | None:
+    """One refusal with its headers and raw body."""
+    columns = (*_REFUSAL, refusal.c.headers, refusal.c.body)
+    row = connection.execute(select(*columns).where(refusal.c.receipt == receipt)).first()
+    if row is None:
+        return None
+    return {**row._mapping, "headers": jsontext.loads(row.headers)}
+
+
+def refusals_since(connection: Connection, since: int) -> dict[str, tuple[int, int]]:
+    """By source: how many refusals of this time on are kept, and when the last one came."""
+    rows = connection.execute(
+        select(refusal.c.source, func.count(), func.max(refusal.c.received_at))
+        .where(refusal.c.received_at >= since)
+        .group_by(refusal.c.source)
+    )
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+def leads_of(connection: Connection, phones: Sequence[str]) -> list[dict[str, Any]]:
+    """How some numbers stand in each campaign."""
+    if not phones:
+        return []
+    query = select(lead).where(lead.c.phone.in_(phones)).order_by(lead.c.phone, lead.c.campaign)
+    rows = [dict(row._mapping) for row in connection.execute(query.limit(WINDOW))]
+    return [{**row, "ledger": jsontext.loads(row["ledger"])} for row in rows]
+
+
+def lead_by_id(connection: Connection, id_: int) -> dict[str, Any] | None:
+    """One lead."""
+    row = connection.execute(select(lead).where(lead.c.id == id_)).first()
+    return None if row is None else {**row._mapping, "ledger": jsontext.loads(row.ledger)}
+
+
+def _page(connection: Connection, query: Select[Any], limit: int) -> Page:
+    rows = [dict(row._mapping) for row in connection.execute(query.limit(limit + 1))]
+    return Page(rows[:limit], rows[limit - 1]["id"] if len(rows) > limit else None)

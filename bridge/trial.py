@@ -1,0 +1,368 @@
+"""What mapping files would make of a body, told step by step; nothing is stored, sent or asked.
+
+Behind the console's playground, where anybody with its token may write a mapping. So a draft sees
+no secret: of the settings it gets those alone that the files on disk fill in outside of secrets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bridge.clock import now_ms
+from bridge.errors import BridgeError, DecodeError, MappingError
+from bridge.map import (
+    MappingSet,
+    SourceMapping,
+    load_cases,
+    load_mappings,
+    run_cases,
+)
+from bridge.map.case_file import Case, body_of
+from bridge.map.draft import draft_mapping
+from bridge.model import Delivery, Event, Found, Known, Mapped, Secret, Source
+from bridge.receive.decode import decode
+from bridge.settings import Settings
+from bridge.store import contacts, deliveries
+from bridge.store.database import Connection, Database
+
+MOST_EVENTS = 20
+"""Events of one body that are told of."""
+
+
+@dataclass
+class Disclosed:
+    """The settings that mapping files fill in, without any that is or holds a secret.
+
+    As an environment for loading it notes what is asked for; as one for a draft it gives
+    ``allowed`` alone, and no secret.
+    """
+
+    settings: Settings
+    allowed: Mapping[str, str] | None = None
+    filled: dict[str, str] = field(default_factory=dict)
+    secrets: set[str] = field(default_factory=set)
+
+    def __getitem__(self, name: str) -> str:
+        value = self.get(name)
+        if value is None:
+            raise KeyError(name)
+        return value
+
+    def get(self, name: str, default: str | None = None, /) -> str | None:
+        """The value of a setting, if it may be seen."""
+        if self.allowed is not None:
+            return self.allowed.get(name, default)
+        value = self.settings.environment.get(name)
+        if value is not None:
+            self.filled[name] = value
+        return default if value is None else value
+
+    def secret(self, name: str) -> Secret | None:
+        """None: a draft is given placeholders."""
+        if self.allowed is None:
+            self.secrets.add(name)
+        return None
+
+    def harmless(self) -> dict[str, str]:
+        """What was filled in, less what is a secret by its use, its name or its value."""
+        hidden = set(self.settings.live_secrets())
+        values = (self.settings.environment.get(name) for name in self.secrets)
+        hidden |= {value for value in values if value}
+        return {
+            name: value
+            for name, value in self.filled.items()
+            if name not in self.secrets and not any(one in value for one in hidden)
+        }
+
+
+class Trials:
+    """``current``: the mapping set in force. ``aside`` runs work where it holds up no webhook;
+    the database is not asked there, since its connections belong to the threads of the server.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        current: Callable[[], MappingSet],
+        database: Database,
+        aside: Callable[[Callable[[], Any]], Any],
+    ) -> None:
+        self._settings = settings
+        self._folder = Path(settings["BRIDGE_MAPPINGS"])
+        self._current = current
+        self._database = database
+        self._aside = aside
+        self._read = partial(decode, max_depth=settings["BRIDGE_MAX_DEPTH"])
+        self._shelf: tuple[str, list[dict[str, Any]]] | None = None
+        self._allowed: tuple[str, dict[str, str]] | None = None
+
+    # ------------------------------------------------------------------ the files
+
+    def shelf(self) -> list[dict[str, Any]]:
+        """Every mapping file with its state, its rules and its cases."""
+        current = self._current()
+        cases = sorted(self._folder.glob("*.cases.yaml"))
+        key = f"{current.version} {[path.stat().st_mtime_ns for path in cases]}"
+        if self._shelf is None or self._shelf[0] != key:
+            files = self._aside(lambda: self._files(key, current))
+        else:
+            files = self._shelf[1]
+        return [self._with_state(dict(one), current.sources) for one in files]
+
+    def text(self, source: str) -> str | None:
+        """A mapping file as it stands on disk."""
+        if source not in self._current().mappings:
+            return None
+        try:
+            return (self._folder / f"{source}.yaml").read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+
+    def _files(self, key: str, current: MappingSet) -> list[dict[str, Any]]:
+        """The files with their cases; kept also where nobody waited for the end."""
+        found = self._placeheld(current).mappings
+        files = [self._file(mapping) for _, mapping in sorted(found.items())]
+        self._shelf = key, files
+        return files
+
+    def _placeheld(self, current: MappingSet) -> MappingSet:
+        """The files as their cases see them; those in force where the folder is broken now."""
+        try:
+            return load_mappings(
+                self._folder,
+                self._environment(current),
+                api_url=self._settings["BRIDGE_API_URL"],
+                api_token=None,
+                default_region=self._settings["BRIDGE_DEFAULT_REGION"],
+                placeholders=True,
+            )
+        except MappingError:
+            return current
+
+    @staticmethod
+    def _with_state(one: dict[str, Any], sources: Mapping[str, Source]) -> dict[str, Any]:
+        source = sources.get(one["name"])
+        missing = [] if source is None else list(source.missing)
+        state = "ready" if source is not None and not missing else "not_configured"
+        return {**one, "missing": missing, "state": "not_taken_in" if source is None else state}
+
+    def _file(self, mapping: SourceMapping) -> dict[str, Any]:
+        """A file with its cases; ``rules`` say which of them some case lets fire."""
+        name = mapping.source.name
+        path = self._folder / f"{name}.cases.yaml"
+        cases: tuple[Case, ...] = ()
+        problem = ""
+        if path.exists():
+            try:
+                cases = load_cases(path)
+            except (BridgeError, OSError) as error:
+                problem = str(error)
+        results = run_cases(mapping, cases, decode=self._read)
+        reached = {rule for case in cases for rule in self._fired(mapping, case)}
+        return {
+            "name": name,
+            "file": f"{name}.yaml",
+            "title": mapping.source.title,
+            "version": mapping.version,
+            "look_ups": sorted(mapping.lookups),
+            "rules": [
+                {"name": rule.name, "reached": rule.name in reached} for rule in mapping.rules
+            ],
+            "cases": [
+                {
+                    "name": result.name,
+                    "line": result.line,
+                    "passed": result.passed,
+                    "differences": list(result.differences),
+                }
+                for result in results
+            ],
+            "cases_problem": problem,
+        }
+
+    def _fired(self, mapping: SourceMapping, case: Case) -> set[str]:
+        try:
+            document = case.payload
+            if case.body is not None:
+                document = self._read(mapping.source.decode, case.body)
+        except BridgeError:
+            return set()
+        delivery = Delivery(
+            0,
+            "case",
+            mapping.source.name,
+            case.received_at,
+            "POST",
+            case.query,
+            case.headers,
+            body_of(case),
+            "case",
+        )
+        fired: set[str] = set()
+        for event in mapping.split(document, delivery):
+            given = {name: dict(rows) for name, rows in case.found.items()}
+            mapped = mapping.apply(event, _found(mapping, event, given), case.known)
+            fired |= {trace.rule for trace in mapped.trace if trace.fired}
+        return fired
+
+    # ------------------------------------------------------------------ drafts and deliveries
+
+    def draft(
+        self, source: str, text: str, body: bytes, records: dict[str, dict[str, Any]]
+    ) -> dict[str, Any]:
+        """What a mapping, given as text, would make of a body."""
+        current = self._current()
+        told: dict[str, Any] = self._aside(
+            lambda: self._draft(current, source, text, body, records)
+        )
+        return told
+
+    def _draft(
+        self,
+        current: MappingSet,
+        source: str,
+        text: str,
+        body: bytes,
+        records: dict[str, dict[str, Any]],
+    ) -> dict[str, Any]:
+        try:
+            mapping = draft_mapping(
+                self._folder,
+                source,
+                text,
+                self._environment(current),
+                api_url=self._settings["BRIDGE_API_URL"],
+                default_region=self._settings["BRIDGE_DEFAULT_REGION"],
+            )
+        except MappingError as error:
+            mistakes = [asdict(mistake) for mistake in error.mistakes]
+            return {"mistakes": mistakes, "problem": "", "events": [], "more_events": 0}
+        delivery = Delivery(0, "0" * 32, source, now_ms(), "POST", {}, {}, body, "draft")
+        events = self._split(mapping, delivery)
+        if isinstance(events, str):
+            return _unread(events)
+        return _told(mapping, [(event, Known()) for event in events], records)
+
+    def trace(self, receipt: str) -> dict[str, Any] | None:
+        """What the mapping in force makes of a stored delivery, as far as it can be told without
+        asking the CRM again."""
+        with self._database.read() as connection:
+            delivery = deliveries.by_receipt(connection, receipt)
+        mapping = None if delivery is None else self._current().mappings.get(delivery.source)
+        if delivery is None or mapping is None:
+            return None
+
+        events: list[Event] | str = self._aside(lambda: self._split(mapping, delivery))
+        if isinstance(events, str):
+            return _unread(events)
+        with self._database.read() as connection:
+            known = [
+                (event, _known(connection, delivery.source, event))
+                for event in events[:MOST_EVENTS]
+            ]
+        known += [(event, Known()) for event in events[MOST_EVENTS:]]
+        told: dict[str, Any] = self._aside(lambda: _told(mapping, known, {}))
+        return told
+
+    def _split(self, mapping: SourceMapping, delivery: Delivery) -> list[Event] | str:
+        """The events of a delivery, or why it cannot be read."""
+        try:
+            document = self._read(mapping.source.decode, delivery.body)
+        except DecodeError as error:
+            return f"dead: the body cannot be read: {error}"
+        return mapping.split(document, delivery)
+
+    def _environment(self, current: MappingSet) -> Disclosed:
+        """What a draft may see, found out anew when the files have changed."""
+        version = current.version
+        if self._allowed is None or self._allowed[0] != version:
+            self._allowed = version, self._harmless()
+        return Disclosed(self._settings, allowed=self._allowed[1])
+
+    def _harmless(self) -> dict[str, str]:
+        noted = Disclosed(self._settings)
+        for path in sorted(self._folder.glob("*.yaml")):
+            if path.name.endswith(".cases.yaml") or path.name == "campaigns.yaml":
+                continue
+            try:
+                text = path.read_text(encoding="utf-8")
+                draft_mapping(
+                    self._folder,
+                    path.stem,
+                    text,
+                    noted,
+                    api_url=self._settings["BRIDGE_API_URL"],
+                    default_region=self._settings["BRIDGE_DEFAULT_REGION"],
+                )
+            except (OSError, UnicodeDecodeError, BridgeError):
+                continue
+        return noted.harmless()
+
+
+def _known(connection: Connection, source: str, event: Event) -> Known:
+    """What the bridge remembers of the contacts of an event."""
+    found = contacts.recall(connection, source, event.contacts).values()
+    phones = tuple(dict.fromkeys(phone for one in found for phone in one.phones))
+    return Known(phones, any(one.opted_out for one in found))
+
+
+def _told(
+    mapping: SourceMapping,
+    events: Sequence[tuple[Event, Known]],
+    records: dict[str, dict[str, Any]],
+) -> dict[str, Any]:
+    told = [
+        _event(mapping, event, mapping.apply(event, _found(mapping, event, records), known))
+        for event, known in events[:MOST_EVENTS]
+    ]
+    more = max(0, len(events) - MOST_EVENTS)
+    return {"mistakes": [], "problem": "", "events": told, "more_events": more}
+
+
+def _unread(problem: str) -> dict[str, Any]:
+    return {"mistakes": [], "problem": problem, "events": [], "more_events": 0}
+
+
+def _found(
+    mapping: SourceMapping, event: Event, given: dict[str, dict[str, Any]]
+) -> dict[str, Found]:
+    """What stands in for the look-ups of one event."""
+    return {
+        wanted.lookup: Found(
+            tuple(given[wanted.lookup][i] for i in wanted.ids if i in given.get(wanted.lookup, {})),
+            tuple(i for i in wanted.ids if i not in given.get(wanted.lookup, {})),
+        )
+        for wanted in mapping.wants(event)
+    }
+
+
+def _event(mapping: SourceMapping, event: Event, mapped: Mapped) -> dict[str, Any]:
+    return {
+        "ordinal": event.ordinal,
+        "key": event.key,
+        "event_time": event.time_ms,
+        "weak_time": event.weak_time,
+        "notes": list(event.notes),
+        "contacts": [ref.id for ref in event.contacts],
+        "look_ups": [
+            {"look_up": wanted.lookup, "ids": list(wanted.ids)} for wanted in mapping.wants(event)
+        ],
+        "rules": [asdict(trace) for trace in mapped.trace],
+        "updates": [
+            {
+                "campaign": update.campaign,
+                "phone": update.phone,
+                "fields": json.loads(json.dumps(dict(update.fields))),
+                "rules": list(update.rules),
+                "notes": list(update.notes),
+            }
+            for update in mapped.updates
+        ],
+        "state": mapped.state.value if mapped.state else None,
+        "reason": mapped.reason,
+    }
