@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from bridge import logs
-from bridge.errors import LookupFailed, StoreBusy
+from bridge.errors import LookupFailed, StoreBusy, StoreChanged
 from bridge.map import MappingSet
 from bridge.model import Found, Mapped, State
-from bridge.record.outcome_lines import log_outcomes
+from bridge.record.outcome_lines import Line, log_outcomes
 from bridge.steps.equipment import Equipment
 from bridge.steps.events import map_event
 from bridge.steps.memory import Memory
@@ -41,6 +42,9 @@ LOOKUP_TRIES = 5
 
 BREATH_MS = 200
 """Pause of a replay that has enough on its way."""
+
+LONGER_BREATH_MS = 2000
+"""The same once it has waited before: what is on its way may be held by a pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +91,26 @@ def step(equipment: Equipment, tools: Tools) -> bool:
         return True
     if under_way >= tools.open_most:
         why = f"{under_way} of its updates are still on their way"
-        _postpone(equipment, replay, BREATH_MS, why, replay.tries)
+        pause = LONGER_BREATH_MS if replay.trouble else BREATH_MS
+        _postpone(equipment, replay, pause, why, replay.tries)
         return True
     _work(equipment, tools, replay, _cut(part, equipment.bounds.batch), current)
     return True
 
 
 def _cut(part: Slice, most: int) -> Slice:
-    """As many deliveries as one transaction should hold."""
+    """As many deliveries as one transaction should hold, all of them taken in before or none.
+
+    Those that are new get outcomes of the first way; both in one transaction would lock the leads
+    in two orders.
+    """
     events_of = Counter(again.ready.delivery.id for again in part.agains)
     chosen: list[Item] = []
     count = 0
     for item in part.items:
         count += events_of[item.delivery_id]
-        if chosen and count > most:
+        new = item.delivery_id in part.untaken
+        if chosen and (count > most or new != (chosen[0].delivery_id in part.untaken)):
             break
         chosen.append(item)
     ids = {item.delivery_id for item in chosen}
@@ -132,15 +142,18 @@ def _work(
             done.append(again)
     part = replace(part, agains=tuple(_limited(again, replay, current) for again in done))
     keep(equipment.database, [a.mapping.kept for a in part.agains if a.mapping is not None])
+    lines: list[Line] = []
     try:
         lines = store(equipment, replay, part, current)
     except StoreBusy:
         raise
+    except StoreChanged:
+        return  # somebody has learned of the same contacts: they are mapped again in the next step
     except Exception:
         log.exception("deliveries not replayed together", deliveries=len(part.items))
-        lines = []
-        for item in part.items:
-            lines += store_alone(equipment, replay, part, item, current)
+        with suppress(StoreChanged):  # the first has taught what the others were mapped without
+            for item in part.items:
+                lines += store_alone(equipment, replay, part, item, current)
     log_outcomes(lines)
     equipment.ring({line.campaign for line in lines if line.campaign})
 

@@ -137,6 +137,9 @@ class _Reader:
         earlier: Mapping[int, Sequence[Earlier]],
     ) -> None:
         """Add the events of a delivery that are to be replayed."""
+        if head.erased:
+            self.passed_over += max(1, len(rows))
+            return
         if not head.taken and not self._may_take_in(delivery.source):
             self.passed_over += 1
             return

@@ -60,15 +60,21 @@ def limited(
 
 def _held_back(update: LeadUpdate, earlier: Iterable[Earlier], *, marks: bool) -> dict[str, str]:
     """The fields of an update that a replay leaves out, each with the reason."""
-    mine = [one for one in earlier if (one.campaign, one.phone) == (update.campaign, update.phone)]
+    there = [one for one in earlier if one.campaign == update.campaign]
+    mine = [one for one in there if one.phone == update.phone]
+    lost = any(one.erased_at is not None for one in there)
     held: dict[str, str] = {}
     if MARK in update.fields:
         if not marks:
             held[MARK] = f"left out {MARK}, since a replay sends it only if asked to"
+        elif lost:
+            held[MARK] = f"left out {MARK}: what was sent before is erased"
         elif any(MARK in one.fields and (one.doubtful or one.state in SENT) for one in mine):
             held[MARK] = f"left out {MARK}: it was sent before, or may have been"
-    if update.fields.get(DO_NOT_CALL) is False and any(
+    confirmed = any(
         one.fields.get(DO_NOT_CALL) is False and one.state is State.UPDATED for one in mine
-    ):
-        held[DO_NOT_CALL] = f"left out {DO_NOT_CALL}: false, since it was confirmed before"
+    )
+    if update.fields.get(DO_NOT_CALL) is False and (confirmed or lost):
+        why = "it was confirmed before" if confirmed else "what was sent before is erased"
+        held[DO_NOT_CALL] = f"left out {DO_NOT_CALL}: false, since {why}"
     return held

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bridge import logs
-from bridge.errors import StoreBusy
+from bridge.errors import StoreBusy, StoreChanged
 from bridge.map import MappingSet
 from bridge.model import Mapped, State
 from bridge.record.outcome_lines import Line
@@ -14,9 +14,9 @@ from bridge.steps.clue import keep_clues
 from bridge.steps.equipment import Equipment
 from bridge.steps.events import Ready, unreadable
 from bridge.steps.memory import Memory
-from bridge.steps.new_outcomes import add_outcomes
+from bridge.steps.new_outcomes import add_erasures, add_outcomes
 from bridge.steps.replay_events import Again, Slice
-from bridge.store import deliveries, events, replays
+from bridge.store import deliveries, erasures, events, replays
 from bridge.store.database import Connection
 from bridge.store.replays import Item, Replay
 from bridge.store.schema import NEVER
@@ -32,7 +32,7 @@ def store_alone(
     alone = replace(part, items=(item,), agains=mine)
     try:
         return store(equipment, replay, alone, current)
-    except StoreBusy:
+    except (StoreBusy, StoreChanged):
         raise
     except Exception as error:
         log.exception("delivery not replayed", receipt=item.receipt)
@@ -60,7 +60,12 @@ def store(equipment: Equipment, replay: Replay, part: Slice, current: MappingSet
     receipts = [item.receipt for item in part.items]
     with equipment.database.write() as connection:
         taken = replays.take(connection, replay.id, equipment.owner, receipts, next_at=now + pace)
-        mine = [a for a in part.agains if a.ready.delivery.receipt in taken]
+        gone = deliveries.erased(connection, [item.delivery_id for item in part.items])
+        mine = [
+            a
+            for a in part.agains
+            if a.ready.delivery.receipt in taken and a.ready.delivery.id not in gone
+        ]
         versions = {
             a.ready.delivery.id: a.ready.version
             for a in mine
@@ -78,6 +83,10 @@ def store(equipment: Equipment, replay: Replay, part: Slice, current: MappingSet
         new = [(number, ready) for number, ready in placed if ready.delivery.id in first]
         lines += add_outcomes(connection, new, current.campaigns, now)
         keep_clues(connection, placed)
+        erasures.note_contacts(
+            connection, ((n, one.delivery.source, one.event.contacts) for n, one in placed)
+        )
+        add_erasures(connection, placed, now)
         if mine:
             part.memory.keep(connection, now)
     return lines

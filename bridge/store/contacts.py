@@ -25,7 +25,7 @@ LONGEST_ID = 200
 """Characters of an account or contact id that the table holds."""
 
 
-def _fitting(ref: ContactRef) -> ContactRef:
+def fitting(ref: ContactRef) -> ContactRef:
     """The contact under ids that the table holds: a longer one ends in the hash of the whole."""
     if len(ref.account) <= LONGEST_ID and len(ref.id) <= LONGEST_ID:
         return ref
@@ -44,7 +44,7 @@ def recall(
     connection: Connection, source: str, refs: Iterable[ContactRef]
 ) -> dict[ContactRef, Known]:
     """What is remembered of these contacts of one source."""
-    asked = {_fitting(ref): ref for ref in refs}
+    asked = {fitting(ref): ref for ref in refs}
     return {
         asked[ContactRef(row.account, row.contact_id)]: Known(
             tuple(jsontext.loads(row.phones)), row.opted_out, row.consent_time
@@ -97,8 +97,8 @@ def remember(
     mapped here would miss a number that came there meanwhile, and the other way round.
     """
     if recalled is not None:
-        recalled = {_fitting(ref): recalled.get(ref, Known()) for ref in seen}
-    seen = {_fitting(ref): what for ref, what in sorted(seen.items(), key=_by_name)}
+        recalled = {fitting(ref): recalled.get(ref, Known()) for ref in seen}
+    seen = {fitting(ref): what for ref, what in sorted(seen.items(), key=_by_name)}
     old = _locked(connection, source, seen)
     new = {ref: _merged(None, *said) for ref, said in seen.items() if ref not in old}
     if new:

@@ -129,7 +129,7 @@ def by_ids(connection: Connection, ids: Iterable[int]) -> dict[int, Delivery]:
 class Head:
     """A delivery without what it holds. ``taken``: a worker has turned it into events.
 
-    ``size``: the bytes of its body.
+    ``size``: the bytes of its body. ``erased``: what it held is gone.
     """
 
     id: int
@@ -138,6 +138,7 @@ class Head:
     version: str
     taken: bool
     size: int
+    erased: bool = False
 
 
 _HEAD = (
@@ -147,12 +148,22 @@ _HEAD = (
     delivery.c.version,
     delivery.c.state,
     func.length(delivery.c.body).label("size"),
+    delivery.c.erased_at,
 )
 
 
 def _heads(rows: Iterable[Any]) -> list[Head]:
     return [
-        Head(r.id, r.receipt, r.source, r.version or "", r.state == "done", r.size) for r in rows
+        Head(
+            r.id,
+            r.receipt,
+            r.source,
+            r.version or "",
+            r.state == "done",
+            r.size,
+            r.erased_at is not None,
+        )
+        for r in rows
     ]
 
 
@@ -177,6 +188,17 @@ def heads(connection: Connection, ids: Iterable[int]) -> dict[int, Head]:
     """Deliveries by id, without what they hold."""
     rows = connection.execute(select(*_HEAD).where(delivery.c.id.in_(sorted(set(ids)))))
     return {head.id: head for head in _heads(rows)}
+
+
+def erased(connection: Connection, ids: Iterable[int]) -> set[int]:
+    """Of these deliveries, those that hold nothing any more; locks them all."""
+    rows = connection.execute(
+        select(delivery.c.id, delivery.c.erased_at)
+        .where(delivery.c.id.in_(sorted(set(ids))))
+        .order_by(delivery.c.id)
+        .with_for_update()
+    )
+    return {row.id for row in rows if row.erased_at is not None}
 
 
 def by_receipt(connection: Connection, receipt: str) -> Delivery | None:

@@ -154,6 +154,6 @@ def leads(connection: Connection, digest: Digest, ids: Sequence[int]) -> tuple[i
 def _bare(ledger: dict[str, Any]) -> dict[str, Any]:
     """A ledger without values, but for consent; marked so that nothing of it is ever sent."""
     return {
-        name: entry if name == "do_not_call" else [None, entry[1], entry[2], True]
+        name: entry if name == "do_not_call" else [None, entry[1], entry[2], True, *entry[4:]]
         for name, entry in ledger.items()
     }

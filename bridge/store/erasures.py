@@ -16,6 +16,7 @@ from sqlalchemy import Connection, delete, exists, insert, select, tuple_, updat
 from bridge import jsontext
 from bridge.model import ContactRef
 from bridge.store import clues, erasing
+from bridge.store.contacts import fitting
 from bridge.store.database import upsert
 from bridge.store.digest import Digest, load
 from bridge.store.schema import (
@@ -175,7 +176,7 @@ def _numbers(connection: Connection, source: str, refs: Sequence[ContactRef]) ->
 
 
 def _are(source: str, refs: Sequence[ContactRef]) -> tuple[Any, Any]:
-    names = [(ref.account, ref.id) for ref in refs]
+    names = [(ref.account, ref.id) for ref in map(fitting, refs)]
     return contact.c.source == source, tuple_(contact.c.account, contact.c.contact_id).in_(names)
 
 
@@ -217,6 +218,7 @@ def _purge(
     purged["outcomes"] = len(erasing.outcomes(connection, digest, ids, now))
     leads = connection.scalars(select(lead.c.id).where(lead.c.phone.in_(phones))).all()
     purged["leads"], _, busy = erasing.leads(connection, digest, leads)
+    clues.forget(connection, phones=phones)
     return Purged(purged, waiting + busy, len(ids) == MOST)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Column, Connection, Select, func, insert, select, update
 
-from bridge import jsontext
+from bridge import jsontext, logs
 from bridge.model import State
 from bridge.store import attempts, digest, tally
 from bridge.store.bulk import Many, among, insert_many, listed
@@ -336,7 +336,8 @@ def add_batch(
             calls=calls,
             status=status,
             trouble=trouble,
-            detail=detail,
+            # the API may quote the lead, and nothing of a batch is ever erased
+            detail=_text(logs.mask_text(detail)),
         )
     ).inserted_primary_key
     if key is None:  # pragma: no cover - the table has a primary key
@@ -415,6 +416,7 @@ class Earlier:
     doubtful: bool
     message: str
     replay_id: int
+    erased_at: int | None = None
 
     @property
     def lead_free(self) -> bool:
@@ -437,6 +439,7 @@ _EARLIER = (
     outcome.c.doubtful,
     outcome.c.message,
     outcome.c.replay_id,
+    outcome.c.erased_at,
 )
 
 
