@@ -9,13 +9,14 @@ waits until the first has gone.
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import secrets
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -36,7 +37,7 @@ from bridge.settings import Settings
 from bridge.steps.conditions import Conditions, monotonic_ms
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.erase import ages, erase_old, erase_people
-from bridge.steps.greet import greet
+from bridge.steps.greet import adopt_again, greet
 from bridge.steps.replay import Tools
 from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_lookups import Desk
@@ -67,6 +68,9 @@ LOOK_AGAIN_S = 1.0
 
 GAP_S = 0.001
 """How long a worker leaves SQLite's lock to the web process after each transaction."""
+
+ADOPT_AGAIN_S = 120.0
+"""How long after its greeting a campaign takes over opt-outs once more."""
 
 ERASE_EVERY_S = 60.0
 """How often a worker that has erased all that was old looks again."""
@@ -99,6 +103,7 @@ class Worker:
             )
         )
         self._told_of_clock = False
+        self._adopt_at: dict[str, float] = {}
         self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._erase_at = 0.0
@@ -189,15 +194,14 @@ class Worker:
         for name, mapping in current.mappings.items():
             if mapping.lookups and mapping.source.configured:
                 self._start(f"source:{name}", self._look_up, name)
-        with self.database.read() as connection:
-            noted = campaigns.conditions(connection).keys()
+        noted = self._note_away(current.campaigns.keys())
         self.conditions.limit(current.campaigns)
         for name, campaign in current.campaigns.items():
             if not campaign.configured:
                 continue
             called = (campaign.id, campaign.url, campaign.token)
             if self._greeted.get(name) != called:
-                greet(
+                took_over = greet(
                     self.database,
                     campaign,
                     current.campaigns.values(),
@@ -206,9 +210,32 @@ class Worker:
                 )
                 self.conditions.start(campaign)
                 self._greeted[name] = called
+                if took_over:
+                    self._adopt_at[name] = time.monotonic() + ADOPT_AGAIN_S
+            if self._adopt_at.get(name, math.inf) <= time.monotonic():
+                adopt_again(
+                    self.database,
+                    campaign,
+                    current.campaigns.values(),
+                    lambda: self.bells.stopping,
+                )
+                del self._adopt_at[name]
             self._start(f"opt-outs of {name}", self._send, name, -1)
             for number in range(campaign.concurrency):
                 self._start(f"sender {number} of {name}", self._send, name, number)
+
+    def _note_away(self, there: Collection[str]) -> set[str]:
+        """Note which campaigns have left; returns those that were there before, also if away."""
+        with self.database.read() as connection:
+            noted = set(campaigns.conditions(connection))
+            left = campaigns.present(connection) - set(there)
+        if left:
+            with self.database.write() as connection:
+                campaigns.note_away(connection, there, self.database.now_ms())
+            log.warning("campaigns have left campaigns.yaml", campaigns=sorted(left))
+        for name in self._greeted.keys() - set(there):
+            del self._greeted[name]
+        return noted
 
     def _start(self, label: str, target: Callable[..., None], *arguments: object) -> None:
         running = self._threads.get(label)

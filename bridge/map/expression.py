@@ -55,7 +55,7 @@ class ExpressionError(ValueError):
 class Expression:
     """A compiled expression. ``text`` is as written in the file, for people."""
 
-    __slots__ = ("run", "source", "text", "tree")
+    __slots__ = ("names", "run", "source", "text", "tree")
 
     def __init__(self, source: str, text: str | None = None) -> None:
         self.source = str(source)
@@ -63,6 +63,9 @@ class Expression:
         self.tree = _parse(self.source)
         try:
             self.run: Run = _compile(self.tree)
+            self.names = frozenset(
+                node["value"] for node in walk(self.tree) if node["type"] == "field"
+            )
             grows = growth(self.tree, {})
         except RecursionError:
             raise ExpressionError(

@@ -87,6 +87,18 @@ class SourceMapping:
             for rule in self.rules
         )
 
+    def undecided(self, event: Event) -> bool:
+        """Whether only a look-up shows if the event is an opt-out: it is then never given up on."""
+        told = {one.lookup for one in self.wants(event)}
+        names = {name for one in told for name in (one, f"{one}_all", f"{one}_missing")}
+        return any(
+            rule.do_not_call is not None
+            and not rule.yields_to_opt_in
+            and rule.when is not None
+            and bool(rule.when.names & names)
+            for rule in self.rules
+        )
+
     def view(self, event: Event, found: Mapping[str, Found], known: Known) -> dict[str, Json]:
         """What the expressions of the rules see. ``found`` is by look-up name."""
         view = dict(event.view)
@@ -133,7 +145,8 @@ class SourceMapping:
             )
             said.append(one)
             trace.append(one)
-        yield_to_opt_in(said, self.directory)
+        newer = not known.opted_out or event.time_ms > known.consent_time
+        yield_to_opt_in(said, self.directory, newer=newer)
         updates, state, reason = _decide(said, skips, unsure, known, _lacking(found))
         return Mapped(
             updates,

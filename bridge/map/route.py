@@ -57,15 +57,25 @@ class Directory:
             return self.groups[name]
         return (name,) if name in self.campaigns else None
 
-    def resolve(self, names: Iterable[str], *, opts_out: bool = False) -> tuple[str, ...]:
+    def resolve(
+        self, names: Iterable[str], notes: list[str], *, opts_out: bool = False
+    ) -> tuple[str, ...]:
         """The campaigns behind several names, each once: for an opt-out all of them, otherwise
-        those that are configured. Errors: ``Unusable``."""
+        those that are configured. Errors: ``Unusable``.
+
+        An unknown name keeps no opt-out from the campaigns beside it; it goes into ``notes``.
+        """
         found: dict[str, None] = {}
+        unknown: list[str] = []
         for name in names:
             members = self.members(name)
             if members is None:
-                raise Unusable(f"there is no campaign or group {shown(name)}")
+                unknown.append(f"there is no campaign or group {shown(name)}")
+                continue
             found.update((one, None) for one in members if opts_out or one in self.configured)
+        if unknown and not (opts_out and found):
+            raise Unusable(unknown[0])
+        notes.extend(unknown)
         if not found:
             raise Unusable("none of the rule's campaigns is configured")
         return tuple(found)
@@ -85,11 +95,12 @@ class Route:
     ) -> tuple[str, ...]:
         """The campaigns for one event. Errors: ``Unusable`` when there is none."""
         if self.source is None:
-            return directory.resolve(self.names, opts_out=opts_out)
+            return directory.resolve(self.names, notes, opts_out=opts_out)
         value = self.source.get(view, notes)
         keys = [as_text(one) for one in (value if isinstance(value, list) else [value])]
         given = [key.strip() for key in keys if key is not None and key.strip()]
         names: list[str] = []
+        unnamed: list[str] = []
         for key in given:
             if self.table is None:
                 names.append(key)
@@ -98,10 +109,13 @@ class Route:
             elif self.default:
                 names.extend(self.default)
             else:
-                raise Unusable(f"no campaign is named for {shown(key)}")
-        if not names and not self.default:
+                unnamed.append(f"no campaign is named for {shown(key)}")
+        if not names and not self.default and not unnamed:
             raise Unusable(f"`{self.source.text}` names no campaign")
-        return directory.resolve(names or self.default, opts_out=opts_out)
+        if unnamed and not (opts_out and names):
+            raise Unusable(unnamed[0])
+        notes.extend(unnamed)
+        return directory.resolve(names or self.default, notes, opts_out=opts_out)
 
     def mentioned(self) -> Iterable[tuple[Path_, str]]:
         """Every name that stands in the file, with its path below ``campaigns``."""

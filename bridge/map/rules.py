@@ -118,12 +118,15 @@ def say(
     return said
 
 
-def yield_to_opt_in(said: Iterable[Said], directory: Directory) -> None:
+def yield_to_opt_in(said: Iterable[Said], directory: Directory, *, newer: bool) -> None:
     """Takes back remembered opt-outs where another rule may and does opt in.
 
+    ``newer``: the event is newer than what is remembered; an older one takes nothing back.
     Not where a third rule opts out by itself: then the event opts out in any case.
     """
     everyone = list(said)
+    if not newer:
+        return
     if not any(one.fields.get("do_not_call") is False for one in everyone):
         return
     yielding = [one for one in everyone if one.opts_out and one.rule.yields_to_opt_in]

@@ -32,6 +32,7 @@ Moment: TypeAlias = datetime
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PER_MS = {"unix_s": 0.001, "unix_ms": 1, "unix_us": 1000}
 _DOTNET = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/\Z")
+_WITH_HOURS = re.compile(r"[T ]\d")
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 
 
@@ -147,6 +148,8 @@ def _iso(value: Json, zone: tzinfo | None) -> Moment:
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         raise Unusable("the time is not ISO 8601") from None
+    if not _WITH_HOURS.search(text):
+        raise Unusable("the time is a date without hours, which would put it at midnight")
     return _zoned(moment, zone)
 
 
@@ -177,4 +180,9 @@ def _pattern(value: Json, pattern: str, zone: tzinfo | None) -> Moment:
 
 
 def _zoned(moment: datetime, zone: tzinfo | None) -> Moment:
-    return moment.replace(tzinfo=zone) if moment.tzinfo is None else moment
+    if moment.tzinfo is not None or zone is None:
+        return moment
+    first, second = (moment.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
+    if first.utcoffset() != second.utcoffset():
+        raise Unusable("the time comes twice, or never, on the day on which the clocks change")
+    return first

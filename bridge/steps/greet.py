@@ -18,25 +18,41 @@ def greet(
     others: Iterable[Campaign],
     noted: Collection[str],
     stopping: Callable[[], bool],
-) -> None:
+) -> bool:
     """Note the campaign, and have it told of the opt-outs that it may not know.
 
+    One that comes back after it was away is told like a new one. Returns whether it took over from
+    others; see ``adopt_again``.
     ``noted``: the campaigns that were there before; those that come together owe one another
     nothing.
     """
     with database.read() as connection:
         before = campaigns.api_id(connection, campaign.name)
         formerly = campaigns.names_of(connection, campaign.id)
-    if before == campaign.id:
-        return
-    if before is None:
-        _adopt(database, campaign, _sisters(campaign, others, noted, formerly), stopping)
+        away = before is not None and campaign.name not in campaigns.present(connection)
+    if before == campaign.id and not away:
+        return False
+    sisters = _sisters(campaign, others, noted, formerly) if before is None or away else []
+    _adopt(database, campaign, sisters, stopping)
     with database.write() as connection:
         now = database.now_ms()
         campaigns.greet(connection, campaign.name, campaign.id, now)
-        if before is not None:
+        if before not in (None, campaign.id):
             count = leads.assert_opt_outs_again(connection, campaign.name, now)
             log.warning("campaign id changed", campaign=campaign.name, opt_outs_again=count)
+    return bool(sisters)
+
+
+def adopt_again(
+    database: Database, campaign: Campaign, others: Iterable[Campaign], stopping: Callable[[], bool]
+) -> None:
+    """Take over once more, a while after the greeting.
+
+    A worker that had not seen the campaign yet may have taken in an opt-out without it meanwhile.
+    """
+    with database.read() as connection:
+        noted = campaigns.present(connection)
+    _adopt(database, campaign, _sisters(campaign, others, noted, []), stopping)
 
 
 def _sisters(

@@ -193,7 +193,8 @@ def _mapped(
     pending, delivery, event = item
     age = now - delivery.received_at
     # an opt-out is not given up on, however long its CRM does not answer
-    patience = NEVER if pending.lane is Lane.OPT_OUT else bounds.lookup_give_up
+    stays = pending.lane is Lane.OPT_OUT or mapping.undecided(event)
+    patience = NEVER if stays else bounds.lookup_give_up
     for _, answer in answers:
         if isinstance(answer, LookupFailed):
             if age < patience:

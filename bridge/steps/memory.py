@@ -36,14 +36,21 @@ class Memory:
         """What is known of all contacts of an event together."""
         found = [self._known.get((source, ref), Known()) for ref in event.contacts]
         phones = tuple(dict.fromkeys(phone for known in found for phone in known.phones))
-        return Known(phones, any(known.opted_out for known in found))
+        return Known(
+            phones,
+            any(known.opted_out for known in found),
+            max((known.consent_time for known in found if known.opted_out), default=0),
+        )
 
-    def learn(self, source: str, event: Event, mapped: Mapped) -> None:
+    def learn(self, source: str, event: Event, mapped: Mapped, received_at: int) -> None:
         """Add what an event says of its contacts. Consent follows event time; a tie opts out."""
         if not mapped.phones and mapped.opts_out is None:
             return
         learned = self._learned.setdefault(source, {})
         said, when = mapped.opts_out, event.time_ms
+        if said is False:
+            # as in the ledger: a clock that is ahead must not hide an opt-out that comes next
+            when = min(when, received_at)
         for ref in event.contacts:
             before = self._known.get((source, ref), Known())
             phones, consent, consent_time = learned.get(ref, ((), None, 0))

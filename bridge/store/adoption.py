@@ -110,7 +110,8 @@ def _add_to_those_there(
         ).all()
         for row in rows:
             ledger = jsontext.loads(row.ledger)
-            if "do_not_call" in ledger:
+            old = ledger.get("do_not_call")
+            if old is not None and old[1] > found[row.phone][1]:
                 continue
             ledger["do_not_call"] = found[row.phone]
             connection.execute(

@@ -63,6 +63,7 @@ def greet(connection: Connection, name: str, api_id: str, now: int) -> None:
         "failures": 0,
         "status": None,
         "probe_until": 0,
+        "away_since": None,
     }
     connection.execute(
         upsert(connection, campaign)
@@ -169,6 +170,24 @@ def _condition(row: Row[Any]) -> Condition:
         row.status,
         row.probe_until,
         row.changes,
+    )
+
+
+def note_away(connection: Connection, there: Iterable[str], now: int) -> list[str]:
+    """Note campaigns that are no longer among those that are there; returns which are new to it."""
+    rows = connection.execute(
+        update(campaign)
+        .where(campaign.c.name.not_in(sorted(there)), campaign.c.away_since.is_(None))
+        .values(away_since=now)
+        .returning(campaign.c.name)
+    )
+    return sorted(row.name for row in rows)
+
+
+def present(connection: Connection) -> set[str]:
+    """The campaigns that have been greeted and are not away."""
+    return set(
+        connection.execute(select(campaign.c.name).where(campaign.c.away_since.is_(None))).scalars()
     )
 
 

@@ -222,6 +222,7 @@ campaign = Table(
     Column("status", Integer),
     Column("probe_until", BigInteger, nullable=False),
     Column("changes", BigInteger, nullable=False),
+    Column("away_since", BigInteger),
 )
 
 campaign_pause = Table(
