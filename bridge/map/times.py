@@ -32,7 +32,7 @@ Moment: TypeAlias = datetime
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PER_MS = {"unix_s": 0.001, "unix_ms": 1, "unix_us": 1000}
 _DOTNET = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/\Z")
-_WITH_HOURS = re.compile(r"[T ]\d")
+_WITH_HOURS = re.compile(r"[Tt ]\d")
 _FRACTION = re.compile(r"(\.\d{6})\d+")
 
 
@@ -55,6 +55,8 @@ class TimeFormat:
     def milliseconds(self, value: Json) -> int:
         """The time in milliseconds since 1970 UTC. Errors: ``Unusable``."""
         moment = self.read(value)
+        if self.name == "iso" and isinstance(value, str) and not _WITH_HOURS.search(value.strip()):
+            raise Unusable("the time is a date without hours, which would put it at midnight")
         if moment.tzinfo is None:
             raise Unusable(f"the time {shown(value)} has no offset, and the file gives no zone")
         try:
@@ -148,8 +150,6 @@ def _iso(value: Json, zone: tzinfo | None) -> Moment:
         moment = datetime.fromisoformat(text)
     except (ValueError, OverflowError):
         raise Unusable("the time is not ISO 8601") from None
-    if not _WITH_HOURS.search(text):
-        raise Unusable("the time is a date without hours, which would put it at midnight")
     return _zoned(moment, zone)
 
 

@@ -132,6 +132,22 @@ def test_an_event_that_no_campaign_is_named_for_is_dead(
     assert mapped.opts_out is True
 
 
+@pytest.mark.parametrize(
+    ("campaigns", "event"),
+    [
+        ("{from: to}", {"to": ["second", "spring-2025"]}),
+        ("{from: portal, table: {57: second}}", {"portal": [58, 57]}),
+    ],
+)
+def test_an_unknown_campaign_keeps_no_opt_out_from_the_known_one(
+    apply: Apply, campaigns: str, event: dict[str, Json]
+) -> None:
+    rule = STOP + f"    campaigns: {campaigns}\n"
+    update = only(apply(rule, {"phone": "+14155550123", "stop": True, **event}))
+    assert (update.campaign, update.fields) == ("second", {"do_not_call": True})
+    assert any("campaign" in note for note in update.notes)
+
+
 def test_an_explicit_false_survives_first(apply: Apply) -> None:
     text = STOP.replace("{from: stop,", "{first: [stop, other],") + "    allow_opt_in: true\n"
     mapped = apply(text, {"phone": "+14155550123", "stop": False, "other": True})
@@ -245,6 +261,9 @@ def test_a_remembered_opt_out_goes_to_a_new_number_but_not_before_an_opt_in(appl
     assert only(mapped).fields == {"do_not_call": False, "mark_as_unanswered": True}
     assert mapped.opts_out is False
     assert "the same event opts in" in mapped.trace[0].why
+    later = Known(phones=known.phones, opted_out=True, consent_time=2**50)
+    mapped = apply(with_time(allowed), event, known=later)
+    assert all(u.fields == {"do_not_call": True} for u in mapped.updates)
     weak = apply(with_time(allowed), {**event, "at": None}, known=known)
     assert all(u.fields == {"do_not_call": True} for u in weak.updates)
     third = allowed + STOP.replace("stop", "halt")

@@ -252,6 +252,19 @@ def test_unreadable_times_are_refused(name: str, value: Json) -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    ["2026-06-25", " 2026-06-25 ", "2026-11-01 01:30:00", "2026-03-08T02:30:00"],
+)
+def test_a_time_that_does_not_say_when_is_no_time(value: str) -> None:
+    zone = "America/New_York"  # where 01:30 comes twice on 1 November, and 02:30 never on 8 March
+    with pytest.raises(Unusable):
+        time_format("iso", zone).milliseconds(value)
+    if " 0" in value:
+        with pytest.raises(Unusable):
+            time_format("%Y-%m-%d %H:%M:%S", zone).milliseconds(value)
+
+
+@pytest.mark.parametrize(
     ("name", "zone"),
     [("unix", None), ("%Y", None), ("%Q", "UTC"), ("iso", "Mars"), ("iso", "../x")],
 )

@@ -57,6 +57,37 @@ def test_a_campaign_with_another_id_hears_of_every_opt_out_again(
     assert not sandbox.leads("camp_one")[PHONES[2]].do_not_call
 
 
+@pytest.mark.parametrize("moment", ["while it runs", "before it starts again"])
+def test_a_campaign_that_was_away_hears_of_the_opt_outs_it_missed(
+    sandbox: Sandbox, make_bridge: MakeBridge, moment: str
+) -> None:
+    both = {"one": "camp_one", "two": "camp_two"}
+    bridge = make_bridge(campaigns=both)
+    sandbox.put_campaigns("camp_two")
+    for campaign in both.values():
+        sandbox.put_leads(campaign, [{"phone_number": phone} for phone in PHONES])
+    bridge.start_both()
+    bridge.deliver("crm", {"phone": PHONES[0], "details": {"first_name": "Ann"}})
+    bridge.wait_settled()
+    folder = Path(bridge.env["BRIDGE_MAPPINGS"])
+
+    write_campaigns(folder, ONE)
+    wait_until(lambda: bridge.said("worker", "campaigns have left"), what="the worker's notice")
+    receipt = bridge.deliver("crm", opt_out(PHONES[0]))
+    wait_until(lambda: bridge.states(receipt) == ["updated"], what="an opt-out at one campaign")
+    assert not sandbox.leads("camp_two")[PHONES[0]].do_not_call
+
+    if moment == "before it starts again":
+        assert bridge.worker is not None
+        bridge.worker.terminate()
+        assert bridge.worker.ended() == 0
+    write_campaigns(folder, both)
+    if moment == "before it starts again":
+        bridge.start_worker()
+    wait_until(lambda: sandbox.leads("camp_two")[PHONES[0]].do_not_call, what="the opt-out there")
+    assert not sandbox.leads("camp_two")[PHONES[1]].do_not_call
+
+
 def test_an_env_file_that_cannot_be_read_stops_no_webhook(
     sandbox: Sandbox, make_bridge: MakeBridge
 ) -> None:
