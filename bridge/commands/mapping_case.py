@@ -71,7 +71,11 @@ def command(
                 delivery,
                 given=found,
                 known=known,
-                settings=dict(settings.environment),
+                settings={
+                    name: value
+                    for name in settings.environment
+                    if (value := settings.environment.get(name)) is not None
+                },
                 decode=decoder(settings),
             )
         except DecodeError as error:

@@ -245,7 +245,7 @@ def _spoiled(content: bytes, chance: random.Random) -> bytes:
 
 
 @settings(
-    max_examples=150,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -56,7 +56,9 @@ def test_a_privacy_deletion_opts_out_first_and_then_leaves_nothing_else(
     assert bridge.states(last) == ["updated"]
     bodies = [row[0] for row in values(bridge, "SELECT body FROM delivery ORDER BY id")]
     assert [bool(body) for body in bodies] == [False, False, True, False]
-    assert values(bridge, "SELECT contact_id FROM contact") == [("8",)]
+    # of the one who is opted out the consent stays, without a number
+    kept = values(bridge, "SELECT contact_id, phones, opted_out FROM contact ORDER BY contact_id")
+    assert kept == [("7", "[]", True), ("8", json.dumps([OTHER]), False)]
     ledgers = {p: json.loads(t) for p, t in values(bridge, "SELECT phone, ledger FROM lead")}
     assert ledgers[PHONE]["do_not_call"][0] is True
     assert ledgers[PHONE]["first_name"][0] is None
