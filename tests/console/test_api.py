@@ -174,6 +174,7 @@ def test_a_campaign_is_paused_and_resumed_with_a_line_of_who_did_it(
     body = {"reason": "holidays", "hold_opt_outs": False}
     paused = api.post("/api/campaigns/two/pause", json=body, headers=headers).json()
     assert paused["paused_by_hand"]["reason"] == "holidays"
+    wait_until(lambda: bridge.said("worker", "campaign paused by hand"), what="the worker's word")
     receipt = bridge.deliver("crm", [{"id": "later", "phone": "+14155550110", "again": True}])
     wait_until(lambda: bridge.states(receipt).count("waiting") == 1, what="what is held back")
     resumed = api.post("/api/campaigns/two/resume", headers=headers).json()
