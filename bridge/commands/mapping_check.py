@@ -15,7 +15,6 @@ from bridge.commands.mapping_files import decoder, excerpt, folder_of, path_of, 
 from bridge.commands.output import as_json
 from bridge.errors import Mistake
 from bridge.map.check import Report, check_folder
-from bridge.map.load import Folder
 from bridge.model import Source
 from bridge.receive.verify import OverUrl, check_scheme, over_url
 from bridge.settings import Settings
@@ -56,7 +55,7 @@ def command(format_: str, json_: bool, strict: bool) -> None:
         decode=decoder(settings),
     )
     refused = {} if settings["BRIDGE_PUBLIC_URL"] else _over_url(report.mappings.sources)
-    closed = [] if report.mistakes else list(_closed(read(settings, False), refused))
+    closed = [] if report.mistakes else list(_closed(report, refused))
     levels = (("error", report.mistakes), ("error", closed), ("warning", report.warnings))
     found = [
         Found(level, path_of(settings, one.file), one) for level, many in levels for one in many
@@ -67,10 +66,10 @@ def command(format_: str, json_: bool, strict: bool) -> None:
     sys.exit(REMARKS if closed or (strict and report.warnings) else CLEAN)
 
 
-def _closed(folder: Folder, refused: Mapping[str, OverUrl]) -> Iterable[Mistake]:
+def _closed(report: Report, refused: Mapping[str, OverUrl]) -> Iterable[Mistake]:
     """Sources whose secrets are there and that let no request pass all the same."""
-    for name, source in folder.mappings.sources.items():
-        document = folder.documents[f"{name}.yaml"]
+    for name, source in report.mappings.sources.items():
+        document = report.documents[f"{name}.yaml"]
         told = [
             wrong
             for scheme in source.verify

@@ -10,6 +10,7 @@ from bridge.errors import BridgeError, MappingError, Mistake
 from bridge.map.case_file import Case, load_cases
 from bridge.map.cases import Decode, Under, events_of, run_cases
 from bridge.map.coverage import Coverage
+from bridge.map.document import Document
 from bridge.map.load import CASES, CaseMappings, Folder
 from bridge.map.mapping import MappingSet, SourceMapping
 from bridge.map.review import review
@@ -24,10 +25,11 @@ class Report:
     """The result of a check, each list in the order of files and lines.
 
     ``mappings``: what can be used of the folder. With ``mistakes`` a bridge does not take the
-    folder in; ``warnings`` hold nothing up.
+    folder in; ``warnings`` hold nothing up. ``documents``: the files as read, by name.
     """
 
     mappings: MappingSet
+    documents: Mapping[str, Document]
     mistakes: tuple[Mistake, ...]
     warnings: tuple[Mistake, ...]
 
@@ -46,7 +48,7 @@ def check_folder(folder: Path, read: Read, environment: Environment, *, decode: 
         document = tried.documents[f"{name}.yaml"]
         seen = _names_in_events(mapping, given or (), case_mappings.under, decode)
         warnings += review(mapping, document, coverage, seen)
-    return Report(real.mappings, _sorted(mistakes), _sorted(warnings))
+    return Report(real.mappings, real.documents, _sorted(mistakes), _sorted(warnings))
 
 
 def _cases(

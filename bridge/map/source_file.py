@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from bridge.errors import Mistake
@@ -52,8 +53,12 @@ _SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}\Z")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,62}\Z")
 
 
+@cache
 def file_part(region: str) -> Part:
-    """The shape of a whole file. ``region`` is that of phone numbers without ``+``."""
+    """The shape of a whole file. ``region`` is that of phone numbers without ``+``.
+
+    It holds nothing of the files read by it, and is costly to make: one for each region.
+    """
     return Part(
         {
             "source": Text(

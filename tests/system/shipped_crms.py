@@ -193,12 +193,12 @@ class Crm:
         """Cases that can be sent one after another: none knows of what another one did.
 
         They share no event, no contact, no phone number and no record, and presuppose nothing that
-        the bridge remembers.
+        the bridge remembers. Cases with settings of their own are not sent: the bridge has its own.
         """
         chosen: list[Case] = []
         taken: set[object] = set()
         for case in load_cases(SHIPPED / f"{self.name}.cases.yaml"):
-            if case.known.phones or case.known.opted_out:
+            if case.known.phones or case.known.opted_out or case.settings:
                 continue
             if case.body is None and self.mapping.source.decode.decoder is not Decoder.JSON:
                 continue
