@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -98,8 +98,8 @@ def _mapping_problem(live: LiveMappings) -> str | None:
     return live.problem
 
 
-def _sources(live: LiveMappings) -> dict[str, Source]:
-    return dict(live.current().sources)
+def _sources(live: LiveMappings) -> Mapping[str, Source]:
+    return live.current().sources
 
 
 def _campaigns(live: LiveMappings) -> dict[str, Campaign]:

@@ -411,9 +411,11 @@ class Dropped:
     query: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Source:
     """A CRM as configured by one mapping file: all that the receive stage knows of it.
+
+    Each is equal to itself alone, so that what follows from one can be remembered under it.
 
     ``verify``: any one passing is enough. ``missing`` names the settings that have no value;
     while there are any, the source is not configured and its hook answers 503.

@@ -39,7 +39,17 @@ arrives after a close makes the sender's system throw unread answers away."""
 SKIPPED_BYTES = 65_536
 """The largest unread body that is skipped to keep a connection."""
 
+TOGETHER_BYTES = 16_384
+"""The largest body of an answer that is sent in one piece with its head."""
+
+LONGEST_LINE = 65_536
+"""The longest line of a request's head, in bytes."""
+
+MOST_LINES = 100
+"""How many header lines a request may have."""
+
 _ERROR_LOG = "gunicorn.error"
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z").match
 _AFTER_SOURCE = re.compile(r"(/hooks/[^/\s?'\"]*[/?]).*")
 _REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -74,6 +84,29 @@ def mask_paths(text: str) -> str:
 def _within(seconds: float, what: str) -> Any:
     """A block that ends with ``TimeoutError`` after so many seconds."""
     return gevent.Timeout(max(0.001, seconds), TimeoutError(errno.ETIMEDOUT, what))
+
+
+class Within:
+    """The same block for every time: making a timer anew for each request is what costs."""
+
+    __slots__ = ("_timeout",)
+
+    def __init__(self, seconds: float, what: str) -> None:
+        self._timeout = _within(seconds, what)
+
+    def __enter__(self) -> None:
+        self._timeout.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._timeout.cancel()
+
+    def end(self) -> None:
+        """End the block's time before its end."""
+        self._timeout.cancel()
+
+    def close(self) -> None:
+        """Give the timer up."""
+        self._timeout.close()
 
 
 # --------------------------------------------------------------------- log
@@ -119,19 +152,81 @@ def _log_fault(_context: object, kind: Any, error: Any, trace: Any) -> None:
 # --------------------------------------------------------------------- requests
 
 
+class Head:
+    """The header lines of a request, as gevent's handler asks for them.
+
+    ``status`` says what is wrong with them; they are then refused. A line that goes on from the
+    one before it, and blanks before a colon, are refused as well: two servers in a row may read
+    them in two ways.
+    """
+
+    __slots__ = ("_first", "_lines", "status")
+
+    def __init__(self, stream: Any, *_: object) -> None:
+        self.status = ""
+        self._lines: list[tuple[str, str]] = []
+        self._first: dict[str, str] = {}
+        while True:
+            line = stream.readline(LONGEST_LINE + 1)
+            if line in (b"\r\n", b"\n"):
+                return
+            if not line:
+                self.status = "the head broke off"
+                return
+            if len(line) > LONGEST_LINE or len(self._lines) == MOST_LINES:
+                self.status = "too many or too long header lines"
+                return
+            name, colon, value = line.decode("latin-1").partition(":")
+            if not colon or not _HEADER_NAME(name):
+                self.status = "a header line without a name"
+                return
+            value = value.strip(" \t\r\n")
+            self._lines.append((name, value))
+            self._first.setdefault(name.lower(), value)
+
+    @property
+    def headers(self) -> Iterable[str]:
+        """Each line as it was sent."""
+        return [f"{name}: {value}" for name, value in self._lines]
+
+    @property
+    def typeheader(self) -> str | None:
+        """The content type."""
+        return self._first.get("content-type")
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The first value under a name."""
+        return self._first.get(name.lower(), default)
+
+    getheader = get
+
+    def items(self) -> list[tuple[str, str]]:
+        """Names and values, for the access log."""
+        return self._lines
+
+    def __delitem__(self, name: str) -> None:
+        if self._first.pop(name.lower(), None) is None:
+            raise KeyError(name)
+        self._lines = [line for line in self._lines if line[0].lower() != name.lower()]
+
+
 class Body(pywsgi.Input):
-    """A request's body, which has to arrive before ``until`` (monotonic seconds).
+    """A request's body, which has to arrive ``within`` its time.
 
     Errors: ``OSError`` when it breaks off, which includes ``TimeoutError``.
     """
 
-    __slots__ = ("abandoned", "until")
+    __slots__ = ("abandoned", "until", "within")
     until: float
+    within: Within
     abandoned: bool
     _chunked_input_error: bool
 
     def read(self, length: int | None = None) -> bytes:
         """Up to so many bytes, or all."""
+        if self.position == 0 and not self.chunked_input:
+            with self.within:
+                return bytes(super().read(length))
         with _within(self.until - time.monotonic(), "the body took too long"):
             return bytes(super().read(length))
 
@@ -163,9 +258,19 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
     def __init__(self, *connection: Any, read_s: float, keepalive_s: float) -> None:
         super().__init__(*connection)
         self._read_s = read_s
-        self._keepalive_s = keepalive_s
-        self._head: Any = None
+        self._head = Within(read_s, "the head took too long")
+        self._body = Within(read_s, "the body took too long")
+        self._idle = Within(keepalive_s, "idle")
+        self._answer = Within(SEND_S, "the answer was not read")
         self._served = False
+
+    def handle(self) -> None:
+        """Serve a connection until its end."""
+        try:
+            super().handle()
+        finally:
+            for timer in (self._head, self._body, self._idle, self._answer):
+                timer.close()
 
     def handle_one_request(self) -> Any:
         """One request: True if another may follow, None or an answer at the connection's end."""
@@ -173,12 +278,8 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
             return None
         self._served = True
         self.wsgi_input = None
-        self._head = _within(self._read_s, "the head took too long")
-        self._head.start()
-        try:
+        with self._head:
             result = super().handle_one_request()
-        finally:
-            self._head.close()
         if self.wsgi_input is not None and not self.wsgi_input.finished:
             self._linger()
             return None
@@ -187,14 +288,18 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
     def _another(self) -> bool:
         """Wait for the first byte of another request; False if there will be none."""
         try:
-            with _within(self._keepalive_s, "idle"):
+            with self._idle:
                 return bool(self.rfile.peek(1))
         except (OSError, ValueError):  # ValueError: closed meanwhile
             return False
 
+    def MessageClass(self, *given: Any) -> Head:  # noqa: N802 - gevent's name
+        """The header lines."""
+        return Head(*given)
+
     def get_environ(self) -> dict[str, Any]:
         """The environment of a request whose head has been read."""
-        self._head.close()
+        self._head.end()
         environ: dict[str, Any] = super().get_environ()
         plain = self.wsgi_input
         body = Body(
@@ -203,6 +308,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
             socket=plain.socket,
             chunked_input=plain.chunked_input,
         )
+        body.within = self._body
         body.until = time.monotonic() + self._read_s
         body.abandoned = False
         self.wsgi_input = environ["wsgi.input"] = body
@@ -219,8 +325,26 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
         return write
 
     def _sendall(self, data: bytes) -> None:
-        with _within(SEND_S, "the answer was not read"):
+        with self._answer:
             super()._sendall(data)
+
+    def _write_with_headers(self, data: bytes) -> None:
+        """As gevent does it, but head and body of a small answer go out together."""
+        self.headers_sent = True
+        self.finalize_headers()
+        lines = [b"HTTP/1.1 " + self.status]
+        lines += [name + b": " + value for name, value in self.response_headers]
+        head = b"\r\n".join((*lines, b"", b""))
+        if self.response_use_chunked or len(data) > TOGETHER_BYTES:
+            self._sendall(head)
+            self._write(data)
+        else:
+            self._sendall(head + data)
+
+    def log_request(self) -> None:
+        """For gunicorn's access log, if there is one."""
+        if self.server.log.cfg.accesslog:
+            super().log_request()
 
     def _linger(self) -> None:
         """End the answer at once and throw away what still comes, for a moment."""

@@ -12,7 +12,7 @@ from gunicorn.config import Config
 
 from bridge import logs
 from bridge.receive.wsgi import Bodies, NoRoom
-from bridge.server import Log, mask_paths
+from bridge.server import Head, Log, mask_paths
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,51 @@ def test_room_for_bodies_is_given_back_however_a_request_ends() -> None:
         raise OSError("gone")
     with bodies.hold(100) as take:
         take(100)
+
+
+# --------------------------------------------------------------------- heads
+
+
+def head_of(lines: bytes) -> Head:
+    return Head(io.BytesIO(lines + b"rest"))
+
+
+def test_a_head_is_read_to_its_blank_line() -> None:
+    stream = io.BytesIO(b"Host: a\r\nX-One: 1\r\nx-one:2 \r\nEmpty:\r\n\r\nbody")
+    head = Head(stream)
+    assert head.status == ""
+    assert head.items() == [("Host", "a"), ("X-One", "1"), ("x-one", "2"), ("Empty", "")]
+    assert (head.get("HOST"), head.getheader("x-one"), head.get("none", "?")) == ("a", "1", "?")
+    assert list(head.headers)[1:3] == ["X-One: 1", "x-one: 2"]
+    assert stream.read() == b"body"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"Host: a\r\n folded\r\n\r\n",
+        b"Host : a\r\n\r\n",
+        b": a\r\n\r\n",
+        b"no colon\r\n\r\n",
+        b"Ho st: a\r\n\r\n",
+        b"Host\x00: a\r\n\r\n",
+        b"Content-Length\xa0: 3\r\n\r\n",
+        b"Host: a\r\n" + b"X: 1\r\n" * 100 + b"\r\n",
+        b"X: " + b"a" * 65_536 + b"\r\n\r\n",
+    ],
+)
+def test_a_head_that_two_servers_may_read_in_two_ways_is_refused(lines: bytes) -> None:
+    assert head_of(lines).status
+
+
+def test_a_head_that_breaks_off_is_no_request() -> None:
+    assert Head(io.BytesIO(b"Host: a\r\nX-One: 1\r\n")).status
+
+
+def test_a_header_that_is_deleted_is_gone() -> None:
+    head = head_of(b"Content-Length: 3\r\nHost: a\r\ncontent-length: 4\r\n\r\n")
+    del head["Content-Length"]
+    assert head.get("content-length") is None
+    assert head.items() == [("Host", "a")]
+    with pytest.raises(KeyError):
+        del head["content-length"]

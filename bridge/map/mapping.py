@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 from bridge.map.events import EventPlan
@@ -244,7 +245,7 @@ def _why(said: Said) -> str:
     return "; ".join([*told, *said.errors, *said.left_out, *said.notes])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MappingSet:
     """Every mapping file and every campaign, as loaded together.
 
@@ -255,7 +256,7 @@ class MappingSet:
     campaigns: Mapping[str, Campaign]
     version: str
 
-    @property
+    @cached_property
     def sources(self) -> Mapping[str, Source]:
         """What the receive stage knows of each source, by name."""
         return {name: mapping.source for name, mapping in self.mappings.items()}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -75,7 +75,7 @@ class Subject:
     """
 
     database: Database
-    sources: Callable[[], dict[str, Source]]
+    sources: Callable[[], Mapping[str, Source]]
     campaigns: Callable[[], dict[str, Campaign]]
     mapping_problem: Callable[[], str | None]
     need_url: Callable[[], dict[str, tuple[str, ...]]]

@@ -6,12 +6,11 @@ disk; what cannot be stored is answered 503 (or what the source declares for it)
 
 from __future__ import annotations
 
-import json
-import secrets
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from bridge import logs
+from bridge import jsontext, logs
 from bridge.errors import StoreError
 from bridge.model import Refused, Request, Source, Verified
 from bridge.receive.handshake import echoed, greeting, methods
@@ -39,7 +38,7 @@ class Limits:
 
 def new_receipt(received_at: int) -> str:
     """A receipt: 32 hexadecimal digits that sort by time and cannot be guessed."""
-    return f"{received_at:012x}{secrets.token_hex(10)}"
+    return f"{received_at:012x}{os.urandom(10).hex()}"
 
 
 def new_delivery(
@@ -143,7 +142,7 @@ class Acceptor:
         document = {"receipt": receipt}
         if delivery.problem is not None:
             document["problem"] = delivery.problem
-        return Reply(answer.status, json.dumps(document).encode(), headers=headers)
+        return Reply(answer.status, jsontext.dump_bytes(document), headers=headers)
 
     def _log_not_stored(self, source: Source, error: StoreError) -> None:
         """One line a minute says so; a disk that is full would fill with lines about it."""

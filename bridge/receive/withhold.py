@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import parse_qsl
 
 from bridge.errors import DecodeError
@@ -36,20 +37,22 @@ class KeptRefusal:
     note: str
 
 
+@lru_cache(maxsize=512)
+def _rules(source: Source) -> tuple[frozenset[str], frozenset[str], tuple[Place, ...]]:
+    """The headers, parameters and places of a delivery that are not stored."""
+    names, parameters = credential_names(source.verify)
+    return names | source.drop.headers | {NOTE}, parameters | source.drop.query, _places(source)
+
+
 def kept(source: Source, request: Request, *, max_depth: int) -> Kept:
     """What is stored of a verified request: no credential, no signature.
 
     A body that cannot be read is kept as it came, since it may be an opt-out; what is to be
     dropped cannot be found in it, and the problem says so.
     """
-    names, parameters = credential_names(source.verify)
-    headers = {
-        name: ", ".join(values)
-        for name, values in request.headers.items()
-        if name not in names | source.drop.headers and name != NOTE
-    }
-    query = dict(_query(request, parameters | source.drop.query))
-    places = _places(source)
+    names, parameters, places = _rules(source)
+    headers = {n: ", ".join(v) for n, v in request.headers.items() if n not in names}
+    query = dict(_query(request, parameters))
     try:
         document = decode(source.decode, request.body, max_depth=max_depth)
     except DecodeError as error:
@@ -57,7 +60,7 @@ def kept(source: Source, request: Request, *, max_depth: int) -> Kept:
         if places:
             problem += f"; {_shown(places)} could not be taken out of it"
         return Kept(headers, query, request.body, problem)
-    body = _without(source, request.body, document, places)
+    body = _without(source, request.body, document, places) if places else request.body
     if body is not request.body:
         headers[NOTE] = _shown(_found(document, places))
     return Kept(headers, query, body, None)
@@ -104,6 +107,8 @@ def _url(request: Request, parameters: frozenset[str]) -> str:
 
 
 def _query(request: Request, left_out: frozenset[str]) -> list[tuple[str, str]]:
+    if not request.query:
+        return []
     pairs = parse_qsl(request.query, keep_blank_values=True)
     return [(name, value) for name, value in pairs if name not in left_out]
 

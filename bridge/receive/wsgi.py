@@ -7,8 +7,8 @@ parsed or re-encoded form: ``RAW_URI`` (gunicorn) or ``REQUEST_URI`` holds the p
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -31,30 +31,39 @@ class Bodies:
         self._held = 0
         self._lock = threading.Lock()
 
-    @contextmanager
-    def hold(self, announced: int = 0) -> Iterator[Callable[[int], None]]:
+    def hold(self, announced: int = 0) -> _Holding:
         """A block in which one body is held; call what it gives with each number of bytes read.
 
         Errors: ``NoRoom``, at the beginning if the announced bytes would not fit, and in the call.
         """
-        mine = 0
+        return _Holding(self, max(1, announced))
 
-        def take(size: int) -> None:
-            nonlocal mine
-            with self._lock:
-                if self._held + size > self._most:
-                    raise NoRoom
-                self._held += size
-                mine += size
-
+    def change(self, size: int, *, only_if_room_for: int = 0) -> None:
+        """Count so many bytes more, or fewer. Errors: ``NoRoom``."""
         with self._lock:
-            if self._held + max(1, announced) > self._most:
+            if only_if_room_for and self._held + only_if_room_for > self._most:
                 raise NoRoom
-        try:
-            yield take
-        finally:
-            with self._lock:
-                self._held -= mine
+            self._held += size
+
+
+class _Holding:
+    __slots__ = ("_announced", "_bodies", "_mine")
+
+    def __init__(self, bodies: Bodies, announced: int) -> None:
+        self._bodies = bodies
+        self._announced = announced
+        self._mine = 0
+
+    def __enter__(self) -> Callable[[int], None]:
+        self._bodies.change(0, only_if_room_for=self._announced)
+        return self._take
+
+    def __exit__(self, *_: object) -> None:
+        self._bodies.change(-self._mine)
+
+    def _take(self, size: int) -> None:
+        self._bodies.change(size, only_if_room_for=size)
+        self._mine += size
 
 
 def read_body(
@@ -117,13 +126,19 @@ def request_from(
 
 def _headers(environ: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """Headers by lower-case name. A server joins repeated ones with commas before WSGI."""
-    found: dict[str, tuple[str, ...]] = {}
-    for key, value in environ.items():
-        if key.startswith("HTTP_"):
-            found[key[5:].replace("_", "-").lower()] = (value,)
-        elif key in ("CONTENT_TYPE", "CONTENT_LENGTH") and value:
-            found[key.replace("_", "-").lower()] = (value,)
-    return found
+    return {
+        name: (value,)
+        for key, value in environ.items()
+        if (name := _header_name(key)) and (value or key.startswith("HTTP_"))
+    }
+
+
+@lru_cache(maxsize=512)
+def _header_name(key: str) -> str:
+    """The header's name for a key of the environment; empty for other keys."""
+    if not key.startswith("HTTP_") and key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+        return ""
+    return key.removeprefix("HTTP_").replace("_", "-").lower()
 
 
 def address_of(environ: dict[str, Any], hops: int) -> str:

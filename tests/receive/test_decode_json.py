@@ -33,6 +33,26 @@ def test_every_document_comes_back(document: Json, escaped: bool, mark: bool) ->
     assert read(text.encode("utf-8-sig" if mark else "utf-8")) == document
 
 
+@given(number=st.integers(-(10**25), 10**25) | st.integers(2**63 - 3, 2**64 + 3))
+def test_every_integer_stays_one_and_every_digit_counts(number: int) -> None:
+    (found,) = read(f"[{number}]".encode())
+    assert (type(found), found) == (int, number)
+
+
+@given(text=st.from_regex(r"-?[0-9]{1,22}(\.[0-9]{1,22})?([eE][+-]?[0-9]{1,3})?", fullmatch=True))
+def test_a_number_is_read_as_python_reads_it_or_refused(text: str) -> None:
+    try:
+        expected = json.loads(text)
+    except ValueError:
+        expected = None
+    if expected is None or expected in (float("inf"), float("-inf")):
+        with pytest.raises(DecodeError):
+            read(text.encode())
+    else:
+        found = read(text.encode())
+        assert (type(found), found) == (type(expected), expected)
+
+
 @pytest.mark.parametrize(
     ("body", "document"),
     [

@@ -12,6 +12,7 @@ import math
 import re
 from typing import NoReturn
 
+from bridge import jsontext
 from bridge.errors import DecodeError
 from bridge.model import Json
 from bridge.receive.decode.bounds import Bounds
@@ -23,6 +24,8 @@ _OTHER_MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
+# Integers that the quick reader might round are left to the other one.
+_UNSURE = re.compile(rb"[0-9]{19}")
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -34,6 +37,14 @@ def decode_json(body: bytes, bounds: Bounds) -> Json:
 
     Errors: ``DecodeError`` with line and column.
     """
+    if _UNSURE.search(body) is None:
+        try:
+            document: Json = jsontext.loads(body)
+        except ValueError:
+            pass  # what is wrong, if anything is, is for the reader below to say
+        else:
+            bounds.require_document(document)
+            return document
     text = utf8_text(body)
     if not text.strip():
         raise DecodeError("the body is empty")
