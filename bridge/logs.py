@@ -55,6 +55,10 @@ class Blotter:
     def __call__(self, text: str) -> str:
         return self._pattern.sub("<secret>", text) if self._pattern else text
 
+    def finds(self, text: str) -> bool:
+        """Whether there is anything to blot out."""
+        return self._pattern is not None and self._pattern.search(text) is not None
+
     def within(self, value: Any) -> Any:
         """A value of any shape in which every text is blotted."""
         if isinstance(value, str):
@@ -64,6 +68,17 @@ class Blotter:
         if isinstance(value, (list, tuple, set, frozenset)):
             return [self.within(item) for item in value]
         return value
+
+
+def _texts(value: Any) -> list[str]:
+    """Every text in a value of any shape."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for pair in value.items() for one in pair for text in _texts(one)]
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [text for item in value for text in _texts(item)]
+    return []
 
 
 def _written(secret: str) -> tuple[str, ...]:
@@ -125,7 +140,8 @@ def configure(
 
     def blot_values(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Any:
         # before people are masked, since a mask over its digits would hide a secret from us
-        return _blotter().within(line)
+        blot = _blotter()
+        return blot.within(line) if blot.finds("\0".join(_texts(line))) else line
 
     console = structlog.dev.ConsoleRenderer(colors=stream.isatty())
 

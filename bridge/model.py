@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 Json: TypeAlias = Any
 """A decoded document: None, bool, int, float, str, list or dict with string keys."""
@@ -501,8 +501,7 @@ class Delivery:
 # --------------------------------------------------------------------------- events
 
 
-@dataclass(frozen=True, slots=True)
-class ContactRef:
+class ContactRef(NamedTuple):
     """A contact as its CRM names it, within one account of that CRM."""
 
     account: str

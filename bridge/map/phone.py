@@ -11,6 +11,8 @@ lead by E.164 alone.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 
 import phonenumbers
@@ -138,8 +140,54 @@ def _has_extension(text: str, region: str) -> bool:
     return extension is not None and 0 < len(extension) <= _EXTENSION
 
 
-@lru_cache(maxsize=65_536)
 def _parse(text: str, region: str) -> str | None:
+    """One number in E.164; None if it is none. Most are written so already."""
+    if _E164.match(text) is not None and _is_e164(text):
+        return text
+    return _parsed(text, region)
+
+
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
+
+
+def _is_e164(text: str) -> bool:
+    """Whether parsing such a text would surely give it back. False says nothing."""
+    digits = text[1:]
+    for length in (1, 2, 3):
+        code = _code(digits[:length])
+        if code is not None:
+            national = digits[length:]
+            return len(national) in code.lengths and code.plain(national) is not None
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Code:
+    """A calling code: how long its numbers are, and which ones parsing leaves as they are."""
+
+    lengths: frozenset[int]
+    plain: Callable[[str], object]
+
+
+@lru_cache(maxsize=2048)
+def _code(digits: str) -> _Code | None:
+    regions = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(int(digits))
+    if regions is None:
+        return None
+    main = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(int(digits), regions[0])
+    if main is None or main.general_desc is None or digits == "52":
+        return _Code(frozenset(), _NEVER)
+    prefix = main.national_prefix_for_parsing
+    # a leading zero may be Italy's, which belongs to the number, or a slip, which does not
+    plain = re.compile(rf"(?!0)(?!(?:{prefix}))" if prefix else r"(?!0)")
+    return _Code(frozenset(main.general_desc.possible_length), plain.match)
+
+
+_NEVER = re.compile(r"(?!)").match
+
+
+@lru_cache(maxsize=65_536)
+def _parsed(text: str, region: str) -> str | None:
     try:
         number = phonenumbers.parse(text, region, keep_raw_input=True)
     except phonenumbers.NumberParseException:

@@ -81,7 +81,7 @@ class EventTrace:
             "key": event.key,
             "problem": event.problem,
             "notes": list(event.notes),
-            "contacts": [asdict(ref) for ref in event.contacts],
+            "contacts": [ref._asdict() for ref in event.contacts],
             "names": dict(self.names),
             "look_ups": [asdict(one) for one in self.look_ups],
             "known": {"phones": list(self.known.phones), "opted_out": self.known.opted_out},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 
 from bridge.model import Campaign, Lane, State
 from bridge.record.outcome_lines import Line
@@ -64,27 +64,25 @@ def _outcomes_of(
     mapped, event, delivery = item.mapped, item.event, item.delivery
     if mapped is None:
         return []
-    whole = outcomes.NewOutcome(
+    make = partial(
+        outcomes.NewOutcome,
         event_id=event_id,
         delivery_id=delivery.id,
         receipt=delivery.receipt,
         source=delivery.source,
-        state=mapped.state or State.DEAD,
         event_time=event.time_ms,
         key=event.key,
         version=item.version,
         accepted_at=now if replay_id else delivery.received_at,
         received_at=delivery.received_at if replay_id else None,
         replay_id=replay_id,
-        message=mapped.reason,
-        rules=tuple(trace.rule for trace in mapped.trace if trace.fired),
-        decided_at=now,
     )
     if not mapped.updates:
-        return [whole]
+        rules = tuple(trace.rule for trace in mapped.trace if trace.fired)
+        state = mapped.state or State.DEAD
+        return [make(state=state, message=mapped.reason, rules=rules, decided_at=now)]
     return [
-        replace(
-            whole,
+        make(
             state=State.WAITING,
             campaign=update.campaign,
             phone=update.phone,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -228,6 +229,7 @@ def take(connection: Connection, ids: Sequence[int], version_of: dict[int, str])
     transaction.
     """
     taken: set[int] = set()
+    came: Counter[int] = Counter()
     by_version: dict[str, list[int]] = {}
     for number in ids:
         by_version.setdefault(version_of.get(number, ""), []).append(number)
@@ -241,7 +243,9 @@ def take(connection: Connection, ids: Sequence[int], version_of: dict[int, str])
         )
         for row in rows:
             taken.add(row.id)
-            tally.note(connection, [("", tally.ACCEPTED, 1)], row.received_at, total=False)
+            came[row.received_at // tally.MINUTE * tally.MINUTE] += 1
+    for minute, count in came.items():
+        tally.note(connection, [("", tally.ACCEPTED, count)], minute, total=False)
     return taken
 
 

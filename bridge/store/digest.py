@@ -8,7 +8,6 @@ operator.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from dataclasses import dataclass, field
 
@@ -32,11 +31,11 @@ class Digest:
     def of(self, *parts: str) -> str:
         """The hash of some texts: 39 characters, the first a ``#``."""
         whole = "\0".join(parts).encode("utf-8", "surrogatepass")
-        return MARK + hmac.new(self.key, whole, hashlib.sha256).hexdigest()[:LENGTH]
+        return MARK + hmac.digest(self.key, whole, "sha256").hex()[:LENGTH]
 
     def of_bytes(self, body: bytes) -> str:
         """The hash of a body: 64 hexadecimal digits."""
-        return hmac.new(self.key, body, hashlib.sha256).hexdigest()
+        return hmac.digest(self.key, body, "sha256").hex()
 
 
 def load(connection: Connection) -> Digest:

@@ -16,8 +16,8 @@ from sqlalchemy import Connection, delete, exists, insert, select, tuple_, updat
 from bridge import jsontext
 from bridge.model import ContactRef
 from bridge.store import clues, erasing
+from bridge.store.bulk import insert_many
 from bridge.store.contacts import fitting
-from bridge.store.database import upsert
 from bridge.store.digest import Digest, load
 from bridge.store.schema import (
     PENDING,
@@ -69,10 +69,12 @@ def note_contacts(
         for event_id, source, refs in named
         for ref in refs
     }
-    connection.execute(
-        upsert(connection, event_contact).on_conflict_do_nothing(),
-        [{"contact": made, "event_id": event_id} for made, event_id in sorted(rows)],
-    )
+    _NOTE.execute(connection, sorted(rows))
+
+
+_NOTE = insert_many(
+    event_contact, ("contact", "event_id"), on_conflict=lambda new: new.on_conflict_do_nothing()
+)
 
 
 def _contact(digest: Digest, source: str, ref: ContactRef) -> str:

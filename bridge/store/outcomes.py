@@ -143,9 +143,12 @@ def add(connection: Connection, rows: Sequence[NewOutcome]) -> None:
             for row in rows
         ],
     )
+    added: Counter[tuple[int, str, State]] = Counter()
     for row in rows:
         when = row.accepted_at if row.decided_at is None else row.decided_at
-        tally.note(connection, [(row.campaign, tally.kind_of(row.state), 1)], when)
+        added[when // tally.MINUTE * tally.MINUTE, row.campaign, row.state] += 1
+    for (when, campaign, state), count in added.items():
+        tally.note(connection, [(campaign, tally.kind_of(state), count)], when)
 
 
 def _text(text: str) -> str:
