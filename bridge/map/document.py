@@ -46,6 +46,7 @@ class Document:
     mistakes: list[Mistake] = field(default_factory=list)
     text: str = field(default="", repr=False)
     _ends: dict[Place, Place] = field(default_factory=dict, repr=False)
+    _lines: list[str] = field(default_factory=list, repr=False)
 
     def place(self, path: Path_, *, key: bool = False) -> Place:
         """Where a path stands, or the nearest thing above it that is in the file."""
@@ -109,8 +110,9 @@ class Document:
         return column if column > place[1] else 0
 
     def _line(self, number: int) -> str:
-        lines = self.text.split("\n", number)
-        return lines[number - 1].rstrip("\r") if number <= len(lines) else ""
+        if not self._lines:
+            self._lines = self.text.split("\n")
+        return self._lines[number - 1].rstrip("\r") if number <= len(self._lines) else ""
 
     def finished(self, mistakes: Iterable[Mistake] | None = None) -> list[Mistake]:
         """The mistakes, each with the line of the file that it points into."""

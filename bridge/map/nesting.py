@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from bridge.map.kinds import Kind, Many, Named, Part
 
@@ -19,12 +20,20 @@ def homes(kind: Kind, below: str = "") -> Iterator[tuple[str, str]]:
         yield from homes(value, name)
 
 
+@lru_cache(maxsize=16)
+def _by_name(shape: Kind) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name, below in homes(shape):
+        found.setdefault(name, []).append(below)
+    return found
+
+
 def where_else(shape: Kind, key: str, above: Sequence[str]) -> str:
     """What to do with a key that is known elsewhere; empty if it is not.
 
     ``above``: the keys above it in the file, from the top.
     """
-    found = [below for name, below in homes(shape) if name == key]
+    found = _by_name(shape).get(key, [])
     if not found or (above[-1] if above else "") in found:
         return ""
     below = next((name for name in reversed(above) if name in found), found[0])

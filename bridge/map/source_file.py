@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from bridge.errors import Mistake
-from bridge.map.document import Document, Path_
+from bridge.map.document import Document, Path_, Place
 from bridge.map.event_kind import NO_IDENTITY, EventTimeKind, Identity, IdentityKind
 from bridge.map.events import EventPlan
 from bridge.map.expression import MOST_GROWTH, Expression, growth
@@ -250,7 +250,12 @@ def read_source(
     shape = file_part(region)
     loaded = load_part(shape, data, document)
     if loaded is None:
-        document.mistakes = [_nested(shape, document, one) for one in document.mistakes]
+        at = {
+            place: path
+            for path, place in reversed(document.keys.items())
+            if isinstance(path[-1], str)
+        }
+        document.mistakes = [_nested(shape, at, one) for one in document.mistakes]
         return None
     if directory is not None:
         for place, rule in enumerate(loaded["rules"]):
@@ -294,15 +299,14 @@ def read_source(
     )
 
 
-def _nested(shape: Part, document: Document, mistake: Mistake) -> Mistake:
-    """A key that is not known where it stands, with the place where it would be."""
+def _nested(shape: Part, at: Mapping[Place, Path_], mistake: Mistake) -> Mistake:
+    """A key that is not known where it stands, with the place where it would be.
+
+    ``at``: the keys of the file by their places.
+    """
     if mistake.code != "unknown-key" or nearest_is(mistake.hint):
         return mistake
-    path = next(
-        path
-        for path, place in document.keys.items()
-        if place == (mistake.line, mistake.column) and isinstance(path[-1], str)
-    )
+    path = at[mistake.line, mistake.column]
     above = [step for step in path[:-1] if isinstance(step, str)]
     hint = where_else(shape, str(path[-1]), above)
     return replace(mistake, hint=hint) if hint else mistake
