@@ -1,0 +1,33 @@
+"""Every benchmark by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.accept import accept, bulk
+from bench.drain import drain
+from bench.idle import idle
+from bench.options import Options
+from bench.report import Report
+from bench.start_up import start_up
+
+BOTH = ("sqlite", "postgresql")
+
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """``about``: what is measured, and what ``--size`` is, in a line."""
+
+    run: Callable[[str, Options], Report]
+    about: str
+    engines: tuple[str, ...] = BOTH
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "accept": Benchmark(accept, "signed webhooks of one event, in turns with a bare Flask view"),
+    "bulk": Benchmark(bulk, "the same with a hundred events each"),
+    "drain": Benchmark(drain, "one worker and a backlog (--size: of so many events)"),
+    "idle": Benchmark(idle, "an opt-out's time when nothing else happens (--size: opt-outs)"),
+    "start-up": Benchmark(start_up, "crm-bridge --help, and the web process ready", ("sqlite",)),
+}
