@@ -16,7 +16,7 @@ from bench.table import BENCHMARKS
 def main() -> int:
     """Run what was asked for; the exit status is 1 if a target was missed."""
     options = _parsed()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     console.print_json(data=machine())
     reports = []
     for name in options.names or BENCHMARKS:

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 PATIENCE_S = 20.0
 """How long the client waits for any answer at all before it gives up."""
 
-LOOK_S = 0.01
+LOOK_S = 0.02
 """Between looks at whether the window has moved."""
 
 

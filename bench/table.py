@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.accept import accept, bulk
+from bench.backlog import backlog
 from bench.drain import drain
+from bench.end_to_end import end_to_end, with_look_ups
 from bench.idle import idle
 from bench.options import Options
 from bench.report import Report
@@ -28,6 +30,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "accept": Benchmark(accept, "signed webhooks of one event, in turns with a bare Flask view"),
     "bulk": Benchmark(bulk, "the same with a hundred events each"),
     "drain": Benchmark(drain, "one worker and a backlog (--size: of so many events)"),
+    "end-to-end": Benchmark(end_to_end, "webhooks accepted = recorded, in turns with a bare view"),
+    "look-ups": Benchmark(with_look_ups, "the same where each contact has to be read first"),
     "idle": Benchmark(idle, "an opt-out's time when nothing else happens (--size: opt-outs)"),
+    "backlog": Benchmark(backlog, "the same while updates wait (--size: so many; 1,000,000)"),
     "start-up": Benchmark(start_up, "crm-bridge --help, and the web process ready", ("sqlite",)),
 }
