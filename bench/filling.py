@@ -8,6 +8,8 @@ so that indexes grow as they do in production.
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from enum import Enum
 
@@ -20,6 +22,8 @@ from bridge.store.database import Connection
 from bridge.store.schema import NEVER
 
 AT_A_TIME = 50_000
+EVENTS_OF_LEAD = 4
+"""Events of one lead, of those that are done."""
 BODY = (
     '{"event_id": "1234567890", "occurred_at": 1790000000000, "phone": "+14155550123", '
     '"firstname": "Jane", "lastname": "Doe", "email": "jane.doe@example.com", '
@@ -61,6 +65,11 @@ def lead_number(number: int) -> int:
     return 2 * number
 
 
+def receipt(number: int) -> str:
+    """The receipt of a filled event."""
+    return f"{number * 2654435761 % 2**32:08x}{number:024d}"
+
+
 def new_lead_number(number: int) -> int:
     """A lead that no filling has, among those that it has; for every number below 3,500,000."""
     return 2 * (number * 1_000_003 % 3_500_000) + 1
@@ -74,14 +83,24 @@ def fill(bridge: Rig, count: int, rows: Rows) -> None:
             last = min(count, start + AT_A_TIME - 1)
             for table in _tables(rows):
                 _insert(connection, table, start, last, now)
+    _tidy(bridge)
+
+
+def _tidy(bridge: Rig) -> None:
+    """What a database does in its own time, done now, so that it does not do it meanwhile."""
     if bridge.database.is_sqlite:
+        with closing(sqlite3.connect(bridge.database.path or "")) as raw:
+            raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return
     with bridge.database.write() as connection:
         for name in ("delivery", "event", "lead", "outcome", "batch"):
             connection.exec_driver_sql(
                 f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), max(id)) FROM {name}"
             )
-        connection.exec_driver_sql("ANALYZE")
+    alone = bridge.database.engine.execution_options(isolation_level="AUTOCOMMIT")
+    with alone.connect() as connection:
+        connection.exec_driver_sql("VACUUM (ANALYZE)")
+        connection.exec_driver_sql("CHECKPOINT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +114,8 @@ class _Table:
 
 def _tables(rows: Rows) -> list[_Table]:
     done = rows is Rows.DONE
-    number = f"((n - 1) / {4 if done else 1} + 1)"
-    of_lead = "n % 4 = 1" if done else "1 = 1"
+    number = f"((n - 1) / {EVENTS_OF_LEAD if done else 1} + 1)"
+    of_lead = f"n % {EVENTS_OF_LEAD} = 1" if done else "1 = 1"
     phone = f"'+1415' || CAST(2000000 + 2 * {number} AS text)"
     source = "'hubspot-workflow'"
     delivery = {

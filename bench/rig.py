@@ -112,7 +112,7 @@ class Rig:
             "PYTHONPATH": str(ROOT),
             **(settings or {}),
         }
-        self.database = Database(database_url, busy_timeout_s=60)
+        self.database = Database(database_url, busy_timeout_s=60, statement_timeout_s=3600)
         migrate(self.database)
 
     def start(self, *command: str, log: str, **settings: str) -> subprocess.Popen[bytes]:

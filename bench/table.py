@@ -10,10 +10,12 @@ from bench.backlog import backlog
 from bench.burst import burst
 from bench.drain import drain
 from bench.end_to_end import end_to_end, with_look_ups
+from bench.growth import growth
 from bench.idle import idle
 from bench.options import Options
 from bench.report import Report
 from bench.scale_out import scale_out
+from bench.soak import soak
 from bench.start_up import start_up
 
 BOTH = ("sqlite", "postgresql")
@@ -40,5 +42,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "scale-out": Benchmark(
         scale_out, "three workers in turns with one (--size: events)", ("postgresql",)
     ),
+    "growth": Benchmark(
+        growth, "rates with millions of events stored (--size: so many; 1 or 10 million)"
+    ),
+    "soak": Benchmark(soak, "the memory of every process at full load (--size: seconds; 600)"),
     "start-up": Benchmark(start_up, "crm-bridge --help, and the web process ready", ("sqlite",)),
 }
