@@ -26,13 +26,13 @@ def backlog(engine: str, options: Options) -> Report:
     is just on its way has to wait for the answer.
     """
     least = options.size or BACKLOG
-    count, opted = int(least * (1 + SPARE)), min(OPT_OUTS, least)
+    count, opted = int(least * (1 + SPARE)), min(OPT_OUTS, least // 2 + 1)
     report = Report("backlog", engine, f"{opted:,} opt-outs while {least:,} updates or more wait")
     random = Random(1)  # noqa: S311 - lengths of pauses, and which leads
     with rig(engine) as bridge:
         report.durability = bridge.durability()
         filling.fill(bridge, count, filling.Rows.WAITING)
-        waiting = random.sample(range(count - count // 4, count), opted // 2)
+        waiting = random.sample(range(count // 2, count), opted // 2)
         phones = [phone_of(opt_outs.FIRST + number) for number in range(opted - len(waiting))]
         phones += [phone_of(filling.lead_number(number + 1)) for number in waiting]
         random.shuffle(phones)
