@@ -1,11 +1,12 @@
 # make demo    install and show the whole way with real payloads
 # make test    install and pass every check
 # make faults  200 seeded runs of the crash matrix (RUNS=, SEED=, ENGINE=both|sqlite|postgresql, JOBS=)
+# make bench-smoke  every benchmark once, at a size at which only its books say something
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: help demo test check lint types structure unit browser faults install lock clean
+.PHONY: help demo test check lint types structure unit browser faults bench-smoke install lock clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -44,6 +45,9 @@ ENGINE ?= both
 JOBS ?= 2
 faults: $(VENV)/.installed-dev
 	PYTHONPATH=tests $(BIN)/python -m faults.matrix --runs $(RUNS) --seed $(SEED) --engine $(ENGINE) --jobs $(JOBS)
+
+bench-smoke: $(VENV)/.installed-dev
+	BRIDGE_TEST_BENCHMARKS=all $(BIN)/pytest -q tests/benchmarks
 
 install: $(VENV)/.installed
 

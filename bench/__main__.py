@@ -1,44 +1,71 @@
-"""``python -m bench NAME… [--engine sqlite|postgresql] [--json FILE]``."""
+"""``python -m bench NAME… [--engine sqlite|postgresql] [--size N] [--json FILE]``."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
-from bench import accept, drain
-from bench.report import Report, machine, write
-
-BENCHMARKS: dict[str, Callable[[str], Report]] = {
-    "accept": accept.accept,
-    "bulk": accept.bulk,
-    "drain": drain.drain,
-}
+from bench.options import Options
+from bench.report import machine, write
+from bench.table import BENCHMARKS
 
 
 def main() -> int:
     """Run what was asked for; the exit status is 1 if a target was missed."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument(
-        "names", nargs="*", choices=[[], *BENCHMARKS], metavar="NAME", help=", ".join(BENCHMARKS)
-    )
-    parser.add_argument("--engine", choices=["sqlite", "postgresql", "both"], default="both")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    options = parser.parse_args()
-    engines = ["sqlite", "postgresql"] if options.engine == "both" else [options.engine]
-    console = Console()
+    options = _parsed()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     console.print_json(data=machine())
     reports = []
     for name in options.names or BENCHMARKS:
-        for engine in engines:
-            reports.append(BENCHMARKS[name](engine))
+        benchmark = BENCHMARKS[name]
+        for engine in benchmark.engines:
+            if options.engine not in ("both", engine):
+                continue
+            chosen = Options(options.size, options.rounds, options.peer, options.sink_port)
+            reports.append(benchmark.run(engine, chosen))
             reports[-1].show(console)
-    if options.json:
-        write(reports, options.json)
-    return int(any(row.met is False for report in reports for row in report.rows))
+            if options.json:  # after each, so that a later one that fails costs nothing
+                write(reports, options.json)
+    if not reports:
+        console.print("Nothing was measured: what was named does not run on this engine.")
+        return 2
+    return int(not all(report.met for report in reports))
+
+
+def _parsed() -> argparse.Namespace:
+    width = max(map(len, BENCHMARKS))
+    about = "\n".join(f"  {name:{width}}  {one.about}" for name, one in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=f"Benchmarks, all of them where none is named:\n\n{about}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--engine", choices=["sqlite", "postgresql", "both"], default="both")
+    parser.add_argument("--size", type=_positive, help="how much, where a benchmark names it")
+    parser.add_argument("--rounds", type=_positive, help="turns of what is compared")
+    parser.add_argument(
+        "--peer", metavar="URL", help="accept and bulk: another endpoint that gets the same load"
+    )
+    parser.add_argument(
+        "--sink-port", type=_positive, default=0, help="port of the sink, for a peer to send to"
+    )
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    options = parser.parse_args()
+    if unknown := set(options.names) - BENCHMARKS.keys():
+        parser.error(f"there is no {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    if options.peer and not options.peer.startswith("http://"):
+        parser.error("--peer takes a URL that begins with http://, of this machine")
+    return options
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError("a whole number above 0")
+    return int(text)
 
 
 if __name__ == "__main__":

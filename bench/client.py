@@ -2,6 +2,7 @@
 
 One thread and ``epoll``, so that the client costs as little as possible of what it measures. A
 request is its bytes on the wire; building and signing them is done before the clock starts.
+``drive`` goes as fast as it can, or as a window lets it; ``one_by_one`` sends now and then.
 """
 
 from __future__ import annotations
@@ -9,15 +10,19 @@ from __future__ import annotations
 import select
 import socket
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import get_context
+from multiprocessing.connection import Connection as Pipe
+from typing import Protocol
 from urllib.parse import urlsplit
 
 PATIENCE_S = 20.0
 """How long the client waits for any answer at all before it gives up."""
+
+LOOK_S = 0.02
+"""Between looks at whether the window has moved."""
 
 
 @dataclass(slots=True)
@@ -35,15 +40,20 @@ class Timing:
 
     def percentile(self, share: float) -> float:
         """The latency (s) that this share of the answers did not exceed."""
-        ordered = sorted(self.latencies)
-        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+        return percentile(self.latencies, share)
 
 
-def request(url: str, body: bytes, headers: dict[str, str]) -> bytes:
-    """A POST as it goes over the wire."""
+def percentile(values: Iterable[float], share: float) -> float:
+    """The value that this share of them does not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def request(url: str, body: bytes, headers: dict[str, str], method: str = "POST") -> bytes:
+    """A request as it goes over the wire."""
     parts = urlsplit(url)
-    path = parts.path + (f"?{parts.query}" if parts.query else "")
-    lines = [f"POST {path} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {len(body)}"]
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
@@ -52,38 +62,78 @@ class _Connection:
     __slots__ = ("buffer", "sent_at", "socket")
 
     def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.create_connection(address)
+        self.socket = socket.create_connection(address, PATIENCE_S)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = b""
         self.sent_at = 0.0
 
+    def send(self, data: bytes) -> None:
+        self.sent_at = time.perf_counter()
+        self.socket.sendall(data)
 
-def _drive(address: tuple[str, int], requests: Sequence[bytes], connections: int) -> Timing:
+    def answer(self) -> int | None:
+        """The status of a whole answer; None while a part of it is missing."""
+        data = self.socket.recv(65_536)
+        if not data:
+            raise ConnectionError("the server closed a connection")
+        self.buffer += data
+        head, gap, body = self.buffer.partition(b"\r\n\r\n")
+        if not gap:
+            return None
+        at = head.lower().find(b"content-length:")
+        if at >= 0:
+            if len(body) < int(head[at + 15 :].split(b"\r\n", 1)[0]):
+                return None
+        elif b"transfer-encoding: chunked" in head.lower() and not body.endswith(b"0\r\n\r\n"):
+            return None
+        self.buffer = b""
+        return int(head[9:12])
+
+
+class _Number(Protocol):
+    """A number that two processes see."""
+
+    value: int
+
+
+def _drive(
+    address: tuple[str, int], requests: Sequence[bytes], connections: int, allowed: _Number
+) -> Timing:
     poll = select.epoll()
     latencies: list[float] = []
     statuses: Counter[int] = Counter()
-    waiting = iter(requests)
     by_fd: dict[int, _Connection] = {}
+    free: deque[_Connection] = deque()
     clock = time.perf_counter
-    started = clock()
+    sent, count = 0, len(requests)
+    heard = started = clock()
     try:
-        for _ in range(min(connections, len(requests))):
+        for _ in range(min(connections, count)):
             connection = _Connection(address)
             by_fd[connection.socket.fileno()] = connection
             poll.register(connection.socket, select.EPOLLIN)
-            _send(connection, waiting)
-        while len(latencies) < len(requests):
-            events = poll.poll(PATIENCE_S)
-            if not events:
-                raise TimeoutError(f"no answer within {PATIENCE_S:g} s")
+            free.append(connection)
+        while len(latencies) < count:
+            while free and sent < min(count, allowed.value):
+                free.popleft().send(requests[sent])
+                sent += 1
+            # whoever waits for the window looks at it again soon
+            events = poll.poll(LOOK_S if free and sent < count else PATIENCE_S)
             for fd, _ in events:
                 connection = by_fd[fd]
-                status = _answer(connection)
+                status = connection.answer()
                 if status is None:
                     continue
-                latencies.append(clock() - connection.sent_at)
+                heard = clock()
+                latencies.append(heard - connection.sent_at)
                 statuses[status] += 1
-                _send(connection, waiting)
+                if sent < min(count, allowed.value):
+                    connection.send(requests[sent])
+                    sent += 1
+                else:
+                    free.append(connection)
+            if not events and clock() - heard > PATIENCE_S:
+                raise TimeoutError(f"no answer within {PATIENCE_S:g} s")
         return Timing(clock() - started, latencies, statuses)
     finally:
         for connection in by_fd.values():
@@ -91,33 +141,79 @@ def _drive(address: tuple[str, int], requests: Sequence[bytes], connections: int
         poll.close()
 
 
-def _send(connection: _Connection, waiting: Iterator[bytes]) -> None:
-    data = next(waiting, None)
-    if data is not None:
-        connection.sent_at = time.perf_counter()
-        connection.socket.sendall(data)
+def _tell(
+    pipe: Pipe,
+    address: tuple[str, int],
+    requests: Sequence[bytes],
+    connections: int,
+    allowed: _Number,
+) -> None:
+    try:
+        pipe.send(_drive(address, requests, connections, allowed))
+    except Exception as error:  # noqa: BLE001 - the other process raises it
+        pipe.send(error)
 
 
-def _answer(connection: _Connection) -> int | None:
-    """The status of a whole answer; None while a part of it is missing."""
-    data = connection.socket.recv(65_536)
-    if not data:
-        raise ConnectionError("the server closed a connection")
-    buffer = connection.buffer = connection.buffer + data
-    head, gap, body = buffer.partition(b"\r\n\r\n")
-    if not gap:
-        return None
-    at = head.lower().find(b"content-length:")
-    length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-    if len(body) < length:
-        return None
-    connection.buffer = b""
-    return int(head[9:12])
+def drive(
+    url: str,
+    requests: Sequence[bytes],
+    connections: int = 32,
+    *,
+    window: Callable[[], int] | None = None,
+) -> Timing:
+    """Send all requests and wait for their answers, in a process of its own.
+
+    ``window``: says how many may have been sent by now; it is asked every ``LOOK_S``. Without it
+    each connection sends as soon as it has its answer. Errors: ``TimeoutError``, ``OSError``.
+    """
+    address = _address(url)
+    context = get_context("fork")
+    allowed = context.RawValue("q", len(requests) if window is None else window())
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_tell, args=(there, address, requests, connections, allowed))
+    process.start()
+    there.close()
+    try:
+        while not here.poll(PATIENCE_S if window is None else LOOK_S):
+            if window is not None:
+                allowed.value = window()
+        told = here.recv()
+    finally:
+        process.join()
+    if isinstance(told, Exception):
+        raise told
+    assert isinstance(told, Timing)  # noqa: S101
+    return told
 
 
-def drive(url: str, requests: Sequence[bytes], connections: int = 32) -> Timing:
-    """Send all requests and wait for their answers, in a process of its own."""
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One request of ``one_by_one``. ``at``: before its first byte (monotonic seconds)."""
+
+    at: float
+    status: int
+
+
+def one_by_one(
+    url: str, make: Callable[[int], bytes], count: int, pause: Callable[[], float]
+) -> list[Sent]:
+    """So many requests over one connection, with pauses (s) between them."""
+    connection = _Connection(_address(url))
+    sent = []
+    try:
+        for number in range(count):
+            data = make(number)
+            time.sleep(pause())
+            at = time.monotonic()
+            connection.send(data)
+            while (status := connection.answer()) is None:
+                pass
+            sent.append(Sent(at, status))
+    finally:
+        connection.socket.close()
+    return sent
+
+
+def _address(url: str) -> tuple[str, int]:
     parts = urlsplit(url)
-    address = (parts.hostname or "127.0.0.1", parts.port or 80)
-    with ProcessPoolExecutor(1, mp_context=get_context("fork")) as pool:
-        return pool.submit(_drive, address, requests, connections).result()
+    return parts.hostname or "127.0.0.1", parts.port or 80

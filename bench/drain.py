@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from bench import webhooks
+from bench import books, webhooks
+from bench.options import Options
 from bench.report import Report
 from bench.rig import Rig, cpu_seconds, resident_bytes, rig, wait_for
 from bench.sink import phone_of
@@ -17,12 +18,12 @@ BACKLOG = 200_000
 LEAST = {"sqlite": 12_000.0, "postgresql": 9_000.0}
 
 
-def fill(bridge: Rig, count: int, *, leads: int, opt_out: bool = False) -> None:
-    """Store deliveries of one event each, as the web process would."""
-    for start in range(0, count, 1000):
+def store(bridge: Rig, count: int, *, first: int = 0) -> None:
+    """Store deliveries of one event each, as the web process would; each is of a lead of its own,
+    the leads' numbers beginning with ``first``."""
+    for start in range(first, first + count, 1000):
         rows = []
-        for number in range(start, min(start + 1000, count)):
-            body = webhooks.workflow_body(phone_of(number % leads), opt_out=opt_out)
+        for number in range(start, min(start + 1000, first + count)):
             at = now_ms()
             rows.append(
                 NewDelivery(
@@ -33,7 +34,7 @@ def fill(bridge: Rig, count: int, *, leads: int, opt_out: bool = False) -> None:
                     path="/hooks/hubspot-workflow",
                     query={},
                     headers={"content-type": "application/json"},
-                    body=body,
+                    body=webhooks.workflow_body(phone_of(number), opt_out=False),
                     address="127.0.0.1",
                     scheme="hubspot_v2",
                 )
@@ -42,20 +43,22 @@ def fill(bridge: Rig, count: int, *, leads: int, opt_out: bool = False) -> None:
             deliveries.add(connection, rows)
 
 
-def drain(engine: str, count: int = BACKLOG) -> Report:
+def drain(engine: str, options: Options) -> Report:
     """A backlog of single-lead events, each for a lead of its own."""
     report = Report("drain", engine)
+    count = options.size or BACKLOG
+    report.load = f"{count:,} events, one worker, a call answered at once"
     with rig(engine) as bridge:
-        fill(bridge, count, leads=count)
-        started = time.monotonic()
+        report.durability = bridge.durability()
+        store(bridge, count)
         worker = bridge.start_worker()
+        started = time.monotonic()  # its start is measured by start-up, not here
         wait_for(lambda: bridge.seen()["leads"] >= count, 600, "all leads sent")
-        wait_for(bridge.settled, 60, "all outcomes")
+        bridge.settle(60)
         seconds = time.monotonic() - started
         report.add("leads drained by one worker", count / seconds, "leads/s", least=LEAST[engine])
         report.add("processor time of the worker", cpu_seconds(worker.pid) / count * 1e6, "µs/lead")
         report.add("memory of the worker", resident_bytes(worker.pid) / 1e6, "MB")
         report.add("calls", bridge.seen()["calls"], "")
-        updated = bridge.count("SELECT count(*) FROM outcome WHERE state = 'updated'")
-        report.add("events without their outcome", count - updated, "", most=0)
+        books.check(report, bridge, deliveries=count, events=count)
     return report

@@ -30,10 +30,12 @@ class Row:
 
 @dataclass(slots=True)
 class Report:
-    """One benchmark on one engine."""
+    """One benchmark on one engine. ``load``: how it was measured, in words."""
 
     name: str
     engine: str
+    load: str = ""
+    durability: dict[str, str] = field(default_factory=dict)
     rows: list[Row] = field(default_factory=list)
 
     def add(
@@ -53,11 +55,23 @@ class Report:
             target, met = f"at most {most:g}", value <= most
         self.rows.append(Row(name, value, unit, target, met))
 
+    def note(self, name: str, value: float, unit: str, target: str) -> None:
+        """Add a figure whose target, in words, cannot be judged here."""
+        self.rows.append(Row(name, value, unit, target))
+
+    @property
+    def met(self) -> bool:
+        """Whether no target was missed."""
+        return all(row.met is not False for row in self.rows)
+
     def show(self, console: Console) -> None:
         """Print the table."""
-        table = Table(title=f"{self.name} ({self.engine})", title_justify="left")
+        title = f"{self.name} ({self.engine})" + (f": {self.load}" if self.load else "")
+        kept = ", ".join(f"{name}={value}" for name, value in self.durability.items())
+        table = Table(title=title, title_justify="left", caption=kept, caption_justify="left")
         for title in ("figure", "value", "unit", "target", ""):
-            table.add_column(title, justify="right" if title == "value" else "left")
+            table.add_column(title, no_wrap=True)
+        table.columns[1].justify = "right"
         for row in self.rows:
             mark = "" if row.met is None else ("met" if row.met else "NOT MET")
             table.add_row(
@@ -84,10 +98,6 @@ def machine() -> dict[str, Any]:
         "python": platform.python_version(),
         "sqlite": sqlite3.sqlite_version,
         "libraries": {name: version(name) for name in LIBRARIES},
-        "durability": {
-            "sqlite": "WAL, synchronous=FULL",
-            "postgresql": "fsync=on, synchronous_commit=on",
-        },
     }
 
 

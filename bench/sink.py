@@ -1,8 +1,11 @@
 """A campaign API and a HubSpot that answer at once, or after a set delay.
 
 The sandbox keeps leads and checks what it is told; that would measure the sandbox. This one names
-every lead with success, gives every contact a phone number made from its id, and counts.
-``GET /seen`` gives the counts, ``POST /reset`` sets them to nothing.
+every lead with success, gives every contact a phone number made from its id, and counts. Each
+event of the load has a number, which its first name carries: so it is known which came, and which
+came twice. Whatever else is posted (a peer may speak otherwise) is counted and answered.
+``GET /seen`` gives the counts, ``GET /opt-outs`` when each opt-out came, ``GET /events`` which
+events came, ``POST /reset`` begins anew.
 """
 
 from __future__ import annotations
@@ -16,25 +19,52 @@ from bridge import jsontext
 
 
 class Seen:
-    """What has come in. ``opt_outs``: phone number → when its opt-out had come in (monotonic)."""
+    """What has come in.
+
+    ``events``: how many different events were named, ``again``: how many once more.
+    ``opt_outs``: phone number → when its opt-out had come in, to the last byte (monotonic s).
+    """
 
     def __init__(self) -> None:
         self.calls = 0
         self.leads = 0
         self.reads = 0
         self.most = 0
+        self.events = 0
+        self.again = 0
+        self.other = 0
         self.opt_outs: dict[str, float] = {}
-        self.firsts: dict[str, float] = {}
+        self._named = bytearray()
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> dict[str, int]:
         """The counts as JSON."""
         return {
             "calls": self.calls,
             "leads": self.leads,
             "reads": self.reads,
             "most": self.most,
-            "opt_outs": self.opt_outs,
+            "events": self.events,
+            "again": self.again,
+            "other": self.other,
         }
+
+    def named(self) -> list[int]:
+        """The events that came, by number."""
+        return [number for number, came in enumerate(self._named) if came]
+
+    def name(self, text: object) -> None:
+        """Note the event that a first name carries the number of."""
+        number = str(text).rpartition(" ")[2]
+        if not number.isdecimal():
+            return
+        at = int(number)
+        if at >= len(self._named):
+            self._named.extend(bytes(at + 100_000 - len(self._named)))
+        if self._named[at]:
+            self.again += 1
+        else:
+            self._named[at] = 1
+            self.events += 1
 
 
 def phone_of(contact: int) -> str:
@@ -67,7 +97,7 @@ class Sink(asyncio.Protocol):
             if len(rest) < length:
                 return
             self._buffer = rest[length:]
-            answer = self._answer(head, rest[:length])
+            answer = self._answer(head, rest[:length], time.monotonic())
             if self._delay_s and head.startswith(b"PATCH"):
                 asyncio.get_running_loop().call_later(self._delay_s, self._write, answer)
             else:
@@ -82,16 +112,28 @@ class Sink(asyncio.Protocol):
                 + answer
             )
 
-    def _answer(self, head: bytes, body: bytes) -> bytes:
+    def _answer(self, head: bytes, body: bytes, at: float) -> bytes:
+        if head.startswith(b"GET /opt-outs"):
+            return jsontext.dumps(self._seen.opt_outs).encode()
+        if head.startswith(b"GET /events"):
+            return jsontext.dumps(self._seen.named()).encode()
         if head.startswith(b"GET"):
             return jsontext.dumps(self._seen.document()).encode()
         if head.startswith(b"POST /reset"):
             self._seen.__init__()  # type: ignore[misc]
             return b"{}"
-        document = jsontext.loads(body)
-        if isinstance(document, dict):
+        try:
+            document = jsontext.loads(body)
+        except ValueError:  # a peer may say anything
+            document = None
+        if isinstance(document, list) and all(
+            isinstance(row, dict) and "phone_number" in row for row in document
+        ):
+            return self._update(document, at)
+        if isinstance(document, dict) and isinstance(document.get("inputs"), list):
             return self._contacts(document)
-        return self._update(document)
+        self._seen.other += 1
+        return b"{}"
 
     def _contacts(self, document: dict[str, Any]) -> bytes:
         self._seen.reads += 1
@@ -101,17 +143,18 @@ class Sink(asyncio.Protocol):
         ]
         return jsontext.dumps({"status": "COMPLETE", "results": results}).encode()
 
-    def _update(self, leads: list[dict[str, Any]]) -> bytes:
+    def _update(self, leads: list[dict[str, Any]], at: float) -> bytes:
         seen = self._seen
         seen.calls += 1
         seen.leads += len(leads)
         seen.most = max(seen.most, len(leads))
-        now = time.monotonic()
         rows = []
         for index, lead in enumerate(leads):
             phone = lead["phone_number"]
             if lead.get("do_not_call"):
-                seen.opt_outs.setdefault(phone, now)
+                seen.opt_outs.setdefault(phone, at)
+            if "first_name" in lead:
+                seen.name(lead["first_name"])
             rows.append(
                 {"index": index, "phone_number": phone, "success": True, "message": "updated"}
             )

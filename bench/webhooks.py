@@ -1,10 +1,15 @@
-"""Webhooks as they go over the wire, each one new and signed by HubSpot's formulas."""
+"""Webhooks as they go over the wire, each one new and signed by HubSpot's formulas.
+
+Every event has a number of its own, which its first name ends with (see ``bench.sink``).
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from bench.client import request
 from bridge.clock import now_ms
@@ -12,11 +17,14 @@ from bridge.receive.verify.hubspot import plain_signature, v3_signature
 
 SECRET = "bench-client-secret"  # noqa: S105 - only this folder knows it
 PUBLIC = "https://bridge.example.com"
+GENERIC_TOKEN = "bench-generic-token"  # noqa: S105 - as above
+CONTACTS = 7_000_000
+"""Contacts that take turns; those above are left for opt-outs."""
 
 _numbers = itertools.count(1)
 
 
-def app_events(count: int, *, contacts: int = 1_000_000) -> list[dict[str, object]]:
+def app_events(count: int) -> list[dict[str, object]]:
     """Property changes of contacts, as an app is told of them; the contact has to be read."""
     made = []
     for _ in range(count):
@@ -30,7 +38,7 @@ def app_events(count: int, *, contacts: int = 1_000_000) -> list[dict[str, objec
                 "occurredAt": now_ms(),
                 "subscriptionType": "contact.propertyChange",
                 "attemptNumber": 0,
-                "objectId": number % contacts,
+                "objectId": number % CONTACTS,
                 "propertyName": "firstname",
                 "propertyValue": f"Jane {number}",
                 "changeSource": "CRM_UI",
@@ -41,12 +49,17 @@ def app_events(count: int, *, contacts: int = 1_000_000) -> list[dict[str, objec
 
 
 def app_webhook(url: str, events: list[dict[str, object]]) -> bytes:
-    """One delivery of an app, signed by version 3."""
+    """One delivery of an app, signed by version 3, to the bridge at this URL."""
+    return app_request(f"{url}/hooks/hubspot", events)
+
+
+def app_request(url: str, events: list[dict[str, object]]) -> bytes:
+    """The same to whatever URL; the signature is over the bridge's."""
     body = json.dumps(events).encode()
     stamp = str(now_ms())
     signature = v3_signature(SECRET.encode(), "POST", f"{PUBLIC}/hooks/hubspot", body, stamp)
     return request(
-        f"{url}/hooks/hubspot",
+        url,
         body,
         {
             "Content-Type": "application/json",
@@ -85,6 +98,39 @@ def workflow_webhook(url: str, body: bytes) -> bytes:
             "X-HubSpot-Signature": signature.decode(),
             "X-HubSpot-Signature-Version": "v2",
         },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LeadEvent:
+    """An event of generic JSON: of this phone number, at this time (ms)."""
+
+    number: int
+    phone: str
+    at: int
+
+
+def lead_events(count: int, phone: Callable[[int], str]) -> list[LeadEvent]:
+    """So many events, each a millisecond newer than the one before; the last one is of now."""
+    now = now_ms()
+    return [LeadEvent(next(_numbers), phone(n), now - count + 1 + n) for n in range(count)]
+
+
+def generic_webhook(url: str, events: Sequence[LeadEvent]) -> bytes:
+    """One delivery of generic JSON."""
+    body = [
+        {
+            "event_id": str(one.number),
+            "occurred_at": datetime.fromtimestamp(one.at / 1000, UTC).isoformat(),
+            "phone": one.phone,
+            "first_name": f"Jane {one.number}",
+        }
+        for one in events
+    ]
+    return request(
+        f"{url}/hooks/generic",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json", "Authorization": f"Bearer {GENERIC_TOKEN}"},
     )
 
 
