@@ -23,7 +23,7 @@ from bridge.steps.replay_events import Again, read_slice
 from bridge.steps.replay_limits import limited
 from bridge.steps.replay_lookups import Desk, failure, records
 from bridge.steps.replay_select import Scan, Selection, begin, pages
-from bridge.store import lead_ledgers
+from bridge.store import ledgers as stored_ledgers
 from bridge.store.database import Database
 from bridge.store.outcomes import Earlier, OpenUpdate
 from bridge.store.replays import Item
@@ -126,7 +126,7 @@ class Planner:
                     (again, _limited(again, mapped, self.current, selection, wish))
                     for again, mapped in agains
                 ]
-                stored = lead_ledgers.ledgers(
+                stored = stored_ledgers.ledgers(
                     connection,
                     (
                         (update.campaign, update.phone)

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, select, tuple_
+from sqlalchemy import Connection, bindparam, select
 
 from bridge import jsontext
+from bridge.store.bulk import among, listed
 from bridge.store.schema import event, lead
 
-AT_A_TIME = 400
+AT_A_TIME = 5000
 """Keys in one statement."""
+
+_LEDGERS = select(lead.c.phone, lead.c.ledger).where(
+    lead.c.campaign == bindparam("campaign"), among(lead.c.phone, "phones")
+)
+_EVENTS = select(event.c.dedupe_key, event.c.delivery_id, event.c.id).where(
+    among(event.c.dedupe_key, "keys")
+)
 
 
 def ledgers(
-    connection: Connection, keys: Iterable[tuple[str, str]]
+    connection: Connection, places: Iterable[tuple[str, str]]
 ) -> dict[tuple[str, str], dict[str, Any]]:
     """The stored ledgers of leads by (campaign, phone); a lead that is not there is left out."""
-    wanted = sorted(set(keys))
+    by_campaign: dict[str, list[str]] = defaultdict(list)
+    for campaign, phone in sorted(set(places)):
+        by_campaign[campaign].append(phone)
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for start in range(0, len(wanted), AT_A_TIME):
-        rows = connection.execute(
-            select(lead.c.campaign, lead.c.phone, lead.c.ledger).where(
-                tuple_(lead.c.campaign, lead.c.phone).in_(wanted[start : start + AT_A_TIME])
-            )
-        )
-        found.update({(row.campaign, row.phone): jsontext.loads(row.ledger) for row in rows})
+    for campaign, phones in by_campaign.items():
+        for start in range(0, len(phones), AT_A_TIME):
+            given = {"campaign": campaign, "phones": listed(phones[start : start + AT_A_TIME])}
+            for row in connection.execute(_LEDGERS, given):
+                found[campaign, row.phone] = jsontext.loads(row.ledger)
     return found
 
 
@@ -35,10 +44,7 @@ def stored_events(connection: Connection, keys: Iterable[str]) -> dict[str, tupl
     wanted = sorted(set(keys))
     found: dict[str, tuple[int, int]] = {}
     for start in range(0, len(wanted), AT_A_TIME):
-        rows = connection.execute(
-            select(event.c.dedupe_key, event.c.delivery_id, event.c.id).where(
-                event.c.dedupe_key.in_(wanted[start : start + AT_A_TIME])
-            )
-        )
-        found.update({row.dedupe_key: (row.delivery_id, row.id) for row in rows})
+        given = {"keys": listed(wanted[start : start + AT_A_TIME])}
+        for row in connection.execute(_EVENTS, given):
+            found[row.dedupe_key] = (row.delivery_id, row.id)
     return found
