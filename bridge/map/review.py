@@ -256,7 +256,8 @@ def _is_expression(path: Path_) -> bool:
     if path[:1] == ("define",):
         return not {"value", "to", "default"} & set(path[2:])
     if path[:1] == ("rules",):
-        return path[2:3] in (("when",), ("lead",)) and not {"value", "to", "default"} & set(path)
+        below = path[2:3] in (("when",), ("lead",)) and not {"value", "to", "default"} & set(path)
+        return below and path[-1] != "region"
     return path[2:3] in (("when",), ("ids",))
 
 
