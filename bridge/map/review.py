@@ -36,6 +36,7 @@ def review(
         *_never(mapping, document),
         *_overruled(mapping, document),
         *_unused(mapping, document),
+        *_defined_later(mapping, document),
         *_perhaps_misspelt(mapping, document, seen),
         *_bare_words(mapping, document, seen),
     ]
@@ -179,6 +180,24 @@ def _unused(mapping: SourceMapping, document: Document) -> Iterator[Mistake]:
                     "unused-name",
                     f"nothing uses the {what} `{name}`.",
                     "Delete it, or correct the expression that was to use it.",
+                    key=True,
+                )
+
+
+def _defined_later(mapping: SourceMapping, document: Document) -> Iterator[Mistake]:
+    """Definitions that read one below them: they see a field of that name instead, or nothing."""
+    names = [name for name, _ in mapping.plan.defined]
+    for place, (name, value) in enumerate(mapping.plan.defined):
+        later = set(names[place + 1 :])
+        for read in dict.fromkeys(n for source in value.sources for n in _leading(source.text)):
+            if read in later:
+                line = document.place(("define", read), key=True)[0]
+                yield document.mistake(
+                    ("define", name),
+                    "defined-later",
+                    f"`define.{name}` reads `{read}`, which is defined below it (line {line}): "
+                    "it sees the event's own field of that name, or nothing.",
+                    f"Put `{read}` above it; definitions that read one another are not possible.",
                     key=True,
                 )
 

@@ -56,6 +56,17 @@ def test_every_case_passes(source: str, plain: MappingSet) -> None:
     assert [(r.line, r.name, r.differences) for r in results if not r.passed] == []
 
 
+PAGES = "".join(
+    page.read_text(encoding="utf-8") for page in (SHIPPED.parent / "docs" / "crms").glob("*.md")
+)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_page_says_how_it_is_set_up(source: str) -> None:
+    assert f"mappings/{source}.yaml" in PAGES
+    assert f"/hooks/{source}" in PAGES
+
+
 PRIVACY = "HUBSPOT_PRIVACY_DELETION_OPTS_OUT"
 
 

@@ -298,6 +298,63 @@ def test_every_declared_scheme_is_taken(world: World, source: str) -> None:
         assert reply.status_code == crm.mapping.source.answer.status, (scheme, reply.text)
 
 
+LAUGHS = b"<!DOCTYPE l [" + b"".join(
+    b'<!ENTITY l%d "%b">' % (n, b"&l%d;" % (n - 1) * 10 if n else b"ha") for n in range(10)
+)
+HOSTILE = {
+    "laughs": ("salesforce-outbound", LAUGHS + b"]><l>&l9;</l>"),
+    "an external entity": (
+        "salesforce-outbound",
+        b'<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><a>&x;</a>',
+    ),
+    "deep XML": ("salesforce-outbound", b"<a>" * 100_000),
+    "a bomb of pairs": ("twilio", b"&".join(b"%d=" % n for n in range(60_000))),
+    "a bomb of brackets": ("mailchimp", b"a" + b"[b]" * 100_000 + b"=1"),
+    "a bomb of nested pairs": ("activecampaign", b"&".join(b"a[%d]=" % n for n in range(60_000))),
+    "deep JSON": ("generic", b'{"a":' * 60_000 + b"1" + b"}" * 60_000),
+    "a secret deep in JSON": ("copper", b'{"secret":' * 60_000 + b"1" + b"}" * 60_000),
+    "wide JSON": ("zoho-notifications", b"{%b}" % b",".join(b'"%d":0' % n for n in range(60_000))),
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_body_made_to_hurt_is_answered_and_changes_no_lead(world: World, what: str) -> None:
+    """From the CRM it ends as dead; from anybody else it is refused."""
+    source, body = HOSTILE[what]
+    given = world.crms[source].mapping.source
+    calls = len(world.sandbox.calls(campaign=campaign_of(source)))
+    reply = world.post(f"/hooks/{source}", body, {"content-type": "text/plain"})
+    assert reply.status_code == given.answer.refused_status
+    before = len(world.bridge.deliveries())
+    signed = hostile(given.verify[0], source, body)
+    if signed is not None:
+        reply = world.send(signed)
+        assert reply.status_code in (given.answer.status, given.answer.refused_status)
+        taken = world.bridge.deliveries()[: len(world.bridge.deliveries()) - before]
+        assert len(taken) == (reply.status_code == given.answer.status)
+        world.bridge.wait_settled()
+        for one in taken:
+            assert world.bridge.states(one["receipt"]) == ["dead"]
+    assert world.bridge.get("/readyz").status_code == 200
+    assert len(world.sandbox.calls(campaign=campaign_of(source))) == calls
+
+
+def hostile(scheme: Scheme, source: str, body: bytes) -> Signed | None:
+    """The body as somebody with the secret sends it; None if the secret would stand in it."""
+    first = scheme.schemes[0] if isinstance(scheme, AllOfScheme) else scheme
+    try:
+        return sign(
+            (first,),
+            method="POST",
+            url=f"{PUBLIC_URL}/hooks/{source}",
+            body=body,
+            now_ms=now_ms(),
+            headers={"content-type": "text/plain"},
+        )
+    except VerifyError:
+        return None
+
+
 def covers_body(scheme: Scheme) -> bool:
     """Whether a scheme proves that the body is as it was sent."""
     match scheme:
