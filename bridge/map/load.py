@@ -240,7 +240,7 @@ def _contents(folder: Path, mistakes: list[Mistake], only: str | None) -> dict[s
                 "Write <source>.yaml; docs/mappings.md shows a whole one.",
             )
         )
-    if f"{only}.yaml" in wanted:
+    if only is not None and f"{only}.yaml" in wanted:
         wanted = [name for name in wanted if name in (FILE, f"{only}.yaml")]
     return {name: _bytes(folder / name) for name in wanted}
 

@@ -23,8 +23,8 @@ class Value:
     ``sources``: the first that gives something counts; with ``every`` all of them do.
     ``step_texts``: the transforms as the file has them, for people. ``region`` is the country of
     phone numbers without ``+`` where ``region_from`` gives nothing. Where it gives what is no
-    country, they cannot be read: an opt-out is better seen to be dead than asserted for somebody
-    in another country.
+    country, or reads a record that is not there, they cannot be read: an opt-out is better seen to
+    be dead than asserted for somebody in another country.
     """
 
     sources: tuple[Expression, ...]
@@ -70,8 +70,13 @@ class Value:
 
     def region_in(self, view: Json, notes: list[str]) -> tuple[str, str]:
         """The country of numbers without ``+`` for this event; empty and why, if it is none."""
-        given = None if self.region_from is None else self.region_from.get(view, notes)
-        if given is None or given == "" or (isinstance(given, str) and not given.strip()):
+        if self.region_from is None:
+            return self.region, ""
+        given = self.region_from.get(view, notes)
+        if given is None or (isinstance(given, str) and not given.strip()):
+            lacking = _records_lacking(self.region_from, view)
+            if lacking:
+                return "", f"its country stands in the record of {lacking}, which is not there"
             return self.region, ""
         code = given.strip().upper() if isinstance(given, str) else ""
         code = _CODES_IN_USE.get(code, code)
@@ -120,6 +125,15 @@ class Value:
             else:
                 found.append(value)
         return found
+
+
+def _records_lacking(expression: Expression, view: Json) -> str:
+    """The look-up that an expression reads and that brought no record, if there is one."""
+    names = view if isinstance(view, dict) else {}
+    return next(
+        (n for n in sorted(expression.names) if f"{n}_missing" in names and names.get(n) is None),
+        "",
+    )
 
 
 @dataclass(frozen=True, slots=True)

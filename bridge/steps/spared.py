@@ -31,10 +31,11 @@ def without_records(
     if mapping.patience(failed) is None:
         return None
     found = {name: one for name, one in answers.items() if isinstance(one, Found)}
+    known = memory.of(delivery.source, event)
     try:
-        if mapping.urgent(event) or mapping.undecided(event, failed):
+        if known.opted_out or mapping.urgent(event) or mapping.undecided(event, failed):
             return None
-        tried = mapping.apply(event, found, memory.of(delivery.source, event))
+        tried = mapping.apply(event, found, known)
     except Exception:
         log.exception("event not mapped", receipt=delivery.receipt, ordinal=event.ordinal)
         return None

@@ -452,6 +452,23 @@ rules:
 """
 
 
+BY_RECORD = FULL.replace(
+    'phone_number: {all: [phone, "person_all[].phone", _known.phones]}',
+    'phone_number: {all: [phone, "person_all[].phone", _known.phones], region: {from: person.c}}',
+)
+
+
+def test_a_country_in_a_record_that_is_not_there_is_not_guessed(apply: Apply) -> None:
+    """What goes out before the look-up, or without it, goes to nobody of another country."""
+    event = {"id": 7, "acct": 1, "type": "thin", "phone": "030 901820", "stop": True}
+    for found in ({}, {"person": Found((), ("7",))}):
+        mapped = apply(BY_RECORD, event, found=found)
+        assert mapped.state is State.DEAD
+        assert "stands in the record of person, which is not there" in mapped.reason
+    told = {"person": Found(({"c": "DE"},), ())}
+    assert only(apply(BY_RECORD, event, found=told)).phone == "+4930901820"
+
+
 def test_lookups_are_asked_only_when_wanted(one: One, delivery: Callable[..., Delivery]) -> None:
     mapping = one(FULL)
     events = mapping.split(
