@@ -29,6 +29,7 @@ structure: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
 unit: $(VENV)/.installed-dev browser
+	$(BIN)/crm-bridge mapping check --strict
 	$(BIN)/crm-bridge mapping test
 	$(BIN)/pytest -q -n 2 --dist worksteal
 

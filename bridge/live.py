@@ -29,8 +29,13 @@ Print: TypeAlias = tuple[Stat, ...]
 log = logs.get("map")
 
 
-def load(settings: Settings, environment: Environment | None = None) -> MappingSet:
-    """The mapping set of the configured folder. Errors: ``MappingError`` with every mistake."""
+def load(
+    settings: Settings, environment: Environment | None = None, *, only: str | None = None
+) -> MappingSet:
+    """The mapping set of the configured folder, or of one source of it.
+
+    Errors: ``MappingError`` with every mistake in what was read.
+    """
     environment = environment or settings.environment
     return load_mappings(
         Path(settings["BRIDGE_MAPPINGS"]),
@@ -44,6 +49,7 @@ def load(settings: Settings, environment: Environment | None = None) -> MappingS
             settings["BRIDGE_TOKEN_RATE"],
             settings["BRIDGE_TOKEN_CONCURRENCY"],
         ),
+        only=only,
     )
 
 

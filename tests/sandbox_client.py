@@ -12,10 +12,13 @@ same leads on the same port.
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -138,6 +141,15 @@ class Sandbox:
         if self._process is not None:
             self._process.kill()
             self._ended()
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """It stands still until the end of the block: calls are connected, and nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.pid, signal.SIGCONT)
 
     def _ended(self) -> int:
         assert self._process is not None

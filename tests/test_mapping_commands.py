@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -137,6 +139,37 @@ def test_a_secret_in_a_file_is_shown_nowhere(folder: Path) -> None:
 
 
 # --------------------------------------------------------------------------- try
+
+
+def test_a_mistake_in_the_file_of_another_source_stops_no_trial(
+    folder: Path, tmp_path: Path
+) -> None:
+    (folder / "other.yaml").write_text("source: [")
+    (tmp_path / "one.json").write_text('{"id": "1", "kind": "stop", "phone": "+14155550123"}')
+    done = run("try", "crm", "one.json")
+    assert done.exit_code == 0, done.output
+    assert "would send" in done.stdout
+    assert "other.yaml" in str(run("try", "crn", "one.json").exception)
+    (folder / "other.yaml").unlink()
+    assert "crm" in run("try", "crn", "one.json").stderr
+
+
+def test_a_trial_loads_neither_the_http_client_nor_the_migrations(
+    folder: Path, tmp_path: Path
+) -> None:
+    """They take as long to load as all the rest, and a trial is to answer in half a second."""
+    (tmp_path / "one.json").write_text('{"id": "1", "kind": "stop", "phone": "+14155550123"}')
+    program = (
+        "import sys\nfrom bridge.cli import cli\n"
+        "cli(['mapping', 'try', 'crm', 'one.json'], standalone_mode=False)\n"
+        "print({'httpx', 'alembic', 'flask', 'gevent'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert "would send" in done.stdout
+    assert done.stdout.splitlines()[-1] == "set()"
+
 
 EVENT = {"id": "7", "at": 1782371969536, "kind": "stop", "phone": " +14155550123 "}
 

@@ -14,7 +14,6 @@ from typing import Any
 import click
 
 from bridge.clock import now_ms
-from bridge.enrich import Lookups
 from bridge.errors import DecodeError, LookupFailed, StoreError
 from bridge.live import load
 from bridge.map import SourceMapping
@@ -25,7 +24,7 @@ from bridge.model import Delivery, Event, Found
 from bridge.receive.decode import decode, redacted
 from bridge.receive.verify import body_credentials
 from bridge.settings import Settings
-from bridge.store import deliveries, migrate
+from bridge.store import deliveries
 from bridge.store.database import Connection, Database
 
 Given = Mapping[str, Mapping[str, Any]]
@@ -33,8 +32,11 @@ Given = Mapping[str, Mapping[str, Any]]
 
 
 def mapping_of(settings: Settings, source: str) -> SourceMapping:
-    """The mapping of a source. Errors: ``MappingError``, ``ClickException``."""
-    found = load(settings).mappings
+    """The mapping of a source; the files of others are not read.
+
+    Errors: ``MappingError``, ``ClickException``.
+    """
+    found = load(settings, only=source).mappings
     if source not in found:
         raise click.ClickException(f"there is no source {source}. {advice(source, found)}")
     return found[source]
@@ -52,6 +54,8 @@ def database_if_there(settings: Settings) -> Iterator[Connection | None]:
         if database.path is not None and not database.path.exists():
             yield None
             return
+        from bridge.store import migrate  # noqa: PLC0415 - slow to load, and seldom needed
+
         try:
             migrate.check(database)
         except StoreError:
@@ -138,6 +142,8 @@ class Records:
                 for w in wanted
                 for rows in (self._given.get(w.lookup, {}),)
             }
+        from bridge.enrich import Lookups  # noqa: PLC0415 - slow to load, and seldom needed
+
         lookups = Lookups(self._mapping.lookups, search)
         try:
             answers = lookups.resolve(wanted, time.monotonic)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bridge.map.conditions import tree_of, written_text
 from bridge.map.document import Path_
-from bridge.map.explain import alternatives, decides
+from bridge.map.explain import alternatives, decides, is_empty
 from bridge.map.expression import Expression
 from bridge.map.mapping import SourceMapping
 from bridge.map.rules import Rule
@@ -178,7 +178,8 @@ def _or_branches(path: Path_, expression: Expression, rule: int | None) -> Itera
     tree = tree_of(expression.text) or expression.tree
     for place, node in enumerate(alternatives(tree)):
         text = written_text(node)
-        yield Branch(path, "or", place, f"in no case `{text}` is what holds", text, rule)
+        told = "is all that remains" if is_empty(node) else "is what holds"
+        yield Branch(path, "or", place, f"in no case `{text}` {told}", text, rule)
 
 
 def _sources_of(path: Path_, value: Value) -> Iterator[tuple[Path_, Expression]]:

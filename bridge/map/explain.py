@@ -90,8 +90,18 @@ def alternatives(tree: Any) -> list[Any]:
 
 
 def decides(tree: Any, wanted: Any, view: Json) -> bool:
-    """Whether an operand of a ``||`` is asked and holds for this event."""
-    return _asked_and_held(tree, wanted, view) is True
+    """Whether an operand of a ``||`` is what decides for this event: it is asked, and it holds.
+
+    An empty constant, such as the last operand of ``a || b || ''``, never holds: it decides where
+    it is asked, since nothing before it did.
+    """
+    held = _asked_and_held(tree, wanted, view)
+    return held is not None if is_empty(wanted) else held is True
+
+
+def is_empty(node: Any) -> bool:
+    """Whether a part of an expression is a constant that JMESPath takes for false."""
+    return node["type"] == "literal" and is_false(node["value"])
 
 
 def _asked_and_held(node: Any, wanted: Any, view: Json) -> bool | None:

@@ -28,6 +28,7 @@ def load_mappings(
     default_region: str,
     limits: CallLimits = STANDARD,
     placeholders: bool = False,
+    only: str | None = None,
 ) -> MappingSet:
     """Reads ``campaigns.yaml`` and every ``<source>.yaml`` of a folder. See ``read_folder``.
 
@@ -41,6 +42,7 @@ def load_mappings(
         default_region=default_region,
         limits=limits,
         placeholders=placeholders,
+        only=only,
     )
     if found.mistakes:
         raise MappingError(list(found.mistakes))
@@ -65,18 +67,20 @@ def read_folder(
     default_region: str,
     limits: CallLimits = STANDARD,
     placeholders: bool = False,
+    only: str | None = None,
 ) -> Folder:
     """Reads ``campaigns.yaml`` and every ``<source>.yaml`` of a folder, mistakes and all.
 
     ``api_url`` and ``api_token`` serve campaigns without their own; ``default_region`` is the
     country of phone numbers without ``+``; ``limits`` hold where the file says nothing. With
     ``placeholders`` every setting without a value counts as ``test-<NAME>``, and a campaign
-    ``main`` stands in where there is none: for cases.
+    ``main`` stands in where there is none: for cases. ``only`` leaves the files of other sources
+    unread, whatever is in them; where there is no file of that source, it is as without ``only``.
     """
     mistakes: list[Mistake] = []
     campaigns: dict[str, Campaign] = {}
     directory: Directory | None = None
-    contents = _contents(folder, mistakes)
+    contents = _contents(folder, mistakes, only)
     documents: dict[str, Document] = {}
     if FILE in contents:
         document = documents[FILE] = _document(folder, FILE, contents[FILE])
@@ -182,7 +186,7 @@ def load_text(
     return mapping
 
 
-def _contents(folder: Path, mistakes: list[Mistake]) -> dict[str, bytes | None]:
+def _contents(folder: Path, mistakes: list[Mistake], only: str | None) -> dict[str, bytes | None]:
     """The content of every mapping file by name; None for one that cannot be read."""
     try:
         names = sorted(
@@ -236,6 +240,8 @@ def _contents(folder: Path, mistakes: list[Mistake]) -> dict[str, bytes | None]:
                 "Write <source>.yaml; docs/mappings.md shows a whole one.",
             )
         )
+    if only is not None and f"{only}.yaml" in wanted:
+        wanted = [name for name in wanted if name in (FILE, f"{only}.yaml")]
     return {name: _bytes(folder / name) for name in wanted}
 
 

@@ -76,6 +76,15 @@ LOOKUP = Part(
         "basic": BASIC,
         "oauth": OAUTH,
         "when": Expr(Use.WHEN, metadata=about("Only for events for which this holds.", "!phone")),
+        "optional": Number(
+            0,
+            604_800,
+            metadata=about(
+                "Seconds after which an event goes on without the record where the CRM keeps "
+                "failing; an opt-out waits all the same.",
+                60,
+            ),
+        ),
         "account": Expr(metadata=about("Whose token, whose pace, whose cache.", "portalId")),
         "ids": Expr(
             required=True,

@@ -24,13 +24,17 @@ AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class LookupPlan:
-    """One look-up with its expressions, compiled."""
+    """One look-up with its expressions, compiled.
+
+    ``optional_s``: after so many seconds an event goes on without it; None: it never does.
+    """
 
     lookup: Lookup
     when: Expression | None
     account: Expression | None
     ids: Expression
     needs_account: bool = False
+    optional_s: float | None = None
 
     def wanted(self, event: Event) -> Wanted | None:
         """What the event needs; None if nothing."""
@@ -91,7 +95,14 @@ def build_lookup(
         at_once=given["at_once"] or (AT_ONCE if single else 1),
         internal=names_the_host(written.get("url")),
     )
-    plan = LookupPlan(lookup, given["when"], given["account"], given["ids"], names_account(written))
+    plan = LookupPlan(
+        lookup,
+        given["when"],
+        given["account"],
+        given["ids"],
+        names_account(written),
+        given["optional"],
+    )
     return plan, taken.missing
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -88,9 +88,20 @@ class SourceMapping:
             for rule in self.rules
         )
 
-    def undecided(self, event: Event) -> bool:
-        """Whether only a look-up shows if the event is an opt-out: it is then never given up on."""
+    def patience(self, lookups: Collection[str]) -> float | None:
+        """After how many seconds an event may go on without these look-ups; None: never."""
+        plans = [plan for plan in self.lookup_plans if plan.lookup.name in lookups]
+        given = [plan.optional_s for plan in plans if plan.optional_s is not None]
+        return max(given) if given and len(given) == len(lookups) else None
+
+    def undecided(self, event: Event, lookups: Collection[str] | None = None) -> bool:
+        """Whether only a look-up shows if the event is an opt-out: it is then never given up on.
+
+        ``lookups``: only these of those that the event wants.
+        """
         told = {one.lookup for one in self.wants(event)}
+        if lookups is not None:
+            told &= set(lookups)
         names = {name for one in told for name in (one, f"{one}_all", f"{one}_missing")}
         return any(
             rule.do_not_call is not None

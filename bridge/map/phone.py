@@ -75,8 +75,8 @@ def e164(value: Json, region: str) -> str | None:
 def every_e164(value: Json, region: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Each number of a text in E.164, and why others cannot be read; nothing for a blank one.
 
-    Numbers stand apart by ``;``, ``,``, ``/`` or a new line. Errors: ``Unusable`` when the value
-    is no text or number.
+    Numbers stand apart by ``;``, ``,``, ``/`` or a new line. ``region`` empty: only numbers with
+    ``+`` can be read. Errors: ``Unusable`` when the value is no text or number.
     """
     text = _as_text(value)
     numbers: dict[str, None] = {}
@@ -93,6 +93,8 @@ def every_e164(value: Json, region: str) -> tuple[tuple[str, ...], tuple[str, ..
 
 
 def _unreadable(text: str, region: str) -> str:
+    if not region:
+        return f"{shown(text)} is not a phone number with its country code"
     return f"{shown(text)} is not a phone number (country {region} where no + leads)"
 
 

@@ -36,6 +36,7 @@ def review(
         *_never(mapping, document),
         *_overruled(mapping, document),
         *_unused(mapping, document),
+        *_defined_later(mapping, document),
         *_perhaps_misspelt(mapping, document, seen),
         *_bare_words(mapping, document, seen),
     ]
@@ -183,6 +184,24 @@ def _unused(mapping: SourceMapping, document: Document) -> Iterator[Mistake]:
                 )
 
 
+def _defined_later(mapping: SourceMapping, document: Document) -> Iterator[Mistake]:
+    """Definitions that read one below them: they see a field of that name instead, or nothing."""
+    names = [name for name, _ in mapping.plan.defined]
+    for place, (name, value) in enumerate(mapping.plan.defined):
+        later = set(names[place + 1 :])
+        for read in dict.fromkeys(n for source in value.sources for n in _leading(source.text)):
+            if read in later:
+                line = document.place(("define", read), key=True)[0]
+                yield document.mistake(
+                    ("define", name),
+                    "defined-later",
+                    f"`define.{name}` reads `{read}`, which is defined below it (line {line}): "
+                    "it sees the event's own field of that name, or nothing.",
+                    f"Put `{read}` above it; definitions that read one another are not possible.",
+                    key=True,
+                )
+
+
 def _names(mapping: SourceMapping) -> dict[str, Sequence[str]]:
     return {
         "define": [name for name, _ in mapping.plan.defined],
@@ -256,7 +275,8 @@ def _is_expression(path: Path_) -> bool:
     if path[:1] == ("define",):
         return not {"value", "to", "default"} & set(path[2:])
     if path[:1] == ("rules",):
-        return path[2:3] in (("when",), ("lead",)) and not {"value", "to", "default"} & set(path)
+        below = path[2:3] in (("when",), ("lead",)) and not {"value", "to", "default"} & set(path)
+        return below and path[-1] != "region"
     return path[2:3] in (("when",), ("ids",))
 
 

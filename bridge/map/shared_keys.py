@@ -16,7 +16,7 @@ SHARED: Mapping[str, Mapping[str, str]] = {
     },
     "transform": {
         "e164": "Phone number to E.164, of this region where it has no +.",
-        "region": "ISO code of the country of numbers without +.",
+        "region": "ISO code of the country of numbers without +. Left out: the phone number's.",
         "boolean": "Words for true and false, in place of the usual ones.",
         "true": "Words that mean true.",
         "false": "Words that mean false.",

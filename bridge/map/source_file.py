@@ -394,7 +394,10 @@ def _emails(
 def _remembered(phones: tuple[Value, ...]) -> tuple[int, ...]:
     """The places without those whose every number another one gives as well."""
     covers = [
-        (frozenset(source.text for source in value.sources), (value.steps, value.region))
+        (
+            frozenset(source.text for source in value.sources),
+            (value.steps, value.region, value.region_from and value.region_from.text),
+        )
         for value in phones
     ]
 

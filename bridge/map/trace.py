@@ -184,7 +184,9 @@ def _phones(value: Value, view: Mapping[str, Json]) -> FieldTrace:
     steps = [*_sources(value, view)] or [Step("the constant", value.constant)]
     steps += [Step(text, None) for text in value.step_texts if text != "e164"]
     phones = value.phones(view, [])
-    steps.append(Step(f"phone numbers (country {value.region} where no + leads)", phones.numbers))
+    region, unknown = value.region_in(view, [])
+    region = region or f"unknown: {unknown}"
+    steps.append(Step(f"phone numbers (country {region} where no + leads)", phones.numbers))
     return FieldTrace(
         "phone_number", tuple(steps), list(phones.numbers), "; ".join(phones.problems)
     )

@@ -60,6 +60,44 @@ class Region(Text):
         return code
 
 
+class RegionOf(Kind):
+    """A country: its code, or where in the event the code stands. Gives both, each maybe None."""
+
+    what = "a country code, or {from: expression, default: code}"
+
+    def __init__(self, region: str, **kwargs: Any) -> None:
+        super().__init__(default=(None, region), **kwargs)
+        self.code = Region(default=region)
+        self.part = Part(
+            {
+                "from": Expr(
+                    required=True,
+                    example="from: contact.country",
+                    metadata=about(
+                        "Expression for the code, of two letters; `UK` is taken for GB.",
+                        "contact.country",
+                    ),
+                ),
+                "default": Region(
+                    default=region,
+                    metadata=about("The country where it gives nothing.", "DE"),
+                ),
+            }
+        )
+
+    def read(self, value: Json) -> Any:
+        """The expression and the code."""
+        if isinstance(value, str):
+            return None, self.code.deserialize(value)
+        if not isinstance(value, dict):
+            raise self.wrong(value)
+        given = self.part.read(value)
+        return given["from"], given["default"]
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {"anyOf": [self.code.below(definitions), self.part.below(definitions)]}
+
+
 class Format(Text):
     """The name or pattern of a time format, checked together with its zone later."""
 
@@ -204,8 +242,8 @@ class TransformKind(Kind):
         self.region = region
         self.makers: Mapping[str, tuple[Kind, Callable[[Any], Transform]]] = {
             "e164": (
-                Part({"region": Region(default=region)}),
-                lambda given: transforms.ToE164(given["region"]),
+                Part({"region": Region()}),
+                lambda given: transforms.ToE164(given["region"], region),
             ),
             "boolean": (
                 Part(
@@ -285,7 +323,7 @@ class TransformKind(Kind):
         if name in transforms.PLAIN:
             return transforms.PLAIN[name]
         if name == "e164":
-            return transforms.ToE164(self.region)
+            return transforms.ToE164(None, self.region)
         if name in WITH_PARAMETERS:
             raise faulty(
                 "parameters-missing",

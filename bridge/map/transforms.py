@@ -343,13 +343,21 @@ def truncate_of(most: int) -> Transform:
 
 @dataclass(frozen=True, slots=True)
 class ToE164:
-    """A phone number as E.164. ``region``: the country of numbers without ``+``."""
+    """A phone number as E.164. ``region``: the country of numbers without ``+``.
 
-    region: str
+    None: it is that of the phone number it serves, and ``usual`` where it serves none.
+    """
+
+    region: str | None
+    usual: str
 
     def __call__(self, value: Json) -> Json:
         """The first number of a text that can be read."""
-        return e164(value, self.region)
+        return e164(value, self.usual if self.region is None else self.region)
+
+    def within(self, region: str) -> ToE164:
+        """The same for a phone number of this country."""
+        return self if self.region is not None else ToE164(region, self.usual)
 
 
 PLAIN: Mapping[str, Transform] = {

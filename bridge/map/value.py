@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from bridge.map import transforms
 from bridge.map.expression import Expression
-from bridge.map.phone import every_e164
+from bridge.map.phone import REGIONS, every_e164
 from bridge.map.text import clean, storable
 from bridge.map.transforms import ToE164, Transform
 from bridge.map.unusable import Unusable, shown
 from bridge.model import Json
+
+_CODES_IN_USE = {"UK": "GB"}
+"""What people write for a country in place of its ISO code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,10 @@ class Value:
     """One value: from expressions or a constant, through transforms, with a default.
 
     ``sources``: the first that gives something counts; with ``every`` all of them do.
-    ``step_texts``: the transforms as the file has them, for people.
+    ``step_texts``: the transforms as the file has them, for people. ``region`` is the country of
+    phone numbers without ``+`` where ``region_from`` gives nothing. Where it gives what is no
+    country, or reads a record that is not there, they cannot be read: an opt-out is better seen to
+    be dead than asserted for somebody in another country.
     """
 
     sources: tuple[Expression, ...]
@@ -28,6 +34,7 @@ class Value:
     default: Json = None
     region: str = "US"
     step_texts: tuple[str, ...] = ()
+    region_from: Expression | None = None
 
     def get(self, view: Json, notes: list[str]) -> Json:
         """The value after all transforms; None if absent. Errors: ``Unusable``."""
@@ -44,23 +51,41 @@ class Value:
         """Every number in E.164, and why others cannot be read."""
         numbers: dict[str, None] = {}
         problems: list[str] = []
+        region, unknown = self.region_in(view, notes)
         for raw in self._raw_phones(view, notes):
             try:
-                self._take_phones(raw, numbers, problems)
+                self._take_phones(raw, region, numbers, problems)
             except Unusable as problem:
                 problems.append(str(problem))
         if not numbers and not problems and self.default is not None:
             try:
-                self._take_phones(self.default, numbers, problems, steps=())
+                self._take_phones(self.default, region, numbers, problems, steps=())
             except Unusable as problem:
                 problems.append(str(problem))
+        if unknown:
+            problems = [f"{problem}; {unknown}" for problem in problems]
         if self.every or not numbers:
             return Phones(tuple(numbers), tuple(problems))
         return Phones(tuple(numbers)[:1], ())
 
+    def region_in(self, view: Json, notes: list[str]) -> tuple[str, str]:
+        """The country of numbers without ``+`` for this event; empty and why, if it is none."""
+        if self.region_from is None:
+            return self.region, ""
+        given = self.region_from.get(view, notes)
+        if given is None or (isinstance(given, str) and not given.strip()):
+            lacking = _records_lacking(self.region_from, view)
+            if lacking:
+                return "", f"its country stands in the record of {lacking}, which is not there"
+            return self.region, ""
+        code = given.strip().upper() if isinstance(given, str) else ""
+        code = _CODES_IN_USE.get(code, code)
+        return (code, "") if code in REGIONS else ("", f"{shown(given)} is no country code")
+
     def _take_phones(
         self,
         raw: Json,
+        region: str,
         numbers: dict[str, None],
         problems: list[str],
         steps: tuple[Transform, ...] | None = None,
@@ -68,15 +93,19 @@ class Value:
         """Adds the numbers that one value gives, and the problems. Errors: ``Unusable``."""
         value = raw
         for step in self.steps if steps is None else steps:
-            if self.every and isinstance(step, ToE164) and isinstance(value, str):
+            if not isinstance(step, ToE164):
+                value = step(value)
+                continue
+            reading = step.within(region)
+            if self.every and isinstance(value, str):
                 # One number would be all that is left of a text with several.
-                found, unreadable = every_e164(value, step.region)
+                found, unreadable = every_e164(value, reading.region or "")
                 problems.extend(unreadable)
                 value = list(found)
             else:
-                value = step(value)
+                value = reading(value)
         for one in value if self.every and isinstance(value, list) else (value,):
-            found, unreadable = every_e164(one, self.region)
+            found, unreadable = every_e164(one, region)
             numbers.update(dict.fromkeys(found))
             problems.extend(unreadable)
 
@@ -96,6 +125,15 @@ class Value:
             else:
                 found.append(value)
         return found
+
+
+def _records_lacking(expression: Expression, view: Json) -> str:
+    """The look-up that an expression reads and that brought no record, if there is one."""
+    names = view if isinstance(view, dict) else {}
+    return next(
+        (n for n in sorted(expression.names) if f"{n}_missing" in names and names.get(n) is None),
+        "",
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from bridge.map.kinds import (
 )
 from bridge.map.lint import Use
 from bridge.map.substitution import raw
-from bridge.map.transform_kind import Region, TransformKind
+from bridge.map.transform_kind import RegionOf, TransformKind
 from bridge.map.value import Value
 from bridge.model import Json
 
@@ -98,9 +98,12 @@ class ValueKind(Kind):
             "default": Constant(metadata=about("Used when the value is absent or null.", "none")),
         }
         if phone:
-            keys["region"] = Region(
-                default=region,
-                metadata=about("ISO code of the country of numbers without +.", "DE"),
+            keys["region"] = RegionOf(
+                region,
+                metadata=about(
+                    "ISO code of the country of numbers without +, or where the event has it.",
+                    {"from": "contact.country", "default": "DE"},
+                ),
             )
         self.definition = "phone_value" if phone else "value"
         self.part = Part(keys, self._one_source)
@@ -119,14 +122,16 @@ class ValueKind(Kind):
         sources = given["first"] or given.get("all") or ()
         if given["from"] is not None:
             sources = (given["from"],)
+        region_from, region = given.get("region") or (None, self.region)
         return Value(
             tuple(sources),
             constant=given["value"],
             every=given.get("all") is not None,
             steps=given["to"],
             default=given["default"],
-            region=given.get("region") or self.region,
+            region=region,
             step_texts=_texts_of(value.get("to")),
+            region_from=region_from,
         )
 
     def json_schema(self, definitions: Definitions) -> dict[str, Json]:

@@ -17,6 +17,7 @@ from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.events import Ready, events_of, map_event, unreadable
 from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_erasures, add_outcomes
+from bridge.steps.spared import without_records
 from bridge.store import deliveries, events, outcomes
 from bridge.store.schema import NEVER
 
@@ -195,11 +196,19 @@ def _mapped(
     # an opt-out is not given up on, however long its CRM does not answer
     stays = pending.lane is Lane.OPT_OUT or mapping.undecided(event)
     patience = NEVER if stays else bounds.lookup_give_up
-    for _, answer in answers:
-        if isinstance(answer, LookupFailed):
-            if age < patience:
-                return _pause(bounds, pending.tries, answer.retry_after_s), str(answer)
-            return Mapped(state=State.DEAD, reason=f"the look-up failed: {answer}")
+    failed = {name: answer for name, answer in answers if isinstance(answer, LookupFailed)}
+    if failed:
+        spared = None if pending.lane is Lane.OPT_OUT else mapping.patience(failed)
+        left = None if spared is None else round(spared * 1000) - age
+        if left is not None and left <= 0:
+            made = without_records(delivery, event, mapping, dict(answers), memory)
+            if made is not None:
+                return made
+        answer = next(iter(failed.values()))
+        if age < patience:
+            pause = _pause(bounds, pending.tries, answer.retry_after_s)
+            return (min(pause, left) if left is not None and left > 0 else pause), str(answer)
+        return Mapped(state=State.DEAD, reason=f"the look-up failed: {answer}")
     records = {name: answer for name, answer in answers if isinstance(answer, Found)}
     mapped = map_event(delivery, event, mapping, records, memory)
     lacking = any(answer.missing for answer in records.values())

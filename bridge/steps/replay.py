@@ -25,6 +25,7 @@ from bridge.steps.replay_limits import limited
 from bridge.steps.replay_lookups import Desk, failure, records
 from bridge.steps.replay_select import Selection
 from bridge.steps.replay_store import store, store_alone
+from bridge.steps.spared import without_records
 from bridge.steps.versions import keep
 from bridge.store import outcomes, replays
 from bridge.store.replays import Item, Replay
@@ -136,7 +137,7 @@ def _work(
     for again in part.agains:
         if id(again) in found:
             one = found[id(again)]
-            mapped = _mapped(again, failure(one), records(one), part.memory)
+            mapped = _mapped(again, one, part.memory)
             done.append(replace(again, ready=replace(again.ready, mapped=mapped)))
         else:
             done.append(again)
@@ -175,14 +176,17 @@ def _postpone(equipment: Equipment, replay: Replay, pause: int, why: str, tries:
         )
 
 
-def _mapped(
-    again: Again, failed: LookupFailed | None, found: Mapping[str, Found], memory: Memory
-) -> Mapped:
+def _mapped(again: Again, answers: Mapping[str, Found | LookupFailed], memory: Memory) -> Mapped:
     """What the mapping makes of an event whose CRM was asked, and may not have answered."""
     if again.mapping is None:  # pragma: no cover - such an event asks for nothing
         return Mapped(state=State.DEAD, reason="no mapping")
     delivery, event = again.ready.delivery, again.ready.event
-    mapped = map_event(delivery, event, again.mapping, found, memory)
+    failed = failure(answers)
+    if failed is not None and (
+        made := without_records(delivery, event, again.mapping, answers, memory)
+    ):
+        return made
+    mapped = map_event(delivery, event, again.mapping, records(answers), memory)
     if failed is None:
         return mapped
     why = f"the look-up failed: {failed}"

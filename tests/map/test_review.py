@@ -179,10 +179,43 @@ def test_mistakes_in_cases_and_cases_without_a_source_are_told(tmp_path: Path) -
     assert [one.code for one in report.warnings] == ["no-source"]
 
 
+def test_definitions_that_read_one_another_are_told_and_bounded(tmp_path: Path) -> None:
+    """Each is evaluated once, in order; one that reads itself reads the event's field."""
+    defined = 'define:\n  name: {from: name, to: trim}\n  a: "b || name"\n  b: "a || b"\n'
+    rules = f"rules:\n{rule('r', 'a && b', LEAD + 'first_name: name}' + chr(10))}"
+    case = (
+        "- {name: x, payload: {phone: '+14155550123', name: ' Ann '}, "
+        "expect: [{updates: [{phone_number: '+14155550123', first_name: Ann}]}]}\n"
+    )
+    (told,) = [w for w in warnings(tmp_path, defined + rules, case) if w.code != "not-covered"]
+    assert (told.code, told.text) == ("defined-later", "a")
+    assert "reads `b`" in told.message
+    assert "Put `b` above it" in told.hint
+
+
 def test_nothing_in_the_shipped_files_is_without_effect() -> None:
     report = checked(SHIPPED, Environment({}))
     assert report.mistakes == ()
-    assert [str(one) for one in report.warnings if one.code != "not-covered"] == []
+    assert [str(one) for one in report.warnings] == []
+
+
+FALLBACK = """\
+define:
+  word: "kind == 'a' && name || ''"
+rules:
+  - name: details
+    lead: {phone_number: phone, first_name: word}
+"""
+
+
+def test_an_empty_constant_is_reached_where_nothing_before_it_holds(tmp_path: Path) -> None:
+    one = "- {name: %s, payload: {kind: %s, phone: '+14155550123', name: Ann}, expect: [%s]}\n"
+    named = one % ("a", "a", "{updates: [{phone_number: '+14155550123', first_name: Ann}]}")
+    other = one % ("b", "b", "{skipped: nothing to send}")
+    (told,) = warnings(tmp_path, FALLBACK, named)
+    assert (told.code, told.text) == ("not-covered", "''")
+    assert "is all that remains" in told.message
+    assert warnings(tmp_path, FALLBACK, named + other) == []
 
 
 def test_the_shipped_files_are_checked_within_the_time_of_a_breath() -> None:

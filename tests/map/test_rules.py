@@ -351,6 +351,61 @@ def test_first_passes_over_a_blank_number(apply: Apply) -> None:
     assert only(mapped).phone == "+4930901820"
 
 
+BY_COUNTRY = STOP.replace(
+    "phone_number: phone", "phone_number: {from: phone, region: {from: country, default: US}%s}"
+)
+
+
+@pytest.mark.parametrize("steps", ["", ", to: e164", ", to: [trim, e164]"])
+@pytest.mark.parametrize(
+    ("country", "typed", "expected"),
+    [
+        ("DE", "030 901820", "+4930901820"),
+        (" de ", "030 901820", "+4930901820"),
+        ("UK", "020 7946 0123", "+442079460123"),
+        (None, "415 555 0123", "+14155550123"),
+        ("  ", "415 555 0123", "+14155550123"),
+        ("DE", "+1 415 555 0123", "+14155550123"),
+        ("Atlantis", "+1 415 555 0123", "+14155550123"),
+        (["DE"], "+1 415 555 0123", "+14155550123"),
+    ],
+)
+def test_the_country_of_a_number_may_stand_in_the_event(
+    apply: Apply, country: Json, typed: str, expected: str, steps: str
+) -> None:
+    event = {"phone": typed, "country": country, "stop": True}
+    assert only(apply(BY_COUNTRY % steps, event)).phone == expected
+
+
+def test_a_country_that_is_none_makes_nobody_of_another_country_opted_out(apply: Apply) -> None:
+    event = {"phone": "415 555 0123", "country": "Atlantis", "stop": True}
+    mapped = apply(BY_COUNTRY % "", event)
+    assert mapped.state is State.DEAD
+    assert "“Atlantis” is no country code" in mapped.reason
+    several = STOP.replace(
+        "phone_number: phone",
+        "phone_number: {all: [phone, _known.phones], region: {from: country}}",
+    )
+    mapped = apply(several, event, known=Known(phones=("+14155550199",)))
+    assert only(mapped).phone == "+14155550199"
+    assert any("no country code" in note for note in only(mapped).notes)
+
+
+def test_a_transform_reads_numbers_by_the_country_of_its_field(apply: Apply) -> None:
+    text = STOP.replace("phone_number: phone", "phone_number: {from: phone, to: e164, region: DE}")
+    assert only(apply(text, {"phone": "030 901820", "stop": True})).phone == "+4930901820"
+
+
+def test_numbers_are_remembered_by_every_country_they_are_read_by(
+    one: One, delivery: Callable[..., Delivery]
+) -> None:
+    """Of two ways that differ in the country alone, neither covers the other."""
+    german = "  - name: b\n    lead: {phone_number: {all: [phone], region: {from: c}}, email: m}\n"
+    usual = "  - name: a\n    lead: {phone_number: {all: [phone]}, first_name: n}\n"
+    mapping = one(f"rules:\n{usual}{german}")
+    assert mapping.remembered == (0, 1)
+
+
 def test_no_rule_applies_says_so(apply: Apply) -> None:
     mapped = apply(STOP, {"phone": "+14155550123"})
     assert (mapped.state, mapped.reason) == (State.SKIPPED, "no rule applies")
@@ -395,6 +450,23 @@ rules:
     when: name
     lead: {phone_number: {first: [phone, person.phone]}, first_name: name}
 """
+
+
+BY_RECORD = FULL.replace(
+    'phone_number: {all: [phone, "person_all[].phone", _known.phones]}',
+    'phone_number: {all: [phone, "person_all[].phone", _known.phones], region: {from: person.c}}',
+)
+
+
+def test_a_country_in_a_record_that_is_not_there_is_not_guessed(apply: Apply) -> None:
+    """What goes out before the look-up, or without it, goes to nobody of another country."""
+    event = {"id": 7, "acct": 1, "type": "thin", "phone": "030 901820", "stop": True}
+    for found in ({}, {"person": Found((), ("7",))}):
+        mapped = apply(BY_RECORD, event, found=found)
+        assert mapped.state is State.DEAD
+        assert "stands in the record of person, which is not there" in mapped.reason
+    told = {"person": Found(({"c": "DE"},), ())}
+    assert only(apply(BY_RECORD, event, found=told)).phone == "+4930901820"
 
 
 def test_lookups_are_asked_only_when_wanted(one: One, delivery: Callable[..., Delivery]) -> None:

@@ -63,9 +63,9 @@ def test_a_genuine_request_passes_and_a_changed_one_does_not(name: str) -> None:
     assert isinstance(verify(source.verify, request, now), Verified)
     if name not in NOT_OVER_BODY:
         for body in (*flipped(request.body, step=97), request.body + b" "):
-            changed = verify(source.verify, replace(request, body=body), now)
-            assert isinstance(changed, Refused), body
-    wrong = declared(BY_VECTOR[name], _changed(secret_of(vector)))
+            altered = verify(source.verify, replace(request, body=body), now)
+            assert isinstance(altered, Refused), body
+    wrong = declared(BY_VECTOR[name], changed(secret_of(vector)))
     assert isinstance(verify(wrong.verify, request, now), Refused)
     for header in vector["headers"]:
         if header.lower() in ("content-type", "soapaction") or "Id" in header:
@@ -76,7 +76,7 @@ def test_a_genuine_request_passes_and_a_changed_one_does_not(name: str) -> None:
         assert isinstance(missing, Verified if needless else Refused), header
 
 
-def _changed(secret: str) -> str:
+def changed(secret: str) -> str:
     """Another secret of the same form: its last letter or digit is another one."""
     place = max(i for i, letter in enumerate(secret) if letter.isalnum()) - 3
     return secret[:place] + ("a" if secret[place] != "a" else "b") + secret[place + 1 :]

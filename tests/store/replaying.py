@@ -71,6 +71,8 @@ CAMPAIGNS = ("one", "two")
 class World:
     """One database and the mapping files of a folder."""
 
+    bounds = BOUNDS
+
     def __init__(self, database: Database, folder: Path) -> None:
         self.database = database
         self.folder = folder
@@ -107,7 +109,7 @@ class World:
                     self.database,
                     KeptMappings(self.database, lambda: self.mappings),
                     policy=POLICY,
-                    bounds=BOUNDS,
+                    bounds=self.bounds,
                     owner=name,
                     ring=lambda _names: None,
                 )

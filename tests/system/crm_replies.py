@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -23,11 +25,22 @@ _MARKS = re.compile(r"%7B\w+%7D|\{\w+\}")
 
 
 class Crms(Api):
-    """Answers look-ups and token requests; ``know`` says with what."""
+    """Answers look-ups and token requests; ``know`` says with what. ``silent``: later."""
 
     def __init__(self) -> None:
         self._known: list[tuple[Lookup, dict[str, Json]]] = []
+        self._speaking = threading.Event()
+        self._speaking.set()
         super().__init__(answer=self._answer)
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """Takes requests and answers none of them until the end of the block."""
+        self._speaking.clear()
+        try:
+            yield
+        finally:
+            self._speaking.set()
 
     def know(self, mapping: SourceMapping, cases: Sequence[Case]) -> None:
         """Take in the records of these cases."""
@@ -42,7 +55,12 @@ class Crms(Api):
                 records.update(case.found.get(lookup.name, {}))
             self._known.append((lookup, records))
 
+    def stop(self) -> None:
+        self._speaking.set()
+        super().stop()
+
     def _answer(self, asked: Asked) -> Says:
+        self._speaking.wait()
         for lookup, records in self._known:
             if lookup.oauth is not None and asked.path == urlsplit(lookup.oauth.url).path:
                 return Says(200, {"access_token": "t", "expires_in": 3600, "refresh_token": "r"})

@@ -1,0 +1,165 @@
+"""An optional look-up holds nothing back for long, and costs no opt-out: its CRM is away here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bridge.clock import now_ms
+from bridge.enrich import Lookups
+from bridge.map.search import search
+from bridge.model import State
+from bridge.steps import replay_control as control
+from bridge.store.database import Database
+from bridge.store.replays import ReplayState
+
+from .replaying import BOUNDS, HEAD, World
+
+PHONE = "+14155550123"
+OTHER = "+14155550124"
+FILE = (
+    HEAD
+    + """\
+  contacts: {ids: [contact]}
+enrich:
+  person:
+    url: "${CRM_URL}/people/{id}"
+    token: "${CRM_TOKEN}"
+    optional: SECONDS
+    ids: contact
+  company:
+    url: "${CRM_URL}/companies/{id}"
+    token: "${CRM_TOKEN}"
+    when: company
+    ids: company
+rules:
+  - name: opt-out
+    when: "dnc == `true`"
+    channel: voice
+    lead: {phone_number: {all: [phone, person.phone, _known.phones]}, do_not_call: {value: true}}
+  - name: was opted out before
+    when: "_known.opted_out && person"
+    channel: voice
+    yields_to_opt_in: true
+    lead: {phone_number: {all: [phone, person.phone, _known.phones]}, do_not_call: {value: true}}
+  - name: details
+    when: name
+    lead:
+      phone_number: {all: [phone, person.phone]}
+      first_name: name
+      custom_fields: {plan: person.plan}
+"""
+)
+BY_RECORD = """\
+  - name: opt-out by record
+    when: person.dnc
+    channel: voice
+    lead: {phone_number: {all: [phone, person.phone]}, do_not_call: {value: true}}
+"""
+
+
+class Looking(World):
+    """A world whose worker looks up, in vain, and gives up after an hour."""
+
+    bounds = replace(BOUNDS, lookup_give_up=3_600_000)
+
+    def look_up(self, source: str = "crm") -> None:
+        with self.database.write() as connection:
+            connection.exec_driver_sql("UPDATE event SET due_at = 0 WHERE state = 'pending'")
+        lookups = Lookups(self.mappings.mappings[source].lookups, search, wait=lambda _s: True)
+        try:
+            self.worker().look_up(source, lookups)
+        finally:
+            lookups.close()
+
+    def given(self, *, ago_s: float, **payload: Any) -> str:
+        """Take in an event that came so long ago, and look it up once."""
+        event = {"id": f"{payload}", "at": 1_700_000_000_000, "contact": "7", **payload}
+        receipt = self.receive(event, received_at=now_ms() - round(ago_s * 1000))
+        while self.worker().take_in():
+            pass
+        self.look_up()
+        return receipt
+
+    def waiting(self) -> list[int]:
+        """When each event that waits is due."""
+        with self.database.read() as connection:
+            query = "SELECT due_at FROM event WHERE state = 'pending'"
+            return [row[0] for row in connection.exec_driver_sql(query)]
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path) -> Looking:
+    folder = tmp_path / "mappings"
+    folder.mkdir()
+    made = Looking(database, folder)
+    made.write(FILE.replace("SECONDS", "60"))
+    return made
+
+
+def test_an_event_goes_on_without_the_record_once_its_time_is_over(world: Looking) -> None:
+    receipt = world.given(ago_s=600, phone=PHONE, name="Ann")
+    assert world.waiting() == []
+    rows = world.outcomes(receipt=receipt)
+    assert {(r["campaign"], r["state"]) for r in rows} == {("one", "waiting"), ("two", "waiting")}
+    for row in rows:
+        assert row["fields"] == {"first_name": "Ann"}
+        assert "without the record of person: look-up person" in row["message"]
+
+
+def test_until_then_it_waits_and_no_longer(world: Looking) -> None:
+    before = now_ms()
+    assert world.outcomes(receipt=world.given(ago_s=0, phone=PHONE, name="Ann")) == []
+    (due,) = world.waiting()
+    assert before - 1000 < due <= now_ms() + 60_000
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"phone": PHONE, "dnc": True},  # an opt-out: the record may hold more numbers
+        {"name": "Ann"},  # nothing would come of it
+        {"phone": PHONE, "name": "Ann", "company": "3"},  # and a look-up that is not optional
+    ],
+    ids=["opt-out", "no number", "another look-up"],
+)
+def test_what_an_opt_out_may_hang_on_waits_all_the_same(
+    world: Looking, payload: dict[str, Any]
+) -> None:
+    receipt = world.given(ago_s=600, **payload)
+    assert len(world.waiting()) == 1
+    told = {(row["phone"], row["opts_out"]) for row in world.outcomes(receipt=receipt)}
+    assert told == ({(PHONE, True)} if payload.get("dnc") else set())
+
+
+def test_what_the_record_alone_can_show_to_be_an_opt_out_waits(world: Looking) -> None:
+    world.write(FILE.replace("SECONDS", "0") + BY_RECORD)
+    assert world.outcomes(receipt=world.given(ago_s=600, phone=PHONE, name="Ann")) == []
+    assert len(world.waiting()) == 1
+
+
+def test_somebody_who_is_opted_out_is_not_passed_over(world: Looking) -> None:
+    """The record may hold a new number, which has to be opted out too."""
+    world.write(FILE.replace("SECONDS\n", "0\n    when: '!full'\n"))
+    (told,) = world.take_in({"id": "a", "contact": "7", "full": 1, "phone": PHONE, "dnc": True})
+    assert {row["opts_out"] for row in world.outcomes(receipt=told)} == {True}
+    receipt = world.given(ago_s=600, phone=OTHER, name="Ann")
+    assert len(world.waiting()) == 1
+    assert world.outcomes(receipt=receipt) == []
+
+
+def test_a_replay_goes_on_without_it_after_its_tries(world: Looking) -> None:
+    (receipt,) = world.take_in({"id": 1, "contact": "7", "name": "Ann", "phone": PHONE})
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE event SET state = 'done'")
+    number = world.make(receipt=receipt)
+    while control.report_of(world.database, number).replay.state is ReplayState.RUNNING:
+        with world.database.write() as connection:
+            connection.exec_driver_sql("UPDATE replay SET next_at = 0")
+        world.worker().replay(world.tools)
+    rows = [row for row in world.outcomes(receipt=receipt) if row["replay_id"] == number]
+    assert {row["state"] for row in rows} == {State.WAITING.value}
+    assert all("without the record of person" in row["message"] for row in rows)
