@@ -11,6 +11,7 @@ from rich.console import Console
 from bench.options import Options
 from bench.report import machine, write
 from bench.table import BENCHMARKS
+from bench.webhooks import begin_anew
 
 
 def main() -> int:
@@ -25,6 +26,7 @@ def main() -> int:
             if options.engine not in ("both", engine):
                 continue
             chosen = Options(options.size, options.rounds, options.peer, options.sink_port)
+            begin_anew()
             reports.append(benchmark.run(engine, chosen))
             reports[-1].show(console)
             if options.json:  # after each, so that a later one that fails costs nothing

@@ -53,11 +53,12 @@ def backlog(engine: str, options: Options) -> Report:
             "SELECT count(*) FROM outcome WHERE opts_out AND state = 'updated'"
         )
         report.add("opt-outs not confirmed", abs(opted - confirmed), "", most=0)
-        # a lead's update goes along with its opt-out, in one element of one call
+        # a lead's update goes along with its opt-out, or in a call before it
         leads = bridge.count("SELECT count(DISTINCT lead_id) FROM outcome WHERE state = 'updated'")
-        twice = bridge.seen()["leads"] - leads
+        more = bridge.seen()["leads"] - leads
         report.add("leads sent", leads, "")
-        report.add("leads sent for nothing", max(0, twice - len(waiting)), "", most=0)
+        report.add("leads confirmed and never sent", max(0, -more), "", most=0)
+        report.add("leads sent for nothing", max(0, more - len(waiting)), "", most=0)
         events = bridge.count("SELECT count(*) FROM event")
         report.add("events missing", abs(count + accepted - events), "", most=0)
         books.audit(report, bridge)

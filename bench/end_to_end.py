@@ -58,9 +58,9 @@ def workflow(url: str, leads: Iterator[int]) -> bytes:
     return webhooks.workflow_webhook(url, body)
 
 
-def by_contact(url: str) -> bytes:
-    """A webhook that names a contact, which has to be read."""
-    return webhooks.app_webhook(url, webhooks.app_events(1))
+def by_contact(url: str, contacts: int = webhooks.CONTACTS) -> bytes:
+    """A webhook that names the next of so many contacts, which has to be read."""
+    return webhooks.app_webhook(url, webhooks.app_events(1, contacts=contacts))
 
 
 def end_to_end(engine: str, options: Options) -> Report:

@@ -116,11 +116,12 @@ def growth(engine: str, options: Options) -> Report:
         for side in (small, large):
             filling.fill(side.bridge, side.filled, filling.Rows.DONE)
             side.bridge.start_web()
-        for _ in range(rounds):
-            for side in (small, large):
+        for turn in range(rounds):
+            order = (small, large) if turn % 2 == 0 else (large, small)
+            for side in order:
                 side.accept(count)
                 side.drain(count)
-            for side in (small, large):
+            for side in order:
                 side.search(min(SEARCHES, count))
         broken = small.audit() + large.audit() + small.audit()
         for name, unit in (

@@ -22,10 +22,20 @@ CONTACTS = 7_000_000
 """Contacts that take turns; those above are left for opt-outs."""
 
 _numbers = itertools.count(1)
+_contacts = itertools.count(1)
 
 
-def app_events(count: int) -> list[dict[str, object]]:
-    """Property changes of contacts, as an app is told of them; the contact has to be read."""
+def begin_anew() -> None:
+    """The next event is the first one again, and so is the next contact: for a new sink."""
+    global _numbers, _contacts
+    _numbers, _contacts = itertools.count(1), itertools.count(1)
+
+
+def app_events(count: int, *, contacts: int = CONTACTS) -> list[dict[str, object]]:
+    """Property changes of contacts, as an app is told of them; the contact has to be read.
+
+    So many contacts take turns.
+    """
     made = []
     for _ in range(count):
         number = next(_numbers)
@@ -38,7 +48,7 @@ def app_events(count: int) -> list[dict[str, object]]:
                 "occurredAt": now_ms(),
                 "subscriptionType": "contact.propertyChange",
                 "attemptNumber": 0,
-                "objectId": number % CONTACTS,
+                "objectId": next(_contacts) % contacts,
                 "propertyName": "firstname",
                 "propertyValue": f"Jane {number}",
                 "changeSource": "CRM_UI",
