@@ -31,7 +31,7 @@ def add_outcomes(
             update.campaign,
             update.phone,
             Lane.OPT_OUT if update.opts_out else lane,
-            now if update.opts_out else now + named[update.campaign].linger_ms,
+            now if update.opts_out else _company(item, named[update.campaign], now, replay_id),
             now if replay_id else item.delivery.received_at,
         )
         for _, item in known
@@ -44,6 +44,12 @@ def add_outcomes(
         rows += _outcomes_of(event_id, item, ids, now, replay_id)
     outcomes.add(connection, rows)
     return [Line.of_new(row) for row in rows]
+
+
+def _company(item: Ready, campaign: Campaign, now: int, replay_id: int) -> int:
+    """Until when an update waits for company: so long after its receipt, not after a backlog."""
+    since = now if replay_id else min(now, item.delivery.received_at)
+    return max(now, since + campaign.linger_ms)
 
 
 def add_erasures(connection: Connection, known: Sequence[tuple[int, Ready]], now: int) -> None:
