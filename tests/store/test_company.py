@@ -1,4 +1,4 @@
-"""How long an update waits for company: counted from its receipt, so that a backlog adds nothing."""
+"""How long an update waits for company, which is counted from its receipt."""
 
 from __future__ import annotations
 
