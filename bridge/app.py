@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from bridge import __version__, logs
+from bridge import logs
 from bridge.live import LiveMappings
 from bridge.model import Campaign, Source
-from bridge.operate.health import Check, Health, Status, Subject, document, overall
+from bridge.monitor_door import add_monitors
+from bridge.operate.health import Health, Subject
 from bridge.receive.accept import Acceptor, Keep, Limits
 from bridge.receive.hooks import FAULT, Hooks, HooksFirst
 from bridge.receive.reply import Reply, problem
@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             settings["BRIDGE_FORWARDED_HOPS"],
         ),
     )
-    _add_health(app, health, settings)
+    add_monitors(app, health, settings)
     if settings["BRIDGE_CONSOLE_TOKEN"] is not None:
         from bridge.operator_door import beside  # noqa: PLC0415 - only where there is a console
 
@@ -163,37 +163,6 @@ def _add_hooks(app: Flask, hooks: Hooks) -> None:
             provide_automatic_options=False,
         )
     app.wsgi_app = HooksFirst(hooks, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way
-
-
-def _add_health(app: Flask, health: Health, settings: Settings) -> None:
-    def livez() -> Response:
-        return Response("ok\n", content_type="text/plain")
-
-    def readyz() -> Response:
-        return _health_response(health.ready())
-
-    def healthz() -> Response:
-        return _health_response(health.health())
-
-    def _health_response(checks: dict[str, Check]) -> Response:
-        shown = document(checks, __version__, details=_is_operator(settings))
-        bad = overall(checks) is Status.FAIL
-        return Response(
-            app.json.dumps(shown),
-            503 if bad else 200,
-            content_type="application/health+json",
-            headers={"Cache-Control": "no-store"},
-        )
-
-    for path, view in (("/livez", livez), ("/readyz", readyz), ("/healthz", healthz)):
-        app.add_url_rule(path, endpoint=path, view_func=view, methods=["GET", "HEAD"])
-
-
-def _is_operator(settings: Settings) -> bool:
-    secret = settings.environment.secret("BRIDGE_CONSOLE_TOKEN")
-    given = request.headers.get("Authorization", "").encode()
-    tokens = () if secret is None else secret.values
-    return any(hmac.compare_digest(given, f"Bearer {token}".encode()) for token in tokens)
 
 
 def _response(reply: Reply) -> Response:

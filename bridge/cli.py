@@ -14,6 +14,7 @@ COMMANDS = {
     "run": ("run", "Run web and worker together on one machine."),
     "web": ("web", "Run the web process."),
     "worker": ("worker", "Run a worker process."),
+    "healthcheck": ("healthcheck", "Ask whether web or worker of this machine are well."),
     "migrate": ("migrate", "Bring the database to this version's schema."),
     "settings": ("settings", "Print every setting, its value and its meaning."),
     "sandbox": ("sandbox", "Run a local campaign API and HubSpot, for trying things out."),

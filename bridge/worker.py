@@ -142,7 +142,7 @@ class Worker:
                 workers.beat(
                     connection,
                     name=self.name,
-                    host=socket.gethostname(),
+                    host=workers.this_host(),
                     pid=os.getpid(),
                     started_at=started_at,
                     version=__version__,
