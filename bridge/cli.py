@@ -17,6 +17,7 @@ COMMANDS = {
     "healthcheck": ("healthcheck", "Ask whether web or worker of this machine are well."),
     "migrate": ("migrate", "Bring the database to this version's schema."),
     "settings": ("settings", "Print every setting, its value and its meaning."),
+    "metrics": ("metrics", "List every metric that /metrics shows."),
     "sandbox": ("sandbox", "Run a local campaign API and HubSpot, for trying things out."),
     "send": ("send", "Sign a sample payload as the CRM would, and post it to a running bridge."),
     "outcomes": ("outcomes", "List what became of lead updates."),

@@ -18,6 +18,7 @@ from bridge.steps.events import Ready, events_of, map_event, unreadable
 from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_erasures, add_outcomes
 from bridge.store import deliveries, events, outcomes
+from bridge.store.counters import Counted
 from bridge.store.schema import NEVER
 
 log = logs.get("look up")
@@ -174,6 +175,8 @@ def _complete(
         keep_clues(connection, mine)
         add_erasures(connection, [one for one in known if one[0] in taken], now)
         memory.keep(connection, now)
+    equipment.counts.add(Counted.LOOKED_UP, mapping.source.name, count=len(taken))
+    equipment.counts.add(Counted.PUT_OFF, mapping.source.name, count=len(later))
     for _, _, why in later[:1]:
         log.warning("look-ups postponed", events=len(later), reason=why)
     log_outcomes(lines)

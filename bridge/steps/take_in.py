@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -17,6 +17,7 @@ from bridge.steps.events import Ready, empty, events_of, prepare, unreadable
 from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_erasures, add_outcomes
 from bridge.store import deliveries, erasures, events
+from bridge.store.counters import Counted, Counts
 from bridge.store.database import Connection
 from bridge.store.schema import NEVER
 
@@ -145,6 +146,7 @@ def _store(
     taken = deliveries.take(connection, [row.id for row, _ in parts], versions)
     mine = [item for item in ready if item.delivery.id in taken]
     added = events.add(connection, [_new_event(item, now) for item in mine])
+    _counts(parts, taken, mine, added).write(connection)
     erasures.note_contacts(
         connection,
         (
@@ -163,6 +165,23 @@ def _store(
     add_erasures(connection, known, now)
     memory.keep(connection, now)
     return lines, {item.delivery.source for item in mine if item.mapped is None}
+
+
+def _counts(
+    parts: Sequence[Part],
+    taken: set[int],
+    mine: Sequence[Ready],
+    added: Mapping[tuple[int, int], events.Added],
+) -> Counts:
+    counts = Counts()
+    for row, _ in parts:
+        if row.id in taken:
+            counts.add(Counted.RECEIVED, row.source)
+    for item in mine:
+        counts.add(Counted.EVENT, item.delivery.source)
+        if added[item.delivery.id, item.event.ordinal].duplicate_of is not None:
+            counts.add(Counted.COPY, item.delivery.source)
+    return counts
 
 
 def _announce(equipment: Equipment, kept: Kept) -> None:

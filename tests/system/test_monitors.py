@@ -20,6 +20,7 @@ from bridge.settings import Environment, Settings
 from .conftest import bridge_over
 
 TOKEN = "console-token-0123456789"
+REFUSED = 'crmbridge_refused_total{source="crm"}'
 PROBES = ("/", "/livez", "/readyz", "/healthz")
 
 
@@ -83,6 +84,21 @@ def test_what_names_something_internal_is_for_the_operator(bridge: Bridge) -> No
         assert bridge.get("/healthz", Authorization=f"{scheme} {given}").text == public
     details = bridge.get("/healthz", Authorization=f"bearer {TOKEN}").json()["checks"]
     assert details["sources"][0]["details"]["not_configured"] == {"unset": ["NOBODY_SETS_THIS"]}
+
+
+def test_what_a_web_process_has_counted_outlives_it(bridge: Bridge) -> None:
+    def refused() -> str:
+        text = bridge.get("/metrics", Authorization=f"Bearer {TOKEN}").text
+        return next(line for line in text.splitlines() if line.startswith(REFUSED)).split()[-1]
+
+    assert bridge.web is not None
+    assert refused() == "0"
+    for _ in range(3):
+        assert bridge.post("crm", {}, token="wrong").status_code == 401
+    bridge.web.terminate()
+    assert bridge.web.ended() == 0
+    bridge.start_web()
+    assert refused() == "3"
 
 
 def test_the_healthcheck_command_says_how_web_and_worker_are(bridge: Bridge) -> None:
