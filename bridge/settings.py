@@ -312,7 +312,7 @@ SETTINGS: tuple[Setting, ...] = (
         "BRIDGE_LOG",
         str,
         "auto",
-        "log lines: json, text, or auto (text on a terminal)",
+        "log lines: json (by ECS field names), text, or auto (text on a terminal, else json)",
         choices=("json", "text", "auto"),
     ),
     Setting(

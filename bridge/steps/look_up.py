@@ -54,7 +54,10 @@ def _look_up(
     current: MappingSet,
 ) -> None:
     wanted = {
-        item.id: [replace(one, not_before=delivery.received_at) for one in _wanted(mapping, event)]
+        item.id: [
+            replace(one, not_before=delivery.received_at)
+            for one in _wanted(mapping, delivery, event)
+        ]
         for item, delivery, event in items
     }
     asked = [one for item, _, _ in items for one in wanted[item.id]]
@@ -68,7 +71,8 @@ def _look_up(
         for item in items:
             _complete_alone(equipment, item, found, mapping, current)
     except Exception:
-        log.exception("events not completed together", events=len(items))
+        receipts = logs.few(row.receipt for _, row, _ in items)
+        log.exception("events not completed together", receipts=receipts, events=len(items))
         for item in items:
             _complete_alone(equipment, item, found, mapping, current)
 
@@ -103,11 +107,11 @@ def _items(
     ]
 
 
-def _wanted(mapping: SourceMapping, event: Event) -> tuple[Wanted, ...]:
+def _wanted(mapping: SourceMapping, delivery: Delivery, event: Event) -> tuple[Wanted, ...]:
     try:
         return mapping.wants(event)
     except Exception:
-        log.exception("look-ups not known", ordinal=event.ordinal)
+        log.exception("look-ups not known", receipt=delivery.receipt, ordinal=event.ordinal)
         return ()
 
 
@@ -177,8 +181,15 @@ def _complete(
         memory.keep(connection, now)
     equipment.counts.add(Counted.LOOKED_UP, mapping.source.name, count=len(taken))
     equipment.counts.add(Counted.PUT_OFF, mapping.source.name, count=len(later))
-    for _, _, why in later[:1]:
-        log.warning("look-ups postponed", events=len(later), reason=why)
+    if later:
+        waits = {event_id for event_id, _, _ in later}
+        log.warning(
+            "look-ups postponed",
+            receipts=logs.few(row.receipt for item, row, _ in items if item.id in waits),
+            source=mapping.source.name,
+            events=len(later),
+            reason=later[0][2],
+        )
     log_outcomes(lines)
     equipment.ring({line.campaign for line in lines if line.campaign})
 

@@ -110,7 +110,10 @@ def _record(
         )
         for item, result in zip(claimed, answered.results, strict=True):
             if item.lead.id not in held:
-                log.warning("lease lost before the result", campaign=campaign.name)
+                receipts = logs.few(update.receipt for update in item.updates)
+                log.warning(
+                    "lease lost before the result", receipts=receipts, campaign=campaign.name
+                )
                 lost.append(item)
                 continue
             call = Call(item.lead, item.plan, item.updates, result, answered.trouble, batch_id, now)

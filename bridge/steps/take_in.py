@@ -57,7 +57,8 @@ def take_in(equipment: Equipment) -> int:
     except StoreChanged:
         pass  # nothing was stored; they are taken again, by what is known now
     except Exception:
-        log.exception("deliveries not taken in together", deliveries=len(parts))
+        receipts = logs.few(row.receipt for row, _ in parts)
+        log.exception("deliveries not taken in together", receipts=receipts, deliveries=len(parts))
         with suppress(StoreChanged):  # those that are left are taken again
             for part in parts:
                 _keep_alone(equipment, part, current)

@@ -35,10 +35,10 @@ from bridge.store.schema import (
     outcome,
 )
 
-MOST = 10_000
+MOST = 5_000
 """Rows that one count walks over at most."""
 
-MOST_IN_ALL = 100_000
+MOST_IN_ALL = 25_000
 """Rows that the lanes of all campaigns together are counted over at most."""
 
 FRONT = 100

@@ -187,7 +187,10 @@ def test_a_closed_campaign_shows_with_the_calls_that_closed_it(
     sandbox.behave(default={"mode": "status", "status": 503})
     receipt = bridge.post("crm", {"id": "later", "phone": PHONE.format(2), "dnc": True}).json()
     wait_until(lambda: condition() == [0, 1, 0], what="a breaker that is open")
-    assert scrape(bridge).value("updates", campaign="one", state="waiting") == 1
+    wait_until(
+        lambda: scrape(bridge).value("updates", campaign="one", state="waiting") == 1,
+        what="the update that waits",
+    )
     sandbox.behave()
     wait_until(lambda: bridge.states(receipt["receipt"]) == ["updated"], what="the opt-out")
     wait_until(lambda: condition() == [1, 0, 0], what="an open campaign")

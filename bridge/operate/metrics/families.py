@@ -75,20 +75,20 @@ FAMILIES: tuple[Family, ...] = (
     _gauge(
         "source_last_delivery_timestamp_seconds",
         "source",
-        "when a source was last heard of (Unix time); missing if it never was",
+        "when a configured source was last heard of (Unix time); missing if it never was",
     ),
     _gauge("source_configured", "source", "1 if the secrets of a source are set, else 0"),
     # what waits
     _gauge(
         "deliveries_waiting",
         "source",
-        "deliveries that no worker has taken in, of the oldest 10000",
+        "deliveries that no worker has taken in, of the oldest 5000",
     ),
     _gauge("deliveries_waiting_oldest_seconds", "source", "age of the oldest of them"),
     _gauge(
         "look_ups_waiting",
         "source lane",
-        "events that wait for what only their CRM knows, at most 10000 a lane",
+        "events that wait for what only their CRM knows, at most 5000 a lane",
     ),
     _gauge("look_ups_waiting_oldest_seconds", "source lane", "age of the oldest of them"),
     _gauge(
@@ -102,9 +102,9 @@ FAMILIES: tuple[Family, ...] = (
         "campaign lane",
         "longest wait among the hundred leads of a lane that are due first",
     ),
-    _gauge("leads_in_flight", "", "leads that a worker holds just now, counted up to 10000"),
+    _gauge("leads_in_flight", "", "leads that a worker holds just now, counted up to 5000"),
     _gauge("updates", "campaign state", "lead updates that wait or stand, however many"),
-    _gauge("opt_outs_open", "state", "opt-outs not confirmed yet, at most 10000 a state"),
+    _gauge("opt_outs_open", "state", "opt-outs not confirmed yet, at most 5000 a state"),
     _gauge("opt_outs_oldest_seconds", "state", "age of the oldest of them; 0 if there is none"),
     # what became of it
     _counter(

@@ -164,7 +164,7 @@ class _Look:
             found = counted.by_name(what)
             for source in self._named(found):
                 self.put(name, (source,), found.get(source, 0))
-        for source, at in deliveries.last_by_source(connection, self.sources).items():
+        for source, at in deliveries.last_by_source(connection, self._ready_sources).items():
             self.put("crmbridge_source_last_delivery_timestamp_seconds", (source,), at / 1000)
 
     def _named(self, *found: Iterable[str]) -> list[str]:
