@@ -8,7 +8,6 @@ dots, which ECS allows and every collector reads. What ECS has no name for stand
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Mapping, MutableMapping
 from typing import Any
@@ -40,9 +39,6 @@ NAMES = {
 }
 """Our names → those of ECS; every other one goes below ``crmbridge.``."""
 
-FIRST = ("timestamp", "level", "event")
-"""In this order at the beginning of a line, where ECS wants them."""
-
 ENDS: Mapping[str, str] = {
     "updated": "success",
     "not_found": "failure",
@@ -54,6 +50,7 @@ ENDS: Mapping[str, str] = {
 """``event.outcome`` of an outcome; the others neither succeeded nor failed."""
 
 NS_PER_MS = 1_000_000
+MOST_NAMES = 1000
 
 
 class Names:
@@ -64,42 +61,37 @@ class Names:
             "ecs.version": VERSION,
             "service.name": "crm-bridge",
             "service.version": __version__,
-            "host.hostname": socket.gethostname(),
         }
         self._known: dict[str, str] = dict(NAMES)
 
-    def __call__(self, line: Mapping[str, Any]) -> dict[str, Any]:
-        """The same line with the names of ECS. A library's line has its own words as message."""
-        said = str(line.get("event", ""))
+    def __call__(self, line: MutableMapping[str, Any]) -> dict[str, Any]:
+        """The same line with the names of ECS; takes the given one apart."""
+        said = str(line.pop("event", ""))
         of_library = said == "library" and "message" in line
         found: dict[str, Any] = {
-            "@timestamp": line.get("timestamp"),
-            "log.level": line.get("level"),
-            "message": line["message"] if of_library else said,
+            "@timestamp": line.pop("timestamp", None),
+            "log.level": line.pop("level", None),
+            "message": line.pop("message") if of_library else said,
             **self._always,
             "process.pid": os.getpid(),
         }
         if not of_library:
             found["event.action"] = said
+        if isinstance(line.get("elapsed_ms"), int):
+            found["event.duration"] = line.pop("elapsed_ms") * NS_PER_MS
+        end = line.get("outcome")
+        if isinstance(end, str) and end in ENDS:
+            found["event.outcome"] = ENDS[end]
+        known = self._known
         for name, value in line.items():
-            if name in FIRST or (of_library and name == "message"):
-                continue
-            if name == "elapsed_ms" and isinstance(value, (int, float)):
-                found["event.duration"] = round(value * NS_PER_MS)
-            elif name == "outcome" and value in ENDS:
-                found["crmbridge.outcome"] = value
-                found["event.outcome"] = ENDS[value]
-            else:
-                found[self._name(name)] = value
+            found[known.get(name) or self._learn(name)] = value
         return found
 
-    def _name(self, ours: str) -> str:
-        known = self._known.get(ours)
-        if known is None:
-            known = OWN + ours
-            if len(self._known) < 1000:  # names come from the code; this is in case one does not
-                self._known[ours] = known
-        return known
+    def _learn(self, ours: str) -> str:
+        """A name of our own; kept, within bounds, since they come from the code."""
+        if len(self._known) < MOST_NAMES:
+            self._known[ours] = OWN + ours
+        return OWN + ours
 
 
 def with_error(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Any:

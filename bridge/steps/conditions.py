@@ -179,7 +179,7 @@ class Conditions:
         view = gate.view(now)
         if changed:
             _log_condition(campaign.name, view)
-        if before.state is not view.state:
+        if changed and before.state is not view.state:
             self._counts.add(Counted.CLOSED, campaign.name, int(view.state is GateState.PAUSED))
         if answered.trouble is Trouble.BUSY:
             self._busy(campaign, now, now + view.wait_ms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -174,14 +175,19 @@ def _counts(
     mine: Sequence[Ready],
     added: Mapping[tuple[int, int], events.Added],
 ) -> Counts:
+    copies = (
+        item.delivery.source
+        for item in mine
+        if added[item.delivery.id, item.event.ordinal].duplicate_of is not None
+    )
     counts = Counts()
-    for row, _ in parts:
-        if row.id in taken:
-            counts.add(Counted.RECEIVED, row.source)
-    for item in mine:
-        counts.add(Counted.EVENT, item.delivery.source)
-        if added[item.delivery.id, item.event.ordinal].duplicate_of is not None:
-            counts.add(Counted.COPY, item.delivery.source)
+    for what, sources in (
+        (Counted.RECEIVED, (row.source for row, _ in parts if row.id in taken)),
+        (Counted.EVENT, (item.delivery.source for item in mine)),
+        (Counted.COPY, copies),
+    ):
+        for source, count in Counter(sources).items():
+            counts.add(what, source, count=count)
     return counts
 
 
