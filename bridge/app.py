@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import hmac
-from collections.abc import Mapping, Sequence
+import atexit
+from collections.abc import Callable, Mapping, Sequence
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from bridge import __version__, logs
+from bridge import logs
 from bridge.live import LiveMappings
 from bridge.model import Campaign, Source
-from bridge.operate.health import Check, Health, Status, Subject, document, overall
+from bridge.monitor_door import add_monitors
+from bridge.operate.health import Health, Subject
+from bridge.operate.metrics.reading import Metrics
+from bridge.operate.metrics.reading import Subject as Measured
 from bridge.receive.accept import Acceptor, Keep, Limits
+from bridge.receive.counted import CountedHooks
 from bridge.receive.hooks import FAULT, Hooks, HooksFirst
 from bridge.receive.reply import Reply, problem
 from bridge.receive.verify import over_url
 from bridge.receive.wsgi import Bodies
 from bridge.settings import Settings
 from bridge.store import deliveries
+from bridge.store.counters import Counted, Counts, Flusher
 from bridge.store.database import Database
 from bridge.store.deliveries import NewDelivery
 from bridge.store.group_commit import GroupCommit
@@ -38,6 +43,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         secrets=settings.live_secrets(),
     )
     live = LiveMappings(settings)
+    counts = Counts()
     database = Database(
         settings["DATABASE_URL"],
         busy_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"],
@@ -47,7 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app = Flask(__name__, static_folder=None)
     acceptor = Acceptor(
         sources=lambda: _sources(live),
-        keep=_commit_to(database, settings),
+        keep=_commit_to(database, settings, counts),
         limits=Limits(
             settings["BRIDGE_MAX_BODY"],
             settings["BRIDGE_MAX_DEPTH"],
@@ -64,17 +70,28 @@ def create_app(settings: Settings | None = None) -> Flask:
         )
     )
     limit = settings["BRIDGE_MAX_BODY"]
-    _add_hooks(
-        app,
-        Hooks(
-            acceptor,
-            Bodies(max(limit, settings["BRIDGE_BODIES_IN_FLIGHT"])),
-            limit,
-            settings["BRIDGE_PUBLIC_URL"],
-            settings["BRIDGE_FORWARDED_HOPS"],
-        ),
+    hooks = Hooks(
+        acceptor,
+        Bodies(max(limit, settings["BRIDGE_BODIES_IN_FLIGHT"])),
+        limit,
+        settings["BRIDGE_PUBLIC_URL"],
+        settings["BRIDGE_FORWARDED_HOPS"],
     )
-    _add_health(app, health, settings)
+    _add_hooks(app, CountedHooks(hooks, counts, _flusher(counts, database)))
+    add_monitors(
+        app,
+        health,
+        Metrics(
+            Measured(
+                database,
+                sources=lambda: _sources(live),
+                campaigns=lambda: _campaigns(live),
+                versions=lambda: {n: m.version for n, m in live.current().mappings.items()},
+                mapping_problem=lambda: _mapping_problem(live),
+            )
+        ),
+        settings,
+    )
     if settings["BRIDGE_CONSOLE_TOKEN"] is not None:
         from bridge.operator_door import beside  # noqa: PLC0415 - only where there is a console
 
@@ -113,7 +130,7 @@ def _need_url(live: LiveMappings, settings: Settings) -> dict[str, tuple[str, ..
     return {name: schemes for name, schemes in named.items() if schemes}
 
 
-def _commit_to(database: Database, settings: Settings) -> Keep:
+def _commit_to(database: Database, settings: Settings, counts: Counts) -> Keep:
     bounds = Bounds(
         rows=settings["BRIDGE_REFUSALS_KEPT"],
         total_bytes=settings["BRIDGE_REFUSALS_BYTES"],
@@ -142,6 +159,7 @@ def _commit_to(database: Database, settings: Settings) -> Keep:
         if isinstance(item, NewDelivery):
             together.put(item)
             return True
+        counts.add(Counted.REFUSED, item.source)
         with room.place(item) as placed:
             if placed is not None:
                 together.put(placed)
@@ -150,7 +168,14 @@ def _commit_to(database: Database, settings: Settings) -> Keep:
     return keep
 
 
-def _add_hooks(app: Flask, hooks: Hooks) -> None:
+def _flusher(counts: Counts, database: Database) -> Callable[[], None]:
+    """What starts the writing of counts, at the first of them."""
+    flusher = Flusher(counts, database)
+    atexit.register(flusher.close)
+    return flusher.start
+
+
+def _add_hooks(app: Flask, hooks: CountedHooks) -> None:
     def hook(source: str, token: str | None = None) -> Response:
         return _response(hooks.answer(request.environ, source, token))
 
@@ -163,37 +188,6 @@ def _add_hooks(app: Flask, hooks: Hooks) -> None:
             provide_automatic_options=False,
         )
     app.wsgi_app = HooksFirst(hooks, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way
-
-
-def _add_health(app: Flask, health: Health, settings: Settings) -> None:
-    def livez() -> Response:
-        return Response("ok\n", content_type="text/plain")
-
-    def readyz() -> Response:
-        return _health_response(health.ready())
-
-    def healthz() -> Response:
-        return _health_response(health.health())
-
-    def _health_response(checks: dict[str, Check]) -> Response:
-        shown = document(checks, __version__, details=_is_operator(settings))
-        bad = overall(checks) is Status.FAIL
-        return Response(
-            app.json.dumps(shown),
-            503 if bad else 200,
-            content_type="application/health+json",
-            headers={"Cache-Control": "no-store"},
-        )
-
-    for path, view in (("/livez", livez), ("/readyz", readyz), ("/healthz", healthz)):
-        app.add_url_rule(path, endpoint=path, view_func=view, methods=["GET", "HEAD"])
-
-
-def _is_operator(settings: Settings) -> bool:
-    secret = settings.environment.secret("BRIDGE_CONSOLE_TOKEN")
-    given = request.headers.get("Authorization", "").encode()
-    tokens = () if secret is None else secret.values
-    return any(hmac.compare_digest(given, f"Bearer {token}".encode()) for token in tokens)
 
 
 def _response(reply: Reply) -> Response:

@@ -1,4 +1,8 @@
-"""Log lines made of fields: JSON in production, readable on a terminal.
+"""Log lines made of fields: JSON by ECS names in production, readable on a terminal.
+
+There is one formatter for all: our own lines, those of gunicorn and every other library, warnings,
+and errors that nobody caught. A line that belongs to a delivery carries its receipt, one that
+belongs to several some of their ``receipts``.
 
 Phone numbers and e-mail addresses appear masked only. Callers mask what they know to be one;
 beneath that, every text that came from outside (``message``, ``reason``, ``detail`` …) is masked
@@ -11,12 +15,15 @@ import json
 import logging
 import re
 import sys
+import threading
 from collections.abc import Iterable, Mapping, MutableMapping
 from functools import lru_cache
+from itertools import islice
 from typing import Any, TextIO
 
 import structlog
 
+from bridge import ecs
 from bridge.jsontext import dumps
 
 OUTSIDE = frozenset({"message", "reason", "detail", "trouble", "problem", "error", "exception"})
@@ -25,6 +32,12 @@ OUTSIDE = frozenset({"message", "reason", "detail", "trouble", "problem", "error
 _EMAIL = re.compile(r"[^\s@\"'<>{}\[\],;:=]{1,64}@[^\s@\"'<>{}\[\],;:]{1,255}")
 _DIGITS = re.compile(r"\+?\d(?:[\s().\-/]{0,3}\d){6,}")
 SHORTEST_SECRET = 6
+MOST_RECEIPTS = 20
+
+
+def few(receipts: Iterable[str]) -> list[str]:
+    """The receipts of a line about several deliveries: each once, and not without end."""
+    return list(islice(dict.fromkeys(receipts), MOST_RECEIPTS))
 
 
 def mask_phone(phone: str) -> str:
@@ -135,8 +148,10 @@ def configure(
     blot_out(secrets)
     as_json = style == "json" or (style == "auto" and not stream.isatty())
 
+    named = ecs.Names()
+
     def render(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> str:
-        return _blotter()(_as_json(dict(line)))
+        return _blotter()(_as_json(named(line)))
 
     def blot_values(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> Any:
         # before people are masked, since a mask over its digits would hide a secret from us
@@ -152,6 +167,7 @@ def configure(
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        *((ecs.with_error,) if as_json else ()),
         structlog.processors.format_exc_info,
         blot_values,
         _mask_outside,
@@ -180,7 +196,26 @@ class _Handler(logging.Handler):
         fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
         if record.exc_info:
             fields["exc_info"] = record.exc_info
+        elif record.exc_text:
+            fields["exception"] = record.exc_text
+            fields["error_type"] = getattr(record, "error_type", "")
         log.log(record.levelno, "library", **fields)
+
+
+def catch_all() -> None:
+    """Have warnings, and errors that nobody caught, written as lines like all others."""
+    logging.captureWarnings(capture=True)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda caught: _log_uncaught(
+        caught.exc_type, caught.exc_value, caught.exc_traceback
+    )
+
+
+def _log_uncaught(kind: Any, error: Any, trace: Any) -> None:
+    if issubclass(kind, (KeyboardInterrupt, SystemExit)):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        get("process").critical("uncaught error", exc_info=(kind, error, trace))
 
 
 def get(name: str) -> Any:

@@ -123,6 +123,7 @@ class Log(Logger):  # type: ignore[misc]  # gunicorn has no types
             level=settings["BRIDGE_LOG_LEVEL"],
             secrets=settings.live_secrets(),
         )
+        logs.catch_all()
         super().setup(cfg)
         for log in (self.error_log, self.access_log):
             log.handlers = []
@@ -131,11 +132,12 @@ class Log(Logger):  # type: ignore[misc]  # gunicorn has no types
 
 
 def _mask(record: logging.LogRecord) -> bool:
-    """A logging filter: one text, traceback included, without anything of a path's token."""
-    text = record.getMessage()
+    """A logging filter: message and traceback without anything of a path's token."""
     if record.exc_info:
-        text = "\n".join((text, *_lines(*record.exc_info)))
-    record.msg, record.args, record.exc_info = mask_paths(text), (), None
+        kind = record.exc_info[0]
+        record.error_type = "" if kind is None else kind.__name__
+        record.exc_text = mask_paths("\n".join(_lines(*record.exc_info)))
+    record.msg, record.args, record.exc_info = mask_paths(record.getMessage()), (), None
     return True
 
 

@@ -70,6 +70,21 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
     Setting(
+        "BRIDGE_METRICS_TOKEN",
+        str,
+        None,
+        "opens /metrics and nothing else, so that a Prometheus needs no more; "
+        "BRIDGE_CONSOLE_TOKEN opens it as well",
+        secret=True,
+    ),
+    Setting(
+        "BRIDGE_METRICS",
+        str,
+        "token",
+        "who may read /metrics: token (404 where none is set), or open to everybody who reaches it",
+        choices=("token", "open"),
+    ),
+    Setting(
         "BRIDGE_CONSOLE_HOURS",
         float,
         12.0,
@@ -297,7 +312,7 @@ SETTINGS: tuple[Setting, ...] = (
         "BRIDGE_LOG",
         str,
         "auto",
-        "log lines: json, text, or auto (text on a terminal)",
+        "log lines: json (by ECS field names), text, or auto (text on a terminal, else json)",
         choices=("json", "text", "auto"),
     ),
     Setting(

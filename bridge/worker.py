@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -35,6 +36,7 @@ from bridge.record.decide import Policy
 from bridge.record.gate import Gate, GatePolicy
 from bridge.settings import Settings
 from bridge.steps.conditions import Conditions, monotonic_ms
+from bridge.steps.counting import count_look_up
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.erase import ages, erase_old, erase_people
 from bridge.steps.greet import adopt_again, greet
@@ -45,6 +47,7 @@ from bridge.steps.send import Way
 from bridge.steps.token_keeper import TokenKeeper
 from bridge.steps.versions import KeptMappings
 from bridge.store import campaigns, events, leads, migrate, replays, tally, workers
+from bridge.store.counters import Counts
 from bridge.store.database import Connection, Database
 from bridge.store.schema import NEVER
 from bridge.store.wakeup import listen
@@ -91,7 +94,10 @@ class Worker:
         )
         self.live = LiveMappings(settings)
         self.bells = Bells()
-        self.conditions = Conditions(self.database, _gate_policy(settings), self.bells.ring)
+        self.counts = Counts()
+        self.conditions = Conditions(
+            self.database, _gate_policy(settings), self.bells.ring, self.counts
+        )
         self.pipeline = Pipeline(
             Equipment(
                 self.database,
@@ -100,6 +106,7 @@ class Worker:
                 bounds=Bounds.of(settings),
                 owner=self.name,
                 ring=self.bells.ring,
+                counts=self.counts,
             )
         )
         self._told_of_clock = False
@@ -142,13 +149,14 @@ class Worker:
                 workers.beat(
                     connection,
                     name=self.name,
-                    host=socket.gethostname(),
+                    host=workers.this_host(),
                     pid=os.getpid(),
                     started_at=started_at,
                     version=__version__,
                     now=self.database.now_ms(),
                 )
                 tally.forget(connection, self.database.now_ms())
+            self.counts.flush(self.database)
             self.pipeline.recover()
             self._start_missing()
             self._erase()
@@ -260,6 +268,7 @@ class Worker:
         deadline = time.monotonic() + DRAIN_S
         for thread in self._threads.values():
             thread.join(max(0.0, deadline - time.monotonic()))
+        self.counts.flush(self.database)
         try:
             with self.database.write() as connection:
                 workers.leave(connection, self.name)
@@ -281,7 +290,13 @@ class Worker:
 
     def _look_up(self, source: str) -> None:
         bell, known = f"source:{source}", None
-        lookups = Lookups({}, search, wait=self.bells.sleep, keeper=TokenKeeper(self.database))
+        lookups = Lookups(
+            {},
+            search,
+            wait=self.bells.sleep,
+            keeper=TokenKeeper(self.database),
+            heard=partial(count_look_up, self.counts, source),
+        )
         try:
             while not self.bells.stopping:
                 mapping = self.live.current().mappings.get(source)

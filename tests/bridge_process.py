@@ -40,7 +40,7 @@ from bridge.live import load
 from bridge.model import Source, State
 from bridge.receive.sign import sign
 from bridge.settings import Environment, Settings
-from bridge.store import deliveries, events, outcomes, refusals
+from bridge.store import deliveries, outcomes, queues, refusals
 from bridge.store.database import Connection, Database
 from bridge.store.migrate import migrate
 
@@ -422,7 +422,7 @@ class Bridge:
 
 
 def _settled(connection: Connection, *, standing: bool) -> bool:
-    if deliveries.waiting(connection)[0] or events.pending(connection):
+    if deliveries.waiting(connection)[0] or queues.look_ups(connection):
         return False
     counts = outcomes.counts(connection)
     states = OPEN_STATES if standing else (*OPEN_STATES, State.STANDING)

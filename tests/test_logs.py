@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import io
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +18,8 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge import logs
+from bridge import __version__, ecs, logs
+from bridge.model import State
 
 SECRET = "whsec_0123456789abcdef"
 PHONE = "+14155550123"
@@ -38,17 +44,128 @@ def lines(style: str = "json", level: str = "info", secrets: tuple[str, ...] = (
 
 def test_a_line_is_one_json_object_with_its_stage_and_time() -> None:
     out = lines()
-    logs.get("forward").info("outcome", outcome="updated", opt_out=True, rules=["a"])
-    (line,) = [json.loads(text) for text in out.getvalue().splitlines()]
-    assert line.pop("timestamp").endswith("Z")
+    logs.get("forward").info(
+        "outcome", outcome="updated", opt_out=True, rules=["a"], elapsed_ms=12, message="well"
+    )
+    (text,) = out.getvalue().splitlines()
+    line = json.loads(text)
+    assert list(line)[:4] == ["@timestamp", "log.level", "message", "ecs.version"]
+    assert line.pop("@timestamp").endswith("Z")
     assert line == {
-        "event": "outcome",
-        "level": "info",
-        "stage": "forward",
-        "outcome": "updated",
-        "opt_out": True,
-        "rules": ["a"],
+        "log.level": "info",
+        "message": "outcome",
+        "ecs.version": "8.11.0",
+        "service.name": "crm-bridge",
+        "service.version": __version__,
+        "process.pid": os.getpid(),
+        "event.action": "outcome",
+        "event.outcome": "success",
+        "event.duration": 12_000_000,
+        "log.logger": "forward",
+        "crmbridge.outcome": "updated",
+        "crmbridge.opt_out": True,
+        "crmbridge.rules": ["a"],
+        "crmbridge.message": "well",
     }
+
+
+def test_names_are_those_of_ecs_or_stand_below_our_own() -> None:
+    """A key is never both a value and the beginning of other keys, which no collector takes."""
+    out = lines()
+    names = ecs.NAMES.keys() - {"event", "level"}
+    logs.get("x").error("failed", **dict.fromkeys(names, "v"))
+    line = json.loads(out.getvalue())
+    keys = {*ecs.NAMES.values(), *line}
+    for key in keys:
+        assert not [other for other in keys if other.startswith(f"{key}.")], key
+        assert key in ecs.NAMES.values() or "." in key, key
+    assert not any(key.startswith("crmbridge.") for key in line)
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_only_what_succeeded_or_failed_says_so(state: State) -> None:
+    out = lines()
+    logs.get("record").info("outcome", outcome=state.value)
+    line = json.loads(out.getvalue())
+    assert line["crmbridge.outcome"] == state.value
+    assert line.get("event.outcome") in ("success", "failure", "unknown", None)
+    assert (line.get("event.outcome") == "success") is (state is State.UPDATED)
+
+
+def test_an_error_is_told_by_type_and_words_beside_its_traceback() -> None:
+    out = lines()
+    try:
+        int(f"no number {PHONE} {SECRET}")
+    except ValueError:
+        logs.get("worker").exception("thread failed")
+    line = json.loads(out.getvalue())
+    assert line["error.type"] == "ValueError"
+    assert line["error.message"].startswith("invalid literal")
+    assert line["error.stack_trace"].startswith("Traceback")
+    assert PHONE not in out.getvalue()
+    assert SECRET not in out.getvalue()
+
+
+def test_a_terminal_gets_a_line_to_read() -> None:
+    out = lines("text")
+    logs.get("record").info("outcome", outcome="updated", receipt="r" * 32)
+    (line,) = out.getvalue().splitlines()
+    assert "outcome" in line
+    assert f"receipt={'r' * 32}" in line
+    assert not line.startswith("{")
+    assert "crmbridge." not in line
+
+
+def test_warnings_and_errors_that_nobody_caught_are_lines_like_all_others(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import threading, warnings\n"
+        "from bridge import logs\n"
+        "logs.configure(style='json', secrets=('s3cret-value',))\n"
+        "logs.catch_all()\n"
+        "warnings.warn('old +14155550123', stacklevel=1)\n"
+        "def fail(): raise LookupError('in a thread s3cret-value')\n"
+        "thread = threading.Thread(target=fail, name='side'); thread.start(); thread.join()\n"
+        "raise ValueError('at the end of ann@example.com')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 1
+    warned, side, last = (json.loads(line) for line in done.stderr.splitlines())
+    assert (warned["log.logger"], warned["log.level"]) == ("py.warnings", "warning")
+    assert "old +1" in warned["message"]
+    assert (side["error.type"], side["message"]) == ("LookupError", "uncaught error")
+    assert (last["error.type"], last["log.level"]) == ("ValueError", "critical")
+    for text in ("+14155550123", "s3cret-value", "ann@example.com"):
+        assert text not in done.stderr
+
+
+def test_a_line_about_many_deliveries_names_some_of_them() -> None:
+    assert logs.few(["b", "a", "b"]) == ["b", "a"]
+    assert len(logs.few(str(n) for n in range(1000))) == logs.MOST_RECEIPTS
+
+
+WORK = ("take_in", "look_up", "send", "replay", "replay_store", "replay_lookups", "events")
+NO_DELIVERY = {"replay done"}
+"""Lines of the steps that belong to no delivery."""
+
+
+@pytest.mark.parametrize("module", WORK)
+def test_every_line_of_the_steps_carries_the_receipt(module: str) -> None:
+    path = Path(logs.__file__).parent / "steps" / f"{module}.py"
+    found = 0
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id="log")),
+                args=[ast.Constant(value=str(said))],
+                keywords=given,
+            ) if said not in NO_DELIVERY:
+                names = {one.arg for one in given}
+                assert names & {"receipt", "receipts"}, f"{module}: {said}"
+                found += 1
+    assert found
 
 
 @pytest.mark.parametrize("name", sorted(logs.OUTSIDE))
@@ -107,7 +224,7 @@ def test_the_longer_of_two_secrets_is_blotted_out_whole() -> None:
 def test_no_secret_survives_in_a_json_line(secret: str, before: str, after: str) -> None:
     out = lines(secrets=(secret,))
     logs.get("x").info("e", field=f"{before}{secret}{after}")
-    plain = "".join(json.loads(out.getvalue()).get("field", ""))
+    plain = "".join(json.loads(out.getvalue())["crmbridge.field"])
     assert secret not in plain
 
 
@@ -120,8 +237,10 @@ def test_lines_of_libraries_are_masked_too() -> None:
     except KeyError:
         logging.getLogger("some.library").exception("it failed")
     first, second = (json.loads(text) for text in out.getvalue().splitlines())
-    assert (first["logger"], first["level"]) == ("some.library", "warning")
-    assert "KeyError" in second["exception"]
+    assert (first["log.logger"], first["log.level"]) == ("some.library", "warning")
+    assert first["message"].startswith("called +1")
+    assert second["error.type"] == "KeyError"
+    assert "KeyError" in second["error.stack_trace"]
     for text in (PHONE, SECRET, EMAIL):
         assert text not in out.getvalue()
 
@@ -136,14 +255,14 @@ def test_lines_below_the_level_are_not_written() -> None:
     out = lines(level="warning")
     logs.get("x").info("quiet")
     logs.get("x").warning("loud")
-    assert [json.loads(text)["event"] for text in out.getvalue().splitlines()] == ["loud"]
+    assert [json.loads(text)["message"] for text in out.getvalue().splitlines()] == ["loud"]
 
 
 @pytest.mark.parametrize("value", [{1, 2}, b"bytes", object(), 2**70, "lone \ud800 surrogate"])
 def test_no_value_keeps_a_line_from_being_written(value: object) -> None:
     out = lines()
-    logs.get("x").info("odd", value=value)
-    assert json.loads(out.getvalue())["event"] == "odd"
+    logs.get("x").info("odd", value=value, outcome=value, elapsed_ms=value)
+    assert json.loads(out.getvalue())["message"] == "odd"
 
 
 @pytest.mark.parametrize(

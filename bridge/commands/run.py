@@ -9,6 +9,7 @@ import threading
 
 import click
 
+from bridge import logs
 from bridge.commands.web import check_web, web_arguments
 from bridge.settings import Settings
 from bridge.store.database import Database
@@ -16,10 +17,17 @@ from bridge.store.migrate import migrate
 
 STOP_S = 75.0
 
+log = logs.get("run")
+
 
 @click.command(help="Migrate, then run web and worker; ends with 1 if either of them dies.")
 def command() -> None:
     settings = Settings.current()
+    logs.configure(
+        style=settings["BRIDGE_LOG"],
+        level=settings["BRIDGE_LOG_LEVEL"],
+        secrets=settings.live_secrets(),
+    )
     database = Database(settings["DATABASE_URL"])
     migrate(database)
     database.close()
@@ -57,7 +65,8 @@ def supervise(commands: dict[str, list[str]]) -> int:
         pass
     for name, child in children.items():
         if child.poll() is not None and not asked.is_set():
-            click.echo(f"crm-bridge run: {name} ended with {child.returncode}; stopping", err=True)
+            code = child.returncode
+            log.error("process ended, the others are stopped", child=name, exit_code=code)
     return 0 if _stop(children) and asked.is_set() else 1
 
 
@@ -70,7 +79,7 @@ def _stop(children: dict[str, subprocess.Popen[bytes]]) -> bool:
         try:
             well = child.wait(STOP_S) == 0 and well
         except subprocess.TimeoutExpired:
-            click.echo(f"crm-bridge run: {name} did not stop in {STOP_S:g} s; killed", err=True)
+            log.warning("process did not stop in time and is killed", child=name, seconds=STOP_S)
             child.kill()
             well = False
     return well

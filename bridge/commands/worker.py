@@ -18,4 +18,5 @@ def command() -> None:
         level=settings["BRIDGE_LOG_LEVEL"],
         secrets=settings.live_secrets(),
     )
+    logs.catch_all()
     worker.main(settings)

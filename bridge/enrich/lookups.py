@@ -59,7 +59,8 @@ class Lookups:
     ``lookups`` has as keys the names by which ``Wanted.lookup`` asks for them. ``search``
     evaluates a JMESPath expression against a document and gives None where there is nothing.
     ``wait`` waits for that many seconds, or returns False when the process is stopping: calls
-    that have not gone out by then fail, to be tried again.
+    that have not gone out by then fail, to be tried again. ``heard`` hears of each call, from any
+    thread: its HTTP status, None if there was no reply, and how long it took in seconds.
 
     ``resolve`` is for one thread; ``replace`` may come from another.
     """
@@ -72,8 +73,10 @@ class Lookups:
         wait: Callable[[float], bool] = _sleep,
         records_kept: int = RECORDS_KEPT,
         keeper: Keeper | None = None,
+        heard: Callable[[int | None, float], None] = lambda _status, _seconds: None,
     ) -> None:
         self._search = search
+        self._heard = heard
         self._wait = wait
         self._now: Callable[[], float] = time.monotonic
         self._clients = _Clients()
@@ -186,9 +189,9 @@ class Lookups:
                 return
 
     def _send(self, lookup: Lookup, sending: Sending) -> Reply | NoReply:
-        client = self._clients.take()
+        client, started = self._clients.take(), time.monotonic()
         try:
-            return client.send(
+            reply = client.send(
                 sending.call,
                 sending.headers.values,
                 lookup.timeout_s,
@@ -196,6 +199,9 @@ class Lookups:
             )
         finally:
             self._clients.give_back(client)
+        status = reply.status if isinstance(reply, Reply) else None
+        self._heard(status, time.monotonic() - started)
+        return reply
 
     def _pool(self) -> ThreadPoolExecutor:
         if self._threads is None:

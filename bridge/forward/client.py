@@ -8,7 +8,7 @@ are opaque and percent-encoded. Redirects are not followed, since the token must
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from urllib.parse import quote
 
 import httpx
@@ -49,8 +49,16 @@ class CampaignClient:
         """Give the connections back."""
         self._http.close()
 
-    def update_leads(self, campaign: Campaign, batch: Sequence[Sent]) -> Answered:
-        """Send one batch (not empty), in one call, and say what became of each lead in it."""
+    def update_leads(
+        self,
+        campaign: Campaign,
+        batch: Sequence[Sent],
+        heard: Callable[[Answered], None] = lambda _: None,
+    ) -> Answered:
+        """Send one batch (not empty), in one call, and say what became of each lead in it.
+
+        While a token is being rotated it may take two calls; ``heard`` hears of each.
+        """
         if campaign.token is None:  # pragma: no cover - such a campaign has no senders
             return _failed(batch, Trouble.REFUSED, "the campaign has no token")
         body = dump_bytes([dict(sent.payload) for sent in batch])
@@ -60,6 +68,7 @@ class CampaignClient:
         for turn in range(len(tokens)):
             index = (first + turn) % len(tokens)
             answer = self._call(campaign, batch, body, tokens[index])
+            heard(answer)
             if answer.status != 401:
                 self._token_in_use[campaign.name] = index
                 break

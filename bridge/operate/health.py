@@ -1,8 +1,8 @@
 """Health: may webhooks be sent here, and is all well behind them?
 
 ``ready``: the bridge can durably accept. ``health``: that, and everything an operator should know
-of; trouble at the campaign API is a warning there. Answers are kept for a second, so that a
-monitor costs nothing. The format is ``application/health+json``
+of; trouble at the campaign API is a warning there. Answers are kept for a second, and no look
+grows with what waits, so that a monitor costs nothing. The format is ``application/health+json``
 (https://datatracker.ietf.org/doc/html/draft-inadarei-api-health-check).
 """
 
@@ -23,17 +23,17 @@ from bridge.model import Campaign, Lane, Source, State
 from bridge.store import (
     campaigns,
     deliveries,
-    events,
     lapses,
     leads,
     migrate,
-    outcomes,
     pauses,
+    queues,
     workers,
 )
 from bridge.store.campaigns import Condition
 from bridge.store.database import Connection, Database
 from bridge.store.pauses import Pause
+from bridge.store.queues import Depth, LookUps
 
 KEPT_S = 1.0
 WORKER_SILENT_MS = 15_000
@@ -128,9 +128,9 @@ class Health:
                 return {
                     "mappings": self._mappings(),
                     "worker": _worker(workers.last_beat(connection)),
-                    "deliveries": _deliveries(*deliveries.waiting(connection)),
-                    "look_ups": _look_ups(events.pending(connection)),
-                    "opt_outs": _opt_outs(outcomes.oldest_opt_outs(connection)),
+                    "deliveries": _deliveries(queues.deliveries_by_source(connection)),
+                    "look_ups": _look_ups(queues.look_ups(connection)),
+                    "opt_outs": _opt_outs(queues.opt_outs(connection)),
                     "lapsed_opt_outs": _lapsed(lapses.since(connection, now_ms() - LAPSE_SHOWN_MS)),
                     "campaigns": self._campaigns(
                         campaigns.conditions(connection), pauses.pauses(connection)
@@ -267,44 +267,51 @@ def _worker(last: int | None) -> Check:
     return Check(Status.PASS)
 
 
-def _deliveries(count: int, oldest: int | None) -> Check:
-    age = 0 if oldest is None else now_ms() - oldest
+def _age(depth: Depth, now: int) -> int:
+    """How long the oldest has waited (ms)."""
+    return 0 if depth.oldest is None else max(0, now - depth.oldest)
+
+
+def _deliveries(found: dict[str, Depth]) -> Check:
+    now = now_ms()
+    age = max((_age(depth, now) for depth in found.values()), default=0)
+    count = sum(depth.count for depth in found.values())
     details = {"waiting": count, "oldest_seconds": age // 1000}
     if age > BACKLOG_LATE_MS:
         return Check(Status.WARN, "deliveries wait for longer than five minutes", details)
     return Check(Status.PASS, details=details)
 
 
-def _look_ups(found: list[events.Waiting]) -> Check:
+def _look_ups(found: list[LookUps]) -> Check:
     """Events that wait for their CRM's answer; among them opt-outs, as far as they show."""
     now = now_ms()
     details = {
         f"{one.source} {one.lane.name.lower()}": {
-            "count": one.count,
-            "oldest_seconds": (now - one.oldest) // 1000,
+            "count": one.depth.count,
+            "oldest_seconds": _age(one.depth, now) // 1000,
             "trouble": one.trouble,
         }
         for one in found
     }
-    if any(one.lane is Lane.OPT_OUT and now - one.oldest > OPT_OUT_LATE_MS for one in found):
+    if any(one.lane is Lane.OPT_OUT and _age(one.depth, now) > OPT_OUT_LATE_MS for one in found):
         return Check(
             Status.WARN, "what may be an opt-out has waited for a look-up over a minute", details
         )
-    if any(now - one.oldest > BACKLOG_LATE_MS for one in found):
+    if any(_age(one.depth, now) > BACKLOG_LATE_MS for one in found):
         return Check(Status.WARN, "events wait for look-ups for over five minutes", details)
     return Check(Status.PASS, details=details)
 
 
-def _opt_outs(found: dict[State, tuple[int, int]]) -> Check:
+def _opt_outs(found: dict[State, Depth]) -> Check:
     now = now_ms()
     details = {
-        state.value: {"count": count, "oldest_seconds": (now - oldest) // 1000}
-        for state, (count, oldest) in found.items()
+        state.value: {"count": depth.count, "oldest_seconds": _age(depth, now) // 1000}
+        for state, depth in found.items()
     }
     late = [
         state
-        for state, (_, oldest) in found.items()
-        if state is not State.STANDING and now - oldest > OPT_OUT_LATE_MS
+        for state, depth in found.items()
+        if state is not State.STANDING and _age(depth, now) > OPT_OUT_LATE_MS
     ]
     if late:
         return Check(Status.WARN, "an opt-out has waited for longer than a minute", details)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 from bridge import logs
 from bridge.clock import now_ms
@@ -80,10 +80,18 @@ class Hooks:
         return self.acceptor.too_large(found) if body is None else body
 
 
+class Answering(Protocol):
+    """What answers a webhook."""
+
+    def answer(self, environ: dict[str, Any], source: str, token: str | None) -> Reply:
+        """The reply to a request."""
+        ...
+
+
 class HooksFirst:
     """A WSGI application that answers hooks itself and leaves everything else to another."""
 
-    def __init__(self, hooks: Hooks, others: Wsgi) -> None:
+    def __init__(self, hooks: Answering, others: Wsgi) -> None:
         self._hooks = hooks
         self.others = others
 

@@ -20,6 +20,7 @@ from bridge.record.account import Account
 from bridge.record.gate import Gate, GatePolicy, GateState, GateView
 from bridge.store import campaigns, pauses
 from bridge.store.campaigns import Condition
+from bridge.store.counters import Counted, Counts
 from bridge.store.database import Connection, Database
 from bridge.store.pauses import Pause
 from bridge.store.schema import NEVER
@@ -38,14 +39,20 @@ def monotonic_ms() -> float:
 class Conditions:
     """The gates of one worker, and what it has heard. Safe for many threads.
 
-    ``ring`` is told the names of campaigns whose pause has changed.
+    ``ring`` is told the names of campaigns whose pause has changed. ``counts``: how often campaigns
+    were closed.
     """
 
     def __init__(
-        self, database: Database, policy: GatePolicy, ring: Callable[[Iterable[str]], None]
+        self,
+        database: Database,
+        policy: GatePolicy,
+        ring: Callable[[Iterable[str]], None],
+        counts: Counts,
     ) -> None:
         self._database = database
         self._ring = ring
+        self._counts = counts
         self._policy = policy
         self._gates: dict[str, Gate] = {}
         self._accounts: dict[Token, Account] = {}
@@ -159,8 +166,8 @@ class Conditions:
     def note(self, campaign: Campaign, gate: Gate, answered: Answered) -> None:
         """Tell the gate how a call went; a change is logged, and noted for all workers."""
         now = monotonic_ms()
+        before = gate.view(now)
         if answered.trouble is None:
-            before = gate.view(now)
             if not gate.succeeded(now):
                 return
             _log_condition(campaign.name, gate.view(now))
@@ -172,6 +179,8 @@ class Conditions:
         view = gate.view(now)
         if changed:
             _log_condition(campaign.name, view)
+        if changed and before.state is not view.state:
+            self._counts.add(Counted.CLOSED, campaign.name, int(view.state is GateState.PAUSED))
         if answered.trouble is Trouble.BUSY:
             self._busy(campaign, now, now + view.wait_ms)
         self._tell(campaign, gate)

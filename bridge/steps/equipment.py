@@ -9,6 +9,7 @@ from bridge.map import MappingSet
 from bridge.record.decide import Policy
 from bridge.settings import Settings
 from bridge.steps.holds import Holds
+from bridge.store.counters import Counts
 from bridge.store.database import Database
 
 
@@ -48,7 +49,10 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class Equipment:
-    """``ring`` is told the names of campaigns and look-ups that have new work."""
+    """``ring`` is told the names of campaigns and look-ups that have new work.
+
+    ``counts``: what is counted beside the work, to be written now and then.
+    """
 
     database: Database
     mappings: Callable[[], MappingSet]
@@ -57,3 +61,4 @@ class Equipment:
     owner: str
     ring: Callable[[Iterable[str]], None]
     holds: Holds = field(default_factory=Holds)
+    counts: Counts = field(default_factory=Counts)

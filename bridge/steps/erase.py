@@ -72,4 +72,11 @@ def erase_now(database: Database, wanted: erasures.Wanted) -> tuple[int, Counter
 
 def _tell(number: int, purged: erasures.Purged) -> None:
     if purged.erased.total():
-        log.info("person erased", request=number, waiting=purged.waiting, **purged.erased)
+        asked_by = {"receipt": purged.receipt} if purged.receipt else {}
+        log.info(
+            "person erased",
+            **asked_by,
+            request=number,
+            waiting=purged.waiting,
+            erased=dict(purged.erased),
+        )

@@ -19,6 +19,7 @@ from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_erasures, add_outcomes
 from bridge.steps.spared import without_records
 from bridge.store import deliveries, events, outcomes
+from bridge.store.counters import Counted
 from bridge.store.schema import NEVER
 
 log = logs.get("look up")
@@ -54,7 +55,10 @@ def _look_up(
     current: MappingSet,
 ) -> None:
     wanted = {
-        item.id: [replace(one, not_before=delivery.received_at) for one in _wanted(mapping, event)]
+        item.id: [
+            replace(one, not_before=delivery.received_at)
+            for one in _wanted(mapping, delivery, event)
+        ]
         for item, delivery, event in items
     }
     asked = [one for item, _, _ in items for one in wanted[item.id]]
@@ -68,7 +72,8 @@ def _look_up(
         for item in items:
             _complete_alone(equipment, item, found, mapping, current)
     except Exception:
-        log.exception("events not completed together", events=len(items))
+        receipts = logs.few(row.receipt for _, row, _ in items)
+        log.exception("events not completed together", receipts=receipts, events=len(items))
         for item in items:
             _complete_alone(equipment, item, found, mapping, current)
 
@@ -103,11 +108,11 @@ def _items(
     ]
 
 
-def _wanted(mapping: SourceMapping, event: Event) -> tuple[Wanted, ...]:
+def _wanted(mapping: SourceMapping, delivery: Delivery, event: Event) -> tuple[Wanted, ...]:
     try:
         return mapping.wants(event)
     except Exception:
-        log.exception("look-ups not known", ordinal=event.ordinal)
+        log.exception("look-ups not known", receipt=delivery.receipt, ordinal=event.ordinal)
         return ()
 
 
@@ -175,8 +180,17 @@ def _complete(
         keep_clues(connection, mine)
         add_erasures(connection, [one for one in known if one[0] in taken], now)
         memory.keep(connection, now)
-    for _, _, why in later[:1]:
-        log.warning("look-ups postponed", events=len(later), reason=why)
+    equipment.counts.add(Counted.LOOKED_UP, mapping.source.name, count=len(taken))
+    equipment.counts.add(Counted.PUT_OFF, mapping.source.name, count=len(later))
+    if later:
+        waits = {event_id for event_id, _, _ in later}
+        log.warning(
+            "look-ups postponed",
+            receipts=logs.few(row.receipt for item, row, _ in items if item.id in waits),
+            source=mapping.source.name,
+            events=len(later),
+            reason=later[0][2],
+        )
     log_outcomes(lines)
     equipment.ring({line.campaign for line in lines if line.campaign})
 

@@ -151,7 +151,10 @@ def _work(
     except StoreChanged:
         return  # somebody has learned of the same contacts: they are mapped again in the next step
     except Exception:
-        log.exception("deliveries not replayed together", deliveries=len(part.items))
+        receipts = logs.few(item.receipt for item in part.items)
+        log.exception(
+            "deliveries not replayed together", receipts=receipts, deliveries=len(part.items)
+        )
         with suppress(StoreChanged):  # the first has taught what the others were mapped without
             for item in part.items:
                 lines += store_alone(equipment, replay, part, item, current)

@@ -16,6 +16,7 @@ from bridge.record.decide import Call, Next, decide
 from bridge.record.gate import Gate
 from bridge.record.outcome_lines import Line, log_outcomes
 from bridge.steps.claim import Claimed, claim
+from bridge.steps.counting import confirmed_opt_outs, count_batch, count_call
 from bridge.steps.equipment import Equipment
 from bridge.store import lapses, leads, outcomes
 from bridge.store.schema import NEVER
@@ -54,7 +55,9 @@ def send(equipment: Equipment, campaign: Campaign, lane: Lane, way: Way) -> int:
     lease_end = started + equipment.bounds.lease / 1000
     answered = deliver(
         [item.sent for item in claimed],
-        lambda batch: way.client.update_leads(campaign, batch),
+        lambda batch: way.client.update_leads(
+            campaign, batch, lambda answer: count_call(equipment.counts, campaign.name, answer)
+        ),
         deadline=lease_end - campaign.timeout_s,
         pace=way.pace,
         note=lambda answer: way.note(campaign, way.gate, answer),
@@ -107,7 +110,10 @@ def _record(
         )
         for item, result in zip(claimed, answered.results, strict=True):
             if item.lead.id not in held:
-                log.warning("lease lost before the result", campaign=campaign.name)
+                receipts = logs.few(update.receipt for update in item.updates)
+                log.warning(
+                    "lease lost before the result", receipts=receipts, campaign=campaign.name
+                )
                 lost.append(item)
                 continue
             call = Call(item.lead, item.plan, item.updates, result, answered.trouble, batch_id, now)
@@ -117,11 +123,13 @@ def _record(
             released.append(_released(item.lead, step, *arrived))
             lines += _lines(item, step, campaign.name, now)
         outcomes.decide(connection, decisions, now)
+        confirmed_opt_outs(campaign.name, claimed, decisions, now).write(connection)
         lapses.add(connection, campaign.name, _lapsed(claimed, decisions), now)
         leads.release(connection, released)
         # another worker has gone on with these leads; what we sent may have undone its opt-out
         again = [item.lead.id for item in lost if _may_undo(item)]
         leads.assert_opt_outs_again(connection, campaign.name, now, ids=again)
+    count_batch(equipment.counts, campaign.name, len(claimed), decisions)
     log_outcomes(lines)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from bridge.steps.events import Ready, empty, events_of, prepare, unreadable
 from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_erasures, add_outcomes
 from bridge.store import deliveries, erasures, events
+from bridge.store.counters import Counted, Counts
 from bridge.store.database import Connection
 from bridge.store.schema import NEVER
 
@@ -56,7 +58,8 @@ def take_in(equipment: Equipment) -> int:
     except StoreChanged:
         pass  # nothing was stored; they are taken again, by what is known now
     except Exception:
-        log.exception("deliveries not taken in together", deliveries=len(parts))
+        receipts = logs.few(row.receipt for row, _ in parts)
+        log.exception("deliveries not taken in together", receipts=receipts, deliveries=len(parts))
         with suppress(StoreChanged):  # those that are left are taken again
             for part in parts:
                 _keep_alone(equipment, part, current)
@@ -145,6 +148,7 @@ def _store(
     taken = deliveries.take(connection, [row.id for row, _ in parts], versions)
     mine = [item for item in ready if item.delivery.id in taken]
     added = events.add(connection, [_new_event(item, now) for item in mine])
+    _counts(parts, taken, mine, added).write(connection)
     erasures.note_contacts(
         connection,
         (
@@ -163,6 +167,28 @@ def _store(
     add_erasures(connection, known, now)
     memory.keep(connection, now)
     return lines, {item.delivery.source for item in mine if item.mapped is None}
+
+
+def _counts(
+    parts: Sequence[Part],
+    taken: set[int],
+    mine: Sequence[Ready],
+    added: Mapping[tuple[int, int], events.Added],
+) -> Counts:
+    copies = (
+        item.delivery.source
+        for item in mine
+        if added[item.delivery.id, item.event.ordinal].duplicate_of is not None
+    )
+    counts = Counts()
+    for what, sources in (
+        (Counted.RECEIVED, (row.source for row, _ in parts if row.id in taken)),
+        (Counted.EVENT, (item.delivery.source for item in mine)),
+        (Counted.COPY, copies),
+    ):
+        for source, count in Counter(sources).items():
+            counts.add(what, source, count=count)
+    return counts
 
 
 def _announce(equipment: Equipment, kept: Kept) -> None:

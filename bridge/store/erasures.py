@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, delete, exists, insert, select, tuple_, update
@@ -49,11 +49,15 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What one step did. ``erased``: rows by table. ``waiting``: rows that are not finished."""
+    """What one step did. ``erased``: rows by table. ``waiting``: rows that are not finished.
+
+    ``receipt``: of the delivery that asked for it; empty by hand.
+    """
 
     erased: Counter[str] = field(default_factory=Counter)
     waiting: int = 0
     more: bool = False
+    receipt: str = ""
 
 
 def note_contacts(
@@ -159,7 +163,7 @@ def purge(connection: Connection, number: int, now: int) -> Purged:
             done_at=now if done else None,
         )
     )
-    return purged
+    return replace(purged, receipt=row.receipt)
 
 
 def _looked_up(connection: Connection, hashes: Sequence[str]) -> bool:

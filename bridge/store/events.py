@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, select, text, update
 
 from bridge.model import Event, Lane
 from bridge.store.bulk import among, insert_many, listed
-from bridge.store.schema import PENDING, delivery, event
+from bridge.store.schema import PENDING, event
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,38 +269,3 @@ def next_due(connection: Connection, source: str) -> int | None:
     return connection.execute(
         select(func.min(event.c.due_at)).where(PENDING, event.c.source == source)
     ).scalar()
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Events of one source and lane that wait for a look-up; ``oldest``: received at (ms)."""
-
-    source: str
-    lane: Lane
-    count: int
-    oldest: int
-    trouble: str
-
-
-def pending(connection: Connection) -> list[Waiting]:
-    """What waits for look-ups, by source and lane, with the trouble of the oldest."""
-    first = (
-        select(
-            event.c.source,
-            event.c.lane,
-            func.count().label("count"),
-            func.min(event.c.id).label("first_id"),
-        )
-        .where(PENDING)
-        .group_by(event.c.source, event.c.lane)
-        .subquery()
-    )
-    rows = connection.execute(
-        select(first, delivery.c.received_at, event.c.trouble)
-        .join(event, event.c.id == first.c.first_id)
-        .join(delivery, delivery.c.id == event.c.delivery_id)
-    )
-    return [
-        Waiting(row.source, Lane(row.lane), row[2], row.received_at, row.trouble or "")
-        for row in rows
-    ]

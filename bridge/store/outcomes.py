@@ -516,16 +516,6 @@ def counts(connection: Connection) -> dict[State, int]:
     return {State(row[0]): row[1] for row in rows}
 
 
-def oldest_opt_outs(connection: Connection) -> dict[State, tuple[int, int]]:
-    """Per open state: how many opt-outs are in it, and when the oldest was accepted."""
-    rows = connection.execute(
-        select(outcome.c.state, func.count(), func.min(outcome.c.accepted_at))
-        .where(OPEN_OPT_OUT)
-        .group_by(outcome.c.state)
-    )
-    return {State(row[0]): (row[1], row[2]) for row in rows}
-
-
 def oldest_opt_out(connection: Connection) -> dict[State, int]:
     """Per open state: when the oldest opt-out in it was accepted. However many there are, it is
     one look into an index each."""

@@ -40,6 +40,8 @@ class Span(IntEnum):
     TOTAL = 0
     MINUTE = 1
     HOUR = 2
+    EVER = 3
+    """Since the beginning, of what is no outcome; see ``bridge.store.counters``."""
 
 
 _LENGTH = {Span.MINUTE: MINUTE, Span.HOUR: HOUR}
@@ -58,15 +60,21 @@ def note(
 
     ``total``: they count in the sum per campaign as well.
     """
-    last = at_the_end(connection)
-    sums = next((work for work in last if isinstance(work, _Sums)), None)
-    if sums is None:
-        last.append(sums := _Sums())
+    added = sums(connection)
     for campaign, kind, count in changes:
         for span, length in _LENGTH.items():
-            sums.counts[span, now // length * length, "", kind] += count
+            added[span, now // length * length, "", kind] += count
         if total:
-            sums.counts[Span.TOTAL, 0, campaign, kind] += count
+            added[Span.TOTAL, 0, campaign, kind] += count
+
+
+def sums(connection: Connection) -> Counter[tuple[int, int, str, str]]:
+    """What this transaction adds: (span, at, campaign, kind) → how many; to be added to."""
+    last = at_the_end(connection)
+    found = next((work for work in last if isinstance(work, _Sums)), None)
+    if found is None:
+        last.append(found := _Sums())
+    return found.counts
 
 
 class _Sums:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from sqlalchemy import Connection, delete, func, select
 
 from bridge.store.database import upsert
@@ -35,6 +37,21 @@ def leave(connection: Connection, name: str) -> None:
     connection.execute(delete(worker).where(worker.c.name == name))
 
 
-def last_beat(connection: Connection) -> int | None:
-    """When any worker last showed that it lives."""
-    return connection.execute(select(func.max(worker.c.beat_at))).scalar()
+def this_host() -> str:
+    """The name under which workers of this machine, or this container, show that they live."""
+    return socket.gethostname()
+
+
+def last_beat(connection: Connection, *, host: str | None = None) -> int | None:
+    """When any worker, or any of one machine, last showed that it lives."""
+    statement = select(func.max(worker.c.beat_at))
+    if host is not None:
+        statement = statement.where(worker.c.host == host)
+    return connection.execute(statement).scalar()
+
+
+def alive(connection: Connection, since: int) -> int:
+    """How many workers have shown since then (ms) that they live."""
+    return connection.execute(
+        select(func.count()).select_from(worker).where(worker.c.beat_at >= since)
+    ).scalar_one()

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from bridge.model import Lane
-from bridge.store import deliveries, events
+from bridge.store import events
 from bridge.store.database import Connection, Database
 from bridge.store.events import Added
 
-from .rows import NOW, a_delivery, an_event
+from .rows import NOW, an_event
 from .waiting import while_open
 
 
@@ -171,24 +171,3 @@ def test_a_hold_is_renewed_only_where_it_is_still_the_same(database: Database) -
         events.hold_longer(connection, [kept, put_off, done], before=first, until=second)
         assert [row.id for row in due(connection, first)] == [put_off]
         assert {row.id for row in due(connection, second)} == {kept, put_off}
-
-
-def test_what_waits_for_look_ups_is_known_by_lane_with_its_age_and_trouble(
-    database: Database,
-) -> None:
-    with database.write() as connection:
-        deliveries.add(connection, [a_delivery(received_at=NOW - 5_000)])
-        (delivery,) = deliveries.next_stored(connection, ["hubspot"], 1)
-        added = events.add(
-            connection,
-            [
-                an_event(delivery.id, 0, "k", pending=True, urgent=True),
-                an_event(delivery.id, 1, "l", pending=True),
-            ],
-        )
-        events.postpone(connection, [(added[delivery.id, 0].id, NOW + 1, "HTTP 401")])
-        found = {row.lane: row for row in events.pending(connection)}
-    assert found[Lane.OPT_OUT] == events.Waiting(
-        "hubspot", Lane.OPT_OUT, 1, NOW - 5_000, "HTTP 401"
-    )
-    assert found[Lane.FIRST].count == 1

@@ -142,23 +142,6 @@ def test_a_listing_narrows_and_pages(database: Database) -> None:
         assert one["ordinal"] == 1
 
 
-def test_the_oldest_open_opt_outs_are_known_by_state(database: Database) -> None:
-    with database.write() as connection:
-        for event_id, state, when in (
-            (1, State.WAITING, NOW),
-            (2, State.STANDING, NOW - 9),
-            (3, State.STANDING, NOW - 5),
-            (4, State.UPDATED, NOW - 99),
-        ):
-            row = an_outcome(event_id, 1, state=state, opts_out=True, accepted_at=when)
-            outcomes.add(connection, [row])
-        outcomes.add(connection, [an_outcome(5, 1, accepted_at=NOW - 500)])
-        assert outcomes.oldest_opt_outs(connection) == {
-            State.WAITING: (1, NOW),
-            State.STANDING: (2, NOW - 9),
-        }
-
-
 def test_a_delivery_is_unfinished_until_all_of_it_is_decided(database: Database) -> None:
     from bridge.store import deliveries
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event as sql_event
 
 from bridge.model import Lane, State
-from bridge.store import deliveries, events, leads, outcomes, replays
+from bridge.store import deliveries, events, leads, outcomes, queues, replays
 from bridge.store.database import Connection, Database
 from bridge.store.migrate import migrate
 
@@ -51,7 +51,11 @@ HOT: dict[str, tuple[Callable[[Connection], Any], str]] = {
     ),
     "replays.next_due": (replays.next_due, "ix_replay_state"),
     "replays.items": (lambda c: replays.items(c, 1, 100), "sqlite_autoindex_replay_item_1"),
-    "outcomes.oldest_opt_outs": (outcomes.oldest_opt_outs, "ix_outcome_waiting_opt_outs"),
+    "queues.opt_outs": (queues.opt_outs, "ix_outcome_waiting_opt_outs"),
+    "queues.deliveries_by_source": (queues.deliveries_by_source, "ix_delivery_stored"),
+    "queues.look_ups": (queues.look_ups, "ix_event_pending"),
+    "queues.lanes": (lambda c: queues.lanes(c, ["main"]), "ix_lead_due"),
+    "queues.in_flight": (queues.in_flight, "ix_lead_leased"),
 }
 
 
@@ -93,5 +97,6 @@ def test_a_hot_query_goes_by_its_index(database: Database, name: str) -> None:
         for step in steps
         if step.startswith("SCAN")
         and "INDEX" not in step
+        and step != "SCAN front"  # what LIMIT has bounded before
         and ("CONSTANT ROW" not in step and "(subquery" not in step)
     ], steps

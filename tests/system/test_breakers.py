@@ -166,8 +166,9 @@ def test_an_opt_out_whose_period_is_over_is_an_error_and_shows_in_health(
     wait_until(lambda: lapsed()["status"] == "warn", what="a warning")
     assert lapsed()["output"].startswith("1 opt-out ended unconfirmed")
     lines = [json.loads(line) for line in bridge.log("worker").splitlines() if receipt in line]
-    assert [(line["level"], line["outcome"]) for line in lines] == [("error", "not_found")]
-    assert "period of a standing opt-out is over" in lines[0]["message"]
+    told = [(line["log.level"], line["crmbridge.outcome"]) for line in lines]
+    assert told == [("error", "not_found")]
+    assert "period of a standing opt-out is over" in lines[0]["crmbridge.message"]
 
 
 # --------------------------------------------------------------------- several workers, restarts

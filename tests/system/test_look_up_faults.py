@@ -10,7 +10,7 @@ from bridge_process import wait_until
 from sandbox_client import Sandbox
 
 from bridge.clock import now_ms
-from bridge.store import events
+from bridge.store import queues
 
 from .conftest import CAMPAIGNS, MakeBridge
 from .mapping_files import write_campaigns
@@ -82,6 +82,6 @@ def test_health_warns_of_an_opt_out_that_waits_for_its_look_up(
     sandbox.behave(hubspot=True)
     wait_until(lambda: look_ups_check() == "pass", what="the end of the warning")
     with bridge.database.read() as connection:
-        assert not events.pending(connection)
+        assert not queues.look_ups(connection)
     bridge.wait_settled()
     assert bridge.states(reply.json()["receipt"]) == ["updated", "updated"]

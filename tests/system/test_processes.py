@@ -205,7 +205,9 @@ def test_run_ends_with_an_error_when_one_of_its_processes_is_killed(
     group, children = running(make_bridge(campaigns=ONE), sandbox)
     os.kill(children[victim], signal.SIGKILL)
     assert group.ended() == 1
-    assert f"{victim} ended with -9" in group.log.read_text()
+    (line,) = [line for line in group.log.read_text().splitlines() if "process ended" in line]
+    told = json.loads(line)
+    assert (told["crmbridge.child"], told["process.exit_code"]) == (victim, -9)
     wait_until(lambda: not group.alive(), what="the end of all its processes")
 
 

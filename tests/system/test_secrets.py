@@ -62,10 +62,10 @@ def test_no_secret_and_no_person_in_any_line_or_answer(
     found = [(name, one) for name, text in texts.items() for one in hidden if one in text]
     assert not found
     # what is scanned is what was meant to be scanned
-    assert written["worker.log"].count('"event":"outcome"') > 20
+    assert written["worker.log"].count('"message":"outcome"') > 20
     assert "look-ups postponed" in written["worker.log"]
     assert "campaign condition" in written["worker.log"]
-    assert '"event":"refused"' in written["web.log"]
+    assert '"message":"refused"' in written["web.log"]
     assert "not stored" in written["web.log"]
 
 
