@@ -46,7 +46,7 @@ from bridge.steps.replay_lookups import Desk
 from bridge.steps.send import Way
 from bridge.steps.token_keeper import TokenKeeper
 from bridge.steps.versions import KeptMappings
-from bridge.store import campaigns, events, leads, migrate, replays, tally, workers
+from bridge.store import campaigns, events, leads, replays, revision, tally, workers
 from bridge.store.counters import Counts
 from bridge.store.database import Connection, Database
 from bridge.store.schema import NEVER
@@ -119,7 +119,7 @@ class Worker:
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT; what is in flight then is finished first."""
-        migrate.check(self.database)
+        revision.check(self.database)
         with _alone(self.database.path, lambda: self.bells.stopping):
             if self.bells.stopping:
                 return

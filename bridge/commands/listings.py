@@ -10,7 +10,7 @@ import click
 
 from bridge.clock import iso
 from bridge.settings import Settings
-from bridge.store import migrate
+from bridge.store import revision
 from bridge.store.database import Connection, Database
 
 json_option = click.option("--json", "json_", is_flag=True, help="As JSON.")
@@ -27,7 +27,7 @@ def opened() -> Iterator[Database]:
     """The configured database. Errors: ``StoreError``, ``SchemaError``."""
     database = Database(Settings.current()["DATABASE_URL"])
     try:
-        migrate.check(database)
+        revision.check(database)
         yield database
     finally:
         database.close()

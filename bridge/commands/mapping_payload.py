@@ -54,10 +54,10 @@ def database_if_there(settings: Settings) -> Iterator[Connection | None]:
         if database.path is not None and not database.path.exists():
             yield None
             return
-        from bridge.store import migrate  # noqa: PLC0415 - slow to load, and seldom needed
+        from bridge.store import revision  # noqa: PLC0415 - seldom needed
 
         try:
-            migrate.check(database)
+            revision.check(database)
         except StoreError:
             yield None
             return

@@ -14,7 +14,7 @@ from bridge.settings import Settings
 from bridge.steps.equipment import Bounds
 from bridge.steps.replay_lookups import Desk
 from bridge.steps.shadow import shadow_stored
-from bridge.store import migrate
+from bridge.store import revision
 from bridge.store.database import Database
 
 DAY_MS = 86_400_000
@@ -54,7 +54,7 @@ def command(
     database = Database(settings["DATABASE_URL"])
     now = now_ms()
     try:
-        migrate.check(database)
+        revision.check(database)
         with progress("comparing") as tell:
             found = shadow_stored(
                 database,

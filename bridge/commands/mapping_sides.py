@@ -13,7 +13,7 @@ from bridge.errors import StoreError
 from bridge.map import MappingSet, SourceMapping, load_kept, load_mappings, load_text
 from bridge.map.shadow import Shadow
 from bridge.settings import Settings
-from bridge.store import deliveries, mapping_versions, migrate
+from bridge.store import deliveries, mapping_versions, revision
 from bridge.store.database import Database
 
 WORKING = "working file"
@@ -95,7 +95,7 @@ class Sides:
     def _kept(self, version: str | None) -> SourceMapping:
         database = Database(self._settings["DATABASE_URL"])
         try:
-            migrate.check(database)
+            revision.check(database)
             with database.read() as connection:
                 if version is None:
                     version = deliveries.last_version(connection, self._source)

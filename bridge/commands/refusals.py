@@ -18,7 +18,7 @@ from bridge.commands.output import as_json, progress, table
 from bridge.live import load
 from bridge.settings import Settings
 from bridge.steps.verify_again import Judge, Verdicts
-from bridge.store import migrate, refusals
+from bridge.store import refusals, revision
 from bridge.store.database import Database
 
 COLUMNS = (
@@ -83,7 +83,7 @@ def verify(source: str | None, receipt: str | None, run_: bool, json_: bool) -> 
         settings["BRIDGE_MAX_DEPTH"],
     )
     try:
-        migrate.check(database)
+        revision.check(database)
         with database.read() as connection:
             total = sum(one.rows for one in refusals.held(connection).values())
         with progress("judging") as tell:

@@ -24,7 +24,7 @@ from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_lookups import Desk
 from bridge.steps.replay_plan import Planner, Wish
 from bridge.steps.replay_select import CURRENT, FAILED, Selection, with_mapping
-from bridge.store import mapping_versions, migrate, replays
+from bridge.store import mapping_versions, replays, revision
 from bridge.store.database import Database
 from bridge.store.replays import ReplayState
 
@@ -51,7 +51,7 @@ def _database(settings: Settings) -> Iterator[Database]:
     )
     database = Database(settings["DATABASE_URL"])
     try:
-        migrate.check(database)
+        revision.check(database)
         yield database
     finally:
         database.close()

@@ -9,7 +9,7 @@ import click
 
 from bridge.live import load
 from bridge.settings import Settings
-from bridge.store import migrate
+from bridge.store import revision
 from bridge.store.database import Database
 
 
@@ -24,7 +24,7 @@ def check_web(settings: Settings) -> None:
     """Errors: whatever would keep the web process from starting, in words."""
     load(settings)
     database = Database(settings["DATABASE_URL"])
-    migrate.check(database)
+    revision.check(database)
     database.close()
 
 

@@ -25,9 +25,9 @@ from bridge.store import (
     deliveries,
     lapses,
     leads,
-    migrate,
     pauses,
     queues,
+    revision,
     workers,
 )
 from bridge.store.campaigns import Condition
@@ -111,7 +111,7 @@ class Health:
         try:
             if path is not None and _free_bytes(path) < DISK_FULL_BYTES:
                 return {"database": Check(Status.FAIL, "the disk is full")}
-            migrate.still_fits(self._subject.database)
+            revision.still_fits(self._subject.database)
             with self._subject.database.write() as connection:
                 deliveries.prove_writable(connection, "web", now_ms())
         except BridgeError as error:

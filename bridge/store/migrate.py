@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from functools import lru_cache
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, select
 
 from bridge.errors import SchemaError, StoreBusy, StoreError
 from bridge.store.database import Database
-from bridge.store.schema import compatibility
+from bridge.store.revision import MIGRATIONS, current, newest
 
 LOCK = 0x63726D
 """The number under which migrations of one PostgreSQL database wait for each other."""
@@ -27,22 +24,8 @@ LOCK_MS = 400
 
 def _config() -> Config:
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     return config
-
-
-@lru_cache(maxsize=1)
-def newest() -> str:
-    """The revision that this version works with."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
-    if head is None:
-        raise SchemaError("this installation holds no migrations; install crm-bridge again")
-    return head
-
-
-def current(connection: Connection) -> str | None:
-    """The revision that the database has; None if it is empty."""
-    return MigrationContext.configure(connection).get_current_revision()
 
 
 def migrate(database: Database, patience_s: float = PATIENCE_S) -> tuple[str | None, str]:
@@ -102,41 +85,3 @@ def _make_file(path: Path) -> None:
             f"the database file {path} cannot be made ({error.strerror}). "
             "Name one in DATABASE_URL that this user may write."
         ) from None
-
-
-def check(database: Database) -> None:
-    """Errors: ``SchemaError`` unless the database has the schema of this version."""
-    if database.path is not None and not database.path.exists():
-        raise SchemaError(
-            f"there is no database file {database.path}. Run “crm-bridge migrate”, or put the "
-            "file back."
-        )
-    with database.read() as connection:
-        have = current(connection)
-    if have != newest():
-        state = "is empty" if have is None else f"has schema {have}"
-        raise SchemaError(
-            f"the database {state}; this version needs {newest()}. Run “crm-bridge migrate”."
-        )
-
-
-def still_fits(database: Database) -> None:
-    """Whether a process that is running may go on; it has passed ``check`` when it began.
-
-    Its database may have been upgraded meanwhile. Every migration says which schema the oldest
-    version knows that can go on with the new one. Errors: ``SchemaError``.
-    """
-    with database.read() as connection:
-        have = current(connection)
-        if have == newest():
-            return
-        oldest = None
-        if have is not None and have > newest():
-            oldest = connection.scalar(
-                select(compatibility.c.oldest).where(compatibility.c.name == "schema")
-            )
-    if oldest is None or oldest > newest():
-        raise SchemaError(
-            f"the database has schema {have or 'none'}, with which this process cannot go on. "
-            "Restart it with the version that made the schema."
-        )

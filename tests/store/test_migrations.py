@@ -13,20 +13,21 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from bridge.errors import SchemaError, StoreError
-from bridge.store import migrate
+from bridge.store import migrate, revision
 from bridge.store.database import Database
 from bridge.store.schema import metadata
 
 
-def upgrade_to(connection: Connection, revision: str) -> None:
+def upgrade_to(connection: Connection, goal: str) -> None:
     """Bring an empty database to the schema that an earlier version made."""
     config = Config()
-    config.set_main_option("script_location", str(Path(migrate.__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(revision.MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, revision)
+    command.upgrade(config, goal)
 
 
 @pytest.fixture
@@ -37,7 +38,7 @@ def empty(empty_url: str) -> Iterator[Database]:
 
 
 def test_migrations_make_exactly_the_declared_schema(empty: Database) -> None:
-    assert migrate.migrate(empty) == (None, migrate.newest())
+    assert migrate.migrate(empty) == (None, revision.newest())
     with empty.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
@@ -62,8 +63,18 @@ def test_every_declared_index_is_there_with_its_condition(empty: Database) -> No
 
 def test_a_second_migration_changes_nothing(empty: Database) -> None:
     migrate.migrate(empty)
-    assert migrate.migrate(empty) == (migrate.newest(), migrate.newest())
-    migrate.check(empty)
+    assert migrate.migrate(empty) == (revision.newest(), revision.newest())
+    revision.check(empty)
+
+
+def test_the_newest_revision_is_the_head_of_the_chain(empty: Database) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(revision.MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [revision.newest()]
+    migrate.migrate(empty)
+    with empty.read() as connection:
+        known = MigrationContext.configure(connection).get_current_revision()
+        assert revision.current(connection) == known == revision.newest()
 
 
 def test_processes_may_migrate_at_once(empty_url: str, tmp_path: Path) -> None:
@@ -72,7 +83,7 @@ def test_processes_may_migrate_at_once(empty_url: str, tmp_path: Path) -> None:
     running = [subprocess.Popen(command, env=environment, cwd=tmp_path) for _ in range(3)]
     assert [process.wait(240) for process in running] == [0, 0, 0]
     database = Database(empty_url)
-    migrate.check(database)
+    revision.check(database)
     database.close()
 
 
@@ -80,7 +91,7 @@ def test_an_empty_database_is_refused_with_the_command_to_run(empty: Database) -
     if empty.path is not None:
         empty.path.touch()
     with pytest.raises(SchemaError, match=r"is empty.*crm-bridge migrate"):
-        migrate.check(empty)
+        revision.check(empty)
 
 
 def test_a_schema_of_a_newer_version_is_refused_and_left_alone(empty: Database) -> None:
@@ -90,15 +101,15 @@ def test_a_schema_of_a_newer_version_is_refused_and_left_alone(empty: Database) 
     with pytest.raises(SchemaError, match=r"9999.*newer crm-bridge"):
         migrate.migrate(empty)
     with pytest.raises(SchemaError, match="has schema 9999"):
-        migrate.check(empty)
+        revision.check(empty)
     with empty.read() as connection:
-        assert migrate.current(connection) == "9999"
+        assert revision.current(connection) == "9999"
 
 
 def test_the_folder_of_a_new_sqlite_database_is_made(tmp_path: Path) -> None:
     database = Database(f"sqlite:///{tmp_path / 'new' / 'folder' / 'bridge.db'}")
     migrate.migrate(database)
-    migrate.check(database)
+    revision.check(database)
     database.close()
 
 

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from bridge.errors import SchemaError, StoreBusy
 from bridge.operate.audit import Audit
-from bridge.store import deliveries, migrate
+from bridge.store import deliveries, migrate, revision
 from bridge.store.database import Connection, Database
 
 from .rows import a_delivery
@@ -72,8 +72,8 @@ def test_an_upgrade_keeps_every_row_as_it_was(old: Database) -> None:
     with old.read() as connection:
         before = everything(connection)
     assert all(before.values())
-    assert migrate.migrate(old)[1] == migrate.newest()
-    migrate.check(old)
+    assert migrate.migrate(old)[1] == revision.newest()
+    revision.check(old)
     with old.read() as connection:
         after = everything(connection)
     for table, rows in before.items():
@@ -147,7 +147,7 @@ def test_an_upgrade_waits_for_those_who_hold_a_table_and_holds_up_nobody(
                 with web.write() as other:
                     deliveries.add(other, [a_delivery()])
             assert not upgrading.done()
-        assert upgrading.result(60)[1] == migrate.newest()
+        assert upgrading.result(60)[1] == revision.newest()
 
 
 @pytest.fixture
@@ -172,25 +172,25 @@ def test_an_upgrade_that_gets_no_turn_gives_up_between_two_steps_and_goes_on_lat
         with pytest.raises(StoreBusy):
             migrate.migrate(short, patience_s=0.5)
     with old.read() as connection:
-        begun = migrate.current(connection)
+        begun = revision.current(connection)
         assert begun is not None
-        assert begun < migrate.newest()
-    assert migrate.migrate(short) == (begun, migrate.newest())
+        assert begun < revision.newest()
+    assert migrate.migrate(short) == (begun, revision.newest())
 
 
 def test_a_running_process_goes_on_with_a_newer_schema_that_says_so(database: Database) -> None:
-    migrate.still_fits(database)
+    revision.still_fits(database)
     with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9998'"))
-    migrate.still_fits(database)
+    revision.still_fits(database)
     with pytest.raises(SchemaError, match="9998"):
-        migrate.check(database)  # but none begins
+        revision.check(database)  # but none begins
     with database.write() as connection:
         connection.execute(text("UPDATE compatibility SET oldest = '9998'"))
     with pytest.raises(SchemaError, match="cannot go on"):
-        migrate.still_fits(database)
+        revision.still_fits(database)
 
 
 def test_a_running_process_does_not_go_on_with_an_older_schema(old: Database) -> None:
     with pytest.raises(SchemaError, match="cannot go on"):
-        migrate.still_fits(old)
+        revision.still_fits(old)
