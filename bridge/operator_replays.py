@@ -94,7 +94,7 @@ class OperatorReplays:
         """The newest replays."""
         with self._database.read() as connection:
             found = replays.listing(connection, before=before, limit=limit)
-            return [control.report(connection, one).as_json() for one in found]
+            return [report.as_json() for report in control.reports(connection, found)]
 
     def cancel(self, number: int, actor: str) -> None:
         """Stop a replay where it is. Errors: ``ReplayError``."""

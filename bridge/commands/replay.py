@@ -161,7 +161,7 @@ def command(
 def list_(before: int | None, limit: int, json_: bool) -> None:
     with _database(Settings.current()) as database, database.read() as connection:
         found = replays.listing(connection, before=before, limit=limit)
-        rows = [control.report(connection, one).as_json() for one in found]
+        rows = [report.as_json() for report in control.reports(connection, found)]
     if json_:
         as_json(rows)
     elif rows:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -156,7 +156,13 @@ def resume(database: Database, replay_id: int, rate: float | None = None) -> Rep
 
 def report(connection: Connection, replay: Replay) -> Report:
     """What has come of a replay."""
-    return Report(replay, outcomes.counts_of_replay(connection, replay.id))
+    return reports(connection, [replay])[0]
+
+
+def reports(connection: Connection, found: Sequence[Replay]) -> list[Report]:
+    """What has come of some replays."""
+    counts = outcomes.counts_of_replays(connection, [replay.id for replay in found])
+    return [Report(replay, counts[replay.id]) for replay in found]
 
 
 def report_of(database: Database, replay_id: int) -> Report:
