@@ -13,6 +13,7 @@ from typing import Any
 from bridge.live import LiveMappings
 from bridge.map.phone import typed
 from bridge.operate.desk import Desk
+from bridge.operate.export.subject import settle_ms
 from bridge.operate.health import Health
 from bridge.operate.web import operator_side
 from bridge.operator_replays import OperatorReplays
@@ -71,4 +72,5 @@ def _desk(settings: Settings, live: LiveMappings, health: Health) -> Desk:
         session_s=settings["BRIDGE_CONSOLE_HOURS"] * 3600,
         evidence_key=settings["BRIDGE_EVIDENCE_KEY"],
         export_most=settings["BRIDGE_EXPORT_MOST"],
+        export_settle_ms=settle_ms(settings["BRIDGE_COMMIT_TIMEOUT"]),
     )

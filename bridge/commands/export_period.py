@@ -18,7 +18,7 @@ from bridge.commands.listings import opened
 from bridge.commands.moments import Moment
 from bridge.operate.export.lines import Form
 from bridge.operate.export.make import Job
-from bridge.operate.export.subject import Period, settled_until
+from bridge.operate.export.subject import Period, settle_ms, settled_until
 from bridge.settings import Settings
 
 
@@ -47,10 +47,11 @@ def command(
     output: Path | None,
     bodies: bool,
 ) -> None:
-    end = settled_until(until)
+    settings = Settings.current()
+    end = settled_until(until, settle_ms(settings["BRIDGE_COMMIT_TIMEOUT"]))
     if since >= end:
         raise click.UsageError("The period ends before it begins.")
     wanted = Period(since, end, source, campaign)
-    job = Job(wanted, Form(form), seal_of(Settings.current()), actor(), bodies)
+    job = Job(wanted, Form(form), seal_of(settings), actor(), bodies)
     with opened() as database:
         write_new(database, job, output)

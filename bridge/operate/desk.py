@@ -82,7 +82,8 @@ class Desk:
 
     ``address_of``: the sender of a request, from its WSGI environment. ``tokens``: those that are
     accepted, the newest first. ``session_s``: how long a session lasts.
-    ``evidence_key`` seals exports; ``export_most``: deliveries of a period that one may have.
+    ``evidence_key`` seals exports; ``export_most``: deliveries of a period that one may have;
+    ``export_settle_ms``: how old they have to be.
     """
 
     database: Database
@@ -99,3 +100,4 @@ class Desk:
     session_s: float
     evidence_key: str | None = field(repr=False)
     export_most: int
+    export_settle_ms: int

@@ -48,8 +48,16 @@ def story(
 def standings(connection: Connection, phones: Sequence[str]) -> list[dict[str, Any]]:
     """Where the leads of some numbers (E.164) stand with their opt-outs, in each campaign."""
     leads = pages.leads_of(connection, phones)
-    opt_outs = [row for phone in phones for row in pages.opt_outs(connection, phone)]
-    return [_standing(lead, opt_outs) for lead in leads]
+    found = []
+    for phone in phones:
+        mine = [lead for lead in leads if lead["phone"] == phone]
+        opt_outs = pages.opt_outs(connection, phone)
+        told = {row["campaign"] for row in opt_outs}
+        if any("do_not_call" in lead["ledger"] and lead["campaign"] not in told for lead in mine):
+            # its word on calls is older than all that was looked at, or of another campaign
+            opt_outs = pages.opt_outs(connection, phone, all_=True)
+        found += [_standing(lead, opt_outs) for lead in mine]
+    return found
 
 
 def calls_of(row: Mapping[str, Any], tries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

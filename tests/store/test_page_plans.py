@@ -41,6 +41,7 @@ READ: dict[str, Callable[[Connection], Any]] = {
     "outcomes by id": lambda c: pages.outcomes_by_id(c, [1, 2]),
     "outcomes of events": lambda c: pages.outcomes_of_events(c, [1, 2]),
     "opt-outs of a number": lambda c: pages.opt_outs(c, PHONE),
+    "all opt-outs of a number": lambda c: pages.opt_outs(c, PHONE, all_=True),
     "deliveries": received(),
     "deliveries of a source": received(source="hubspot"),
     "deliveries that wait": received(waiting=True),

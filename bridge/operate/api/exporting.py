@@ -28,7 +28,7 @@ def _lead(desk: Desk, given: Given) -> Response:
 
 def _period(desk: Desk, given: Given) -> Response:
     wanted = given.body
-    until = settled_until(wanted.get("until"))
+    until = settled_until(wanted.get("until"), desk.export_settle_ms)
     period = Period(wanted["since"], until, wanted.get("source"), wanted.get("campaign"))
     return _file(desk, given, period)
 

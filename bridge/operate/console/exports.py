@@ -38,7 +38,8 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
         if begin is None or end is None:
             page = _form(desk, since=since, until=until, wrong="Write both times, in UTC.")
             return Response(page, 400)
-        wanted = Period(begin, settled_until(end), _given("source", 100), _given("campaign", 200))
+        end = settled_until(end, desk.export_settle_ms)
+        wanted = Period(begin, end, _given("source", 100), _given("campaign", 200))
         try:
             return _file(desk, wanted)
         except ExportError as error:

@@ -10,8 +10,15 @@ from bridge.clock import iso, now_ms
 from bridge.operate.finding import Found
 
 SETTLE_MS = 5_000
-"""How old a webhook has to be to be in a period: one that is being committed has its time already,
-and would be missed by who has read past it."""
+
+
+def settle_ms(commit_timeout_s: float) -> int:
+    """How old a webhook has to be to be in a period (ms).
+
+    One that is being committed has its time already, and would be missed by who has read past it:
+    it waits for its turn, and its commit takes its time, at most so long each.
+    """
+    return max(SETTLE_MS, round(3000 * commit_timeout_s) + 2000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,7 @@ class Person:
 Subject: TypeAlias = Period | Person
 
 
-def settled_until(until: int | None) -> int:
-    """The end of a period: as it is wanted, but not so late that it may still change."""
-    latest = now_ms() - SETTLE_MS
+def settled_until(until: int | None, settle: int) -> int:
+    """The end of a period: as it is wanted, but older than ``settle`` (ms)."""
+    latest = now_ms() - settle
     return latest if until is None else min(until, latest)
