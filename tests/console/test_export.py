@@ -65,17 +65,20 @@ def test_the_evidence_of_an_opt_out_goes_from_the_raw_webhook_to_the_reply(
     assert found.headers["Content-Disposition"].startswith('attachment; filename="evidence-lead-')
     assert "555" not in found.headers["Content-Disposition"].partition("-lead-")[0]
     file, records = whole(found.content)
-    kinds = [record["kind"] for record in records]
-    assert kinds == [
+    # a replay that another test made has outcomes of its own
+    told_first = [record for record in records if not record.get("replay")]
+    kinds = [record["kind"] for record in told_first]
+    assert kinds[:8] == [
         "export",
         *["lead"] * 2,
         "mapping",
         "delivery",
         "event",
         *["outcome"] * 2,
-        *["action"] * kinds.count("action"),
-        "end",
     ]
+    assert set(kinds[8:-1]) <= {"action"}
+    assert kinds[-1] == "end"
+    records = told_first
     delivery, event = records[4:6]
     assert json.loads(delivery["body"])[0]["id"] == "opt-out"
     assert (delivery["receipt"], delivery["verified_by"]) == (told.opt_out, "bearer")
