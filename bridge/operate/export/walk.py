@@ -16,8 +16,8 @@ from bridge.store.digest import load
 from bridge.store.evidence import Head, Only
 
 FOREVER = 2**62
-BESIDE = 500
-"""Refusals or actions of a part."""
+REFUSALS, ACTIONS = 50, 500
+"""Of a part; refusals are read with their bodies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +241,7 @@ class Walk:
         after = 0
         while True:
             with self._database.read() as connection:
-                rows = evidence.refusals(connection, wanted.since, wanted.until, after, BESIDE)
+                rows = evidence.refusals(connection, wanted.since, wanted.until, after, REFUSALS)
             if not rows:
                 return
             after = rows[-1]["id"]
@@ -263,7 +263,7 @@ class Walk:
         while True:
             with self._database.read() as connection:
                 rows = evidence.actions(
-                    connection, since, until, subjects=subjects, after=after, limit=BESIDE
+                    connection, since, until, subjects=subjects, after=after, limit=ACTIONS
                 )
             if not rows:
                 return
