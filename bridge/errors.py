@@ -9,6 +9,7 @@
     │   ├── StoreBusy           it is locked or out of reach; the same call may work later
     │   ├── StoreChanged        what was read is no longer so; to be read again at once
     │   └── SchemaError         its schema is not the one this version works with
+    ├── ExportError             evidence cannot be exported, verified or gone on with as asked
     ├── ReplayError             a replay cannot be made, resumed or cancelled as asked
     └── LookupFailed            a CRM did not answer a look-up; to be tried again
 
@@ -89,6 +90,10 @@ class SchemaError(StoreError):
 
 class ReplayError(BridgeError):
     """A replay cannot be made, resumed or cancelled as asked; the text says what to do."""
+
+
+class ExportError(BridgeError):
+    """Evidence cannot be exported, verified or gone on with as asked; the text says what to do."""
 
 
 class LookupFailed(BridgeError):  # noqa: N818 - reads as the event it reports

@@ -17,6 +17,11 @@ def dump_bytes(value: Any) -> bytes:
     return orjson.dumps(value)
 
 
+def canonical(value: Any) -> bytes:
+    """The same with names sorted: equal values give equal bytes."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
 def loads(text: str | bytes) -> Any:
     """The value of a JSON text. Errors: ``ValueError``."""
     return orjson.loads(text)

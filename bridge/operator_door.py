@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from bridge.live import LiveMappings
-from bridge.map.phone import every_e164
-from bridge.map.unusable import Unusable
+from bridge.map.phone import typed
 from bridge.operate.desk import Desk
+from bridge.operate.export.subject import settle_ms
 from bridge.operate.health import Health
 from bridge.operate.web import operator_side
 from bridge.operator_replays import OperatorReplays
@@ -51,12 +51,6 @@ def _desk(settings: Settings, live: LiveMappings, health: Health) -> Desk:
     public_url = settings["BRIDGE_PUBLIC_URL"] or ""
     region = settings["BRIDGE_DEFAULT_REGION"]
 
-    def read_phone(text: str) -> tuple[str, ...]:
-        try:
-            return every_e164(text, region)[0]
-        except Unusable:
-            return ()
-
     def problem() -> str | None:
         live.current()  # looks at the files first
         return live.problem
@@ -71,9 +65,12 @@ def _desk(settings: Settings, live: LiveMappings, health: Health) -> Desk:
             settings, live.current, database, partial(aside, settings["BRIDGE_CONSOLE_TIMEOUT"])
         ),
         replays=OperatorReplays(settings, live, database, settings["BRIDGE_CONSOLE_TIMEOUT"]),
-        read_phone=read_phone,
+        read_phone=lambda text: typed(text, region),
         address_of=lambda environ: address_of(environ, settings["BRIDGE_FORWARDED_HOPS"]),
         tokens=() if secret is None else secret.values,
         https=public_url.lower().startswith("https:"),
         session_s=settings["BRIDGE_CONSOLE_HOURS"] * 3600,
+        evidence_key=settings["BRIDGE_EVIDENCE_KEY"],
+        export_most=settings["BRIDGE_EXPORT_MOST"],
+        export_settle_ms=settle_ms(settings["BRIDGE_COMMIT_TIMEOUT"]),
     )

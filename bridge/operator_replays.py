@@ -21,7 +21,7 @@ from bridge.steps.equipment import Bounds
 from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_plan import Planner, Wish
 from bridge.steps.replay_select import Selection, begin, with_mapping
-from bridge.store import operator_actions, replays
+from bridge.store import replays
 from bridge.store.database import Database
 from bridge.store.replays import ReplayState
 
@@ -79,14 +79,8 @@ class OperatorReplays:
                 rate=self._settings["BRIDGE_REPLAY_RATE"],
                 now=now_ms(),
             )
-            operator_actions.note(
-                connection,
-                actor=actor,
-                action="replay.run",
-                subject=f"replay {number}",
-                details={"selection": wanted.as_json(), "mapping": mapping},
-                now=now_ms(),
-            )
+            details = {"selection": wanted.as_json(), "mapping": mapping}
+            control.note(connection, "replay.run", number, actor, details)
         self._prepare(number)
         return number
 
@@ -100,7 +94,7 @@ class OperatorReplays:
         """The newest replays."""
         with self._database.read() as connection:
             found = replays.listing(connection, before=before, limit=limit)
-            return [control.report(connection, one).as_json() for one in found]
+            return [report.as_json() for report in control.reports(connection, found)]
 
     def cancel(self, number: int, actor: str) -> None:
         """Stop a replay where it is. Errors: ``ReplayError``."""
@@ -118,14 +112,7 @@ class OperatorReplays:
 
     def _note(self, action: str, number: int, actor: str) -> None:
         with self._database.write() as connection:
-            operator_actions.note(
-                connection,
-                actor=actor,
-                action=action,
-                subject=f"replay {number}",
-                details={},
-                now=now_ms(),
-            )
+            control.note(connection, action, number, actor, {})
 
     def _prepare(self, number: int) -> None:
         try:

@@ -100,6 +100,22 @@ SETTINGS: tuple[Setting, ...] = (
         least=0.5,
         most=60,
     ),
+    Setting(
+        "BRIDGE_EVIDENCE_KEY",
+        str,
+        None,
+        "long random text that seals exported evidence: who edits a file cannot seal it anew, and "
+        "nobody can verify it, without the key",
+        secret=True,
+    ),
+    Setting(
+        "BRIDGE_EXPORT_MOST",
+        int,
+        100_000,
+        "deliveries of a period that console or API export, at most; crm-bridge export has no "
+        "such bound",
+        least=1,
+    ),
     Setting("HOST", str, "127.0.0.1", "address that the web process listens on"),
     Setting("PORT", int, 8000, "port that the web process listens on", least=0, most=65535),
     Setting(

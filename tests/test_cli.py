@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from bridge import __version__
 from bridge.cli import COMMANDS, cli, main
+from bridge.commands.export import COMMANDS as EXPORT_COMMANDS
 from bridge.commands.mapping import COMMANDS as MAPPING_COMMANDS
 from bridge.errors import BridgeError, MappingError, Mistake
 from bridge.settings import SETTINGS
@@ -79,7 +80,8 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
 
 def test_every_module_of_commands_is_reached() -> None:
     modules = {path.stem for path in (ROOT / "bridge" / "commands").glob("*.py")} - {"__init__"}
-    named = {module for module, _ in (*COMMANDS.values(), *MAPPING_COMMANDS.values())}
+    groups = (COMMANDS, MAPPING_COMMANDS, EXPORT_COMMANDS)
+    named = {module for group in groups for module, _ in group.values()}
     assert named <= modules
     for module in modules - named:
         text = (ROOT / "bridge" / "commands" / f"{module}.py").read_text(encoding="utf-8")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import getpass
-import socket
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from bridge.clock import iso, now_ms
+from bridge.commands.actor import actor
 from bridge.commands.listings import json_option, reading, writing
 from bridge.commands.output import as_json, table
 from bridge.live import load
@@ -69,10 +68,10 @@ def command(ctx: click.Context, json_: bool) -> None:
     help="Hold opt-outs as well: who opted out may be called until the campaign is resumed.",
 )
 def pause(name: str, reason: str, hold_opt_outs: bool) -> None:
-    actor = _actor()
+    who = actor()
     with writing() as connection:
         _know(connection, name)
-        pausing.pause(connection, name, actor=actor, reason=reason, hold_opt_outs=hold_opt_outs)
+        pausing.pause(connection, name, actor=who, reason=reason, hold_opt_outs=hold_opt_outs)
         waiting = _backlog(leads.backlog(connection, name))["waiting"]
     click.echo(f"{name} is paused. {_words(waiting)} Workers obey within two seconds.")
     if hold_opt_outs:
@@ -84,10 +83,10 @@ def pause(name: str, reason: str, hold_opt_outs: bool) -> None:
 @command.command(help="End a pause, and try a campaign that is held back at once.")
 @click.argument("name")
 def resume(name: str) -> None:
-    actor = _actor()
+    who = actor()
     with writing() as connection:
         _know(connection, name)
-        ended, tried = pausing.resume(connection, name, actor=actor)
+        ended, tried = pausing.resume(connection, name, actor=who)
         found = campaigns.conditions(connection).get(name, Condition())
     click.echo(f"{name} is resumed." if ended else f"{name} was not paused by hand.")
     if tried:
@@ -103,15 +102,6 @@ def _know(connection: Connection, name: str) -> None:
     if name not in named:
         there = ", ".join(sorted({*named, *seen})) or "none"
         raise click.UsageError(f"there is no campaign {name}. There are: {there}.")
-
-
-def _actor() -> str:
-    """Who runs this command, as ``user@host``."""
-    try:
-        user = getpass.getuser()
-    except (OSError, KeyError):  # a user id without a name, as in containers
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _words(waiting: Mapping[str, int]) -> str:

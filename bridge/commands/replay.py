@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import click
 
 from bridge import logs
+from bridge.commands.actor import actor
 from bridge.commands.listings import before_option, json_option, limit_option, with_times
 from bridge.commands.moments import Moment
 from bridge.commands.output import as_json, progress, table
@@ -148,7 +149,8 @@ def command(
     with _database(settings) as database:
         if not run_:
             sys.exit(_plan(settings, database, selection, wish, examples, look_up, json_))
-        number = control.create(database, selection, wish, rate or settings["BRIDGE_REPLAY_RATE"])
+        pace = rate or settings["BRIDGE_REPLAY_RATE"]
+        number = control.create(database, selection, wish, pace, actor=actor())
         sys.exit(_go(database, number, detach=detach, json_=json_))
 
 
@@ -159,7 +161,7 @@ def command(
 def list_(before: int | None, limit: int, json_: bool) -> None:
     with _database(Settings.current()) as database, database.read() as connection:
         found = replays.listing(connection, before=before, limit=limit)
-        rows = [control.report(connection, one).as_json() for one in found]
+        rows = [report.as_json() for report in control.reports(connection, found)]
     if json_:
         as_json(rows)
     elif rows:
@@ -182,6 +184,7 @@ def show(number: int, json_: bool) -> None:
 def cancel(number: int) -> None:
     with _database(Settings.current()) as database:
         control.cancel(database, number)
+        _note(database, "replay.cancel", number)
     click.echo(f"cancelled; to go on: crm-bridge replay resume {number}")
 
 
@@ -193,6 +196,7 @@ def cancel(number: int) -> None:
 def resume(number: int, rate: float | None, detach: bool, json_: bool) -> None:
     with _database(Settings.current()) as database:
         control.resume(database, number, rate)
+        _note(database, "replay.resume", number)
         sys.exit(_go(database, number, detach=detach, json_=json_))
 
 
@@ -217,6 +221,11 @@ def versions(source: str | None, version: str | None, limit: int, json_: bool) -
         as_json(rows)
     else:
         table(("version", "source", "first_seen"), rows)
+
+
+def _note(database: Database, action: str, number: int) -> None:
+    with database.write() as connection:
+        control.note(connection, action, number, actor(), {})
 
 
 def _plan(
@@ -269,6 +278,7 @@ def _go(database: Database, number: int, *, detach: bool, json_: bool) -> int:
     except KeyboardInterrupt:
         try:
             control.cancel(database, number)
+            _note(database, "replay.cancel", number)
             click.echo(f"cancelled; to go on: crm-bridge replay resume {number}", err=True)
         except ReplayError:
             click.echo("every delivery is mapped already; what is on its way goes on", err=True)

@@ -98,6 +98,14 @@ def _unreadable(text: str, region: str) -> str:
     return f"{shown(text)} is not a phone number (country {region} where no + leads)"
 
 
+def typed(text: str, region: str) -> tuple[str, ...]:
+    """The numbers in a text that somebody typed, in E.164; none if it holds none."""
+    try:
+        return every_e164(text, region)[0]
+    except Unusable:
+        return ()
+
+
 def _as_text(value: Json) -> str:
     if value is None:
         return ""

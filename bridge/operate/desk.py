@@ -7,7 +7,7 @@ function. Every value that these give is made of JSON types.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from bridge.model import Campaign, Source
@@ -82,6 +82,8 @@ class Desk:
 
     ``address_of``: the sender of a request, from its WSGI environment. ``tokens``: those that are
     accepted, the newest first. ``session_s``: how long a session lasts.
+    ``evidence_key`` seals exports; ``export_most``: deliveries of a period that one may have;
+    ``export_settle_ms``: how old they have to be.
     """
 
     database: Database
@@ -96,3 +98,6 @@ class Desk:
     tokens: tuple[str, ...]
     https: bool
     session_s: float
+    evidence_key: str | None = field(repr=False)
+    export_most: int
+    export_settle_ms: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from bridge.operate.desk import Desk
@@ -59,11 +60,19 @@ def lead_story(desk: Desk, id_: int, before: int | None) -> dict[str, Any] | Non
 def search(desk: Desk, text: str) -> dict[str, Any]:
     """What a text leads to: the stories of all that it may mean, in one."""
     with desk.database.read() as connection:
-        found = find(connection, text, desk.read_phone)
-        if found.by in (By.EMAIL, By.CONTACT) and found.phones:
-            named = of_phones(connection, text, found.phones)
-            found = Found(found.by, text, found.phones, (*found.events, *named.events))
+        found = whole_found(connection, text, desk.read_phone)
         return {"understood_as": found.by.value, **story(connection, found)}
+
+
+def whole_found(
+    connection: Connection, text: str, read_phone: Callable[[str], tuple[str, ...]]
+) -> Found:
+    """What a text leads to, the events that its numbers lead to included."""
+    found = find(connection, text, read_phone)
+    if found.by in (By.EMAIL, By.CONTACT) and found.phones:
+        named = of_phones(connection, text, found.phones)
+        found = Found(found.by, found.text, found.phones, (*found.events, *named.events))
+    return found
 
 
 def _with_calls(connection: Connection, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

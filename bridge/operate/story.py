@@ -6,7 +6,7 @@ but an outcome that is *updated*, which only a reply that names the lead can mak
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bridge.model import Lane, State
@@ -35,20 +35,33 @@ def story(
     if events:
         of_events = pages.outcomes_of_events(connection, [event["id"] for event in events])
         rows.update((row["id"], row) for row in of_events)
-    leads = pages.leads_of(connection, found.phones)
-    opt_outs = [row for phone in found.phones for row in pages.opt_outs(connection, phone)]
     tries = attempts.of_outcomes(connection, list(rows)) if rows else {}
     told = [outcome_entry(row, tries.get(row["id"], [])) for row in rows.values()]
     return {
         "phones": list(found.phones),
-        "leads": [_standing(lead, opt_outs) for lead in leads],
+        "leads": standings(connection, found.phones),
         "events": _by_event(told, events),
         "cursor": max(cursors, default=None),
     }
 
 
-def outcome_entry(row: dict[str, Any], tries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """An outcome with its calls, the last one last."""
+def standings(connection: Connection, phones: Sequence[str]) -> list[dict[str, Any]]:
+    """Where the leads of some numbers (E.164) stand with their opt-outs, in each campaign."""
+    leads = pages.leads_of(connection, phones)
+    found = []
+    for phone in phones:
+        mine = [lead for lead in leads if lead["phone"] == phone]
+        opt_outs = pages.opt_outs(connection, phone)
+        told = {row["campaign"] for row in opt_outs}
+        if any("do_not_call" in lead["ledger"] and lead["campaign"] not in told for lead in mine):
+            # its word on calls is older than all that was looked at, or of another campaign
+            opt_outs = pages.opt_outs(connection, phone, all_=True)
+        found += [_standing(lead, opt_outs) for lead in mine]
+    return found
+
+
+def calls_of(row: Mapping[str, Any], tries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The calls that carried an outcome, the last one last."""
     calls = [
         {
             "batch_id": one["batch_id"],
@@ -82,12 +95,17 @@ def outcome_entry(row: dict[str, Any], tries: Sequence[dict[str, Any]]) -> dict[
                 "message": row["message"],
             }
         )
+    return calls
+
+
+def outcome_entry(row: dict[str, Any], tries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """An outcome with its calls, the last one last."""
     decided = row["decided_at"]
     return {
         **{name: row[name] for name in _OUTCOME},
         "received_at": row["delivered_at"] or row["received_at"] or row["accepted_at"],
         "elapsed_ms": None if decided is None else decided - row["accepted_at"],
-        "calls": calls,
+        "calls": calls_of(row, tries),
     }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from bridge.errors import ReplayError
 from bridge.model import State
 from bridge.steps.replay_plan import Wish, share
 from bridge.steps.replay_select import Scan, Selection, begin, page, with_mapping
-from bridge.store import outcomes, replays
+from bridge.store import operator_actions, outcomes, replays
 from bridge.store.database import Connection, Database
 from bridge.store.replays import Replay, ReplayState
 
@@ -70,14 +70,15 @@ class Report:
         }
 
 
-def create(database: Database, selection: Selection, wish: Wish, rate: float) -> int:
-    """Store a replay; ``prepare`` selects its deliveries, and then the workers begin.
+def create(database: Database, selection: Selection, wish: Wish, rate: float, *, actor: str) -> int:
+    """Store a replay, with a line of who made it; ``prepare`` selects its deliveries, and then
+    the workers begin.
 
     ``rate``: events per second. Errors: ``ReplayError``, ``StoreError``.
     """
     with database.write() as connection:
         selection = with_mapping(connection, selection, wish.mapping)
-        return replays.create(
+        number = replays.create(
             connection,
             selection=selection.as_json(),
             scan=asdict(begin(connection, selection)),
@@ -86,6 +87,23 @@ def create(database: Database, selection: Selection, wish: Wish, rate: float) ->
             rate=rate,
             now=now_ms(),
         )
+        details = {"selection": selection.as_json(), "mapping": wish.mapping}
+        note(connection, "replay.run", number, actor, details)
+        return number
+
+
+def note(
+    connection: Connection, action: str, number: int, actor: str, details: Mapping[str, Any]
+) -> None:
+    """Note who did something to a replay."""
+    operator_actions.note(
+        connection,
+        actor=actor,
+        action=action,
+        subject=f"replay {number}",
+        details=details,
+        now=now_ms(),
+    )
 
 
 def prepare(
@@ -138,7 +156,13 @@ def resume(database: Database, replay_id: int, rate: float | None = None) -> Rep
 
 def report(connection: Connection, replay: Replay) -> Report:
     """What has come of a replay."""
-    return Report(replay, outcomes.counts_of_replay(connection, replay.id))
+    return reports(connection, [replay])[0]
+
+
+def reports(connection: Connection, found: Sequence[Replay]) -> list[Report]:
+    """What has come of some replays."""
+    counts = outcomes.counts_of_replays(connection, [replay.id for replay in found])
+    return [Report(replay, counts[replay.id]) for replay in found]
 
 
 def report_of(database: Database, replay_id: int) -> Report:

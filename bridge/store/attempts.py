@@ -52,9 +52,9 @@ _ADD = insert_many(attempt, ("outcome_id", "batch_id", "at", "tries", "state", "
 
 
 def of_outcomes(
-    connection: Connection, outcome_ids: Sequence[int]
+    connection: Connection, outcome_ids: Sequence[int], *, most: int | None = MOST_SHOWN
 ) -> dict[int, list[dict[str, Any]]]:
-    """The kept tries of each outcome, oldest first, each with its call; ``MOST_SHOWN`` in all."""
+    """The kept tries of each outcome, oldest first, each with its call; ``most`` in all."""
     rows = connection.execute(
         select(
             attempt,
@@ -69,7 +69,7 @@ def of_outcomes(
         .outerjoin(batch, batch.c.id == attempt.c.batch_id)
         .where(attempt.c.outcome_id.in_(sorted(outcome_ids)))
         .order_by(attempt.c.outcome_id, attempt.c.id)
-        .limit(MOST_SHOWN)
+        .limit(most)
     )
     found: dict[int, list[dict[str, Any]]] = {}
     for row in rows:

@@ -149,6 +149,9 @@ def add(connection: Connection, rows: Sequence[NewOutcome]) -> None:
         added[when // tally.MINUTE * tally.MINUTE, row.campaign, row.state] += 1
     for (when, campaign, state), count in added.items():
         tally.note(connection, [(campaign, tally.kind_of(state), count)], when)
+    replayed = [(row.replay_id, tally.kind_of(row.state), 1) for row in rows if row.replay_id]
+    if replayed:
+        tally.note_replay(connection, replayed)
 
 
 def _text(text: str) -> str:
@@ -271,9 +274,16 @@ def _note_moves(connection: Connection, rows: Sequence[Decision], now: int) -> N
         return
     moved: dict[int, State] = {row.id: row.state for row in rows}
     changes: Counter[tuple[str, str]] = Counter()
+    replayed: Counter[tuple[int, str]] = Counter()
     for row in connection.execute(_STATES, {"ids": listed(moved)}):
-        changes[row.campaign, tally.kind_of(row.state)] -= 1
-        changes[row.campaign, tally.kind_of(moved[row.id])] += 1
+        before, after = tally.kind_of(row.state), tally.kind_of(moved[row.id])
+        changes[row.campaign, before] -= 1
+        changes[row.campaign, after] += 1
+        if row.replay_id:
+            replayed[row.replay_id, before] -= 1
+            replayed[row.replay_id, after] += 1
+    if replayed:
+        tally.note_replay(connection, ((*key, count) for key, count in replayed.items()))
     tally.note(connection, ((*key, count) for key, count in changes.items()), now)
     attempts.add(
         connection,
@@ -285,7 +295,7 @@ def _note_moves(connection: Connection, rows: Sequence[Decision], now: int) -> N
     )
 
 
-_STATES = select(outcome.c.id, outcome.c.campaign, outcome.c.state).where(
+_STATES = select(outcome.c.id, outcome.c.campaign, outcome.c.state, outcome.c.replay_id).where(
     among(outcome.c.id, "ids"), OPEN
 )
 
@@ -488,14 +498,33 @@ def last_id(connection: Connection) -> int:
     return connection.execute(select(func.max(outcome.c.id))).scalar() or 0
 
 
-def counts_of_replay(connection: Connection, replay_id: int) -> dict[State, int]:
-    """How many outcomes of a replay stand in each state."""
-    rows = connection.execute(
-        select(outcome.c.state, func.count())
-        .where(REPLAYED, outcome.c.replay_id == replay_id)
-        .group_by(outcome.c.state)
+def counts_of_replays(
+    connection: Connection, replay_ids: Sequence[int]
+) -> dict[int, dict[State, int]]:
+    """How many outcomes of each replay stand in each state.
+
+    What is on its way is never much (``BRIDGE_REPLAY_OPEN``) and is counted; the rest is kept
+    count of, since a replay may have made millions.
+    """
+    found: dict[int, dict[State, int]] = {replay_id: {} for replay_id in replay_ids}
+    for replay_id, kinds in tally.of_replays(connection, replay_ids).items():
+        counted = {State(kind): count for kind, count in kinds.items() if count > 0}
+        counted.pop(State.WAITING, None)  # it counts what is in flight as well
+        found[replay_id] |= counted
+    for row in connection.execute(_OPEN_OF_REPLAYS, {"replays": listed(replay_ids)}):
+        found[row.replay_id][State(row.state)] = row.total
+    return found
+
+
+_OPEN_OF_REPLAYS = (
+    select(outcome.c.replay_id, outcome.c.state, func.count().label("total"))
+    .where(
+        REPLAYED,
+        among(outcome.c.replay_id, "replays"),
+        outcome.c.state.in_([State.WAITING.value, State.IN_FLIGHT.value]),
     )
-    return {State(row[0]): row[1] for row in rows}
+    .group_by(outcome.c.replay_id, outcome.c.state)
+)
 
 
 def open_of_replay(connection: Connection, replay_id: int) -> int:

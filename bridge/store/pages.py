@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select, union_all
 
 from bridge import jsontext
 from bridge.store import digest
@@ -21,6 +21,7 @@ from bridge.store.schema import STORED, batch, delivery, event, lead, outcome, r
 WINDOW = 10_000
 """Rows that one page looks through for those that match."""
 
+ALL = 2**62
 OPT_OUTS = 500
 """Opt-outs of one phone number that are looked at, at most."""
 
@@ -75,49 +76,60 @@ def outcomes(connection: Connection, wanted: Wanted, *, before: int | None, limi
     """A page of outcomes, each with its event, delivery and last call."""
     by_index: list[ColumnElement[bool]] = []
     rest: list[str] = []
+    forms = () if wanted.phone is None else _written(connection, wanted.phone)
     if wanted.receipt is not None:
         found = connection.scalar(select(delivery.c.id).where(delivery.c.receipt == wanted.receipt))
         by_index.append(outcome.c.delivery_id == (-1 if found is None else found))
-    if wanted.phone is not None:
-        by_index.append(outcome.c.phone.in_(_written(connection, wanted.phone)))
-    if wanted.state is not None and not by_index:
+    if wanted.state is not None and not by_index and not forms:
         by_index.append(outcome.c.state == wanted.state)
     elif wanted.state is not None:
         rest.append("state")
     rest += [name for name in ("campaign", "source") if getattr(wanted, name) is not None]
     if before is not None:
         by_index.append(outcome.c.id < before)
-    columns = (outcome.c.id, outcome.c.state, outcome.c.campaign, outcome.c.source)
-    window = select(*columns).where(*by_index).order_by(outcome.c.id.desc())
     if not rest:
-        ids = list(connection.scalars(window.limit(limit + 1)))
+        ids = list(connection.scalars(_newest(by_index, forms, limit + 1)))
         more, looked = (ids[limit - 1] if len(ids) > limit else None), False
     else:
-        inner = window.limit(WINDOW).subquery()
-        match = [inner.c[name] == getattr(wanted, name) for name in rest]
-        query = select(inner.c.id).where(*match).order_by(inner.c.id.desc()).limit(limit + 1)
+        window = _newest(by_index, forms, WINDOW).subquery()
+        match = [window.c[name] == getattr(wanted, name) for name in rest]
+        query = select(window.c.id).where(*match).order_by(window.c.id.desc()).limit(limit + 1)
         ids = list(connection.scalars(query))
         if len(ids) > limit:
             more, looked = ids[limit - 1], False
         else:
-            more = connection.scalar(
-                select(outcome.c.id)
-                .where(*by_index)
-                .order_by(outcome.c.id.desc())
-                .offset(WINDOW - 1)
-                .limit(1)
-            )
+            last = select(window.c.id).order_by(window.c.id.desc()).offset(WINDOW - 1).limit(1)
+            more = connection.scalar(last)
             looked = more is not None
     return Page(outcomes_by_id(connection, ids[:limit]), more, looked)
 
 
-def opt_outs(connection: Connection, phone: str) -> list[dict[str, Any]]:
-    """The newest opt-outs of a phone number in E.164, in all campaigns, newest first."""
-    query = _OUTCOME.where(outcome.c.phone.in_(_written(connection, phone)), outcome.c.opts_out)
-    return [
-        _unpacked(row)
-        for row in connection.execute(query.order_by(outcome.c.id.desc()).limit(OPT_OUTS))
-    ]
+def _newest(
+    conditions: Sequence[ColumnElement[bool]], forms: Sequence[str], most: int
+) -> Select[Any]:
+    """The newest outcomes like this, id first.
+
+    ``forms``: only of a number that is written in these ways. Each way is read by itself, since
+    only then the rows come from the index in their order.
+    """
+    columns = (outcome.c.id, outcome.c.state, outcome.c.campaign, outcome.c.source)
+    newest = select(*columns, outcome.c.opts_out).where(*conditions)
+    newest = newest.order_by(outcome.c.id.desc()).limit(most)
+    if not forms:
+        return newest
+    each = [newest.where(outcome.c.phone == form).subquery() for form in forms]
+    both = union_all(*(select(one) for one in each)).subquery()
+    return select(both).order_by(both.c.id.desc()).limit(most)
+
+
+def opt_outs(connection: Connection, phone: str, *, all_: bool = False) -> list[dict[str, Any]]:
+    """The newest opt-outs of a phone number in E.164, in all campaigns, newest first.
+
+    Among its newest outcomes, so many as a page looks through; ``all_``: among all there are.
+    """
+    newest = _newest([], _written(connection, phone), ALL if all_ else WINDOW).subquery()
+    query = select(newest.c.id).where(newest.c.opts_out).order_by(newest.c.id.desc())
+    return outcomes_by_id(connection, list(connection.scalars(query.limit(OPT_OUTS))))
 
 
 def _written(connection: Connection, phone: str) -> list[str]:

@@ -1,9 +1,10 @@
 """Counts that are kept while the work is done, so that no page has to count big tables.
 
-A row of ``tally`` holds how much one kind has grown within a minute or an hour, and in all per
-campaign. A kind is ``accepted`` (deliveries, by the time they came) or the state of an outcome;
-*waiting* and *in flight* count as one. Final states only grow; *waiting* and *standing* go up and
-down, and what stood at an earlier time is what stands now less what was added since.
+A row of ``tally`` holds how much one kind has grown within a minute or an hour, in all per
+campaign, and in all per replay. A kind is ``accepted`` (deliveries, by the time they came) or the
+state of an outcome; *waiting* and *in flight* count as one. Final states only grow; *waiting* and
+*standing* go up and down, and what stood at an earlier time is what stands now less what was added
+since.
 
 Whoever changes outcomes notes the change; it is written as the last thing of the same transaction
 (``Database.write``), in an order that is always the same, so that counting neither misses nor
@@ -20,7 +21,7 @@ from enum import IntEnum
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from bridge.model import State
-from bridge.store.bulk import insert_many
+from bridge.store.bulk import among, insert_many, listed
 from bridge.store.database import at_the_end
 from bridge.store.schema import tally
 
@@ -42,6 +43,8 @@ class Span(IntEnum):
     HOUR = 2
     EVER = 3
     """Since the beginning, of what is no outcome; see ``bridge.store.counters``."""
+    REPLAY = 4
+    """All of one replay; ``at`` is its id."""
 
 
 _LENGTH = {Span.MINUTE: MINUTE, Span.HOUR: HOUR}
@@ -75,6 +78,13 @@ def sums(connection: Connection) -> Counter[tuple[int, int, str, str]]:
     if found is None:
         last.append(found := _Sums())
     return found.counts
+
+
+def note_replay(connection: Connection, changes: Iterable[tuple[int, str, int]]) -> None:
+    """So many more (or fewer) of a kind among the outcomes of a replay: (replay, kind, count)."""
+    added = sums(connection)
+    for replay_id, kind, count in changes:
+        added[Span.REPLAY, replay_id, "", kind] += count
 
 
 class _Sums:
@@ -138,4 +148,19 @@ def totals(connection: Connection) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for row in connection.execute(_TOTALS):
         found.setdefault(row.campaign, {})[row.kind] = int(row.total)
+    return found
+
+
+_OF_REPLAYS = (
+    select(tally.c["at"], tally.c.kind, func.sum(tally.c["count"]).label("total"))
+    .where(tally.c.span == int(Span.REPLAY), among(tally.c["at"], "replays"))
+    .group_by(tally.c["at"], tally.c.kind)
+)
+
+
+def of_replays(connection: Connection, replay_ids: Iterable[int]) -> dict[int, dict[str, int]]:
+    """By replay and kind: how many outcomes there are."""
+    found: dict[int, dict[str, int]] = {}
+    for row in connection.execute(_OF_REPLAYS, {"replays": listed(replay_ids)}):
+        found.setdefault(row.at, {})[row.kind] = int(row.total)
     return found

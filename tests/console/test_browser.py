@@ -15,7 +15,17 @@ expect.set_options(timeout=PATIENCE_MS)
 
 PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
-LISTS = ("leads", "outcomes", "dead-letters", "deliveries", "refusals", "mappings", "replays")
+
+LISTS = (
+    "leads",
+    "outcomes",
+    "dead-letters",
+    "deliveries",
+    "refusals",
+    "mappings",
+    "replays",
+    "export",
+)
 VIOLATIONS = {"resultTypes": ["violations"]}
 CONTRAST = {"runOnly": ["color-contrast"], **VIOLATIONS}
 LOOKS = (

@@ -137,7 +137,9 @@ class World:
 
     def make(self, *, mapping: str = CURRENT, marks: bool = False, **selected: Any) -> int:
         """Make a replay."""
-        number = control.create(self.database, Selection(**selected), Wish(mapping, marks), 1000)
+        number = control.create(
+            self.database, Selection(**selected), Wish(mapping, marks), 1000, actor="Ada"
+        )
         assert control.prepare(self.database, number)
         return number
 

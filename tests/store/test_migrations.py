@@ -17,7 +17,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 
 from bridge.errors import SchemaError, StoreError
-from bridge.store import migrate, revision
+from bridge.model import State
+from bridge.store import migrate, outcomes, revision
 from bridge.store.database import Database
 from bridge.store.schema import metadata
 
@@ -132,3 +133,23 @@ def test_the_outcomes_of_the_first_schema_are_those_of_the_first_way(empty: Data
         assert [tuple(one) for one in seen] == [(1, 0, "why"), (2, 0, "why")]
     with pytest.raises(StoreError, match=r"(?i)unique"), empty.write() as connection:
         connection.execute(text(row))
+
+
+def test_replays_of_before_are_counted_when_counts_begin(empty: Database) -> None:
+    columns = (
+        "event_id, delivery_id, receipt, source, campaign, phone, state, fields, opts_out, rules, "
+        "event_time, key, version, accepted_at, tries, doubtful, message, replay_id"
+    )
+    rest = "'{}', false, '[]', 5, 'k', 'v', 5, 0, false, ''"
+    rows = [(1, "dead", 0), (1, "updated", 1), (2, "updated", 1), (3, "in_flight", 1)]
+    if empty.path is not None:
+        empty.path.touch()
+    with empty.write() as connection:
+        upgrade_to(connection, "0008")
+        for event, state, replay in rows:
+            values = f"{event}, 1, 'r', 'crm', 'main', '+1', '{state}', {rest}, {replay}"
+            connection.execute(text(f"INSERT INTO outcome ({columns}) VALUES ({values})"))
+    migrate.migrate(empty)
+    with empty.read() as connection:
+        found = outcomes.counts_of_replays(connection, [1])
+    assert found == {1: {State.UPDATED: 2, State.IN_FLIGHT: 1}}

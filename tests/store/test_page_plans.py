@@ -10,14 +10,16 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy import event as sql_event
 
-from bridge.store import attempts, clues, deliveries, outcomes, pages, tally
+from bridge.store import attempts, clues, deliveries, evidence, outcomes, pages, tally
 from bridge.store.database import Database
+from bridge.store.evidence import Only
 from bridge.store.pages import Wanted
 from bridge.store.tally import Span
 
 from .rows import NOW
 
 PHONE = "+14155550123"
+MINE = Only((PHONE, "#1"), (1, 2), "main")
 
 
 def page(**wanted: Any) -> Callable[[Connection], Any]:
@@ -39,6 +41,7 @@ READ: dict[str, Callable[[Connection], Any]] = {
     "outcomes by id": lambda c: pages.outcomes_by_id(c, [1, 2]),
     "outcomes of events": lambda c: pages.outcomes_of_events(c, [1, 2]),
     "opt-outs of a number": lambda c: pages.opt_outs(c, PHONE),
+    "all opt-outs of a number": lambda c: pages.opt_outs(c, PHONE, all_=True),
     "deliveries": received(),
     "deliveries of a source": received(source="hubspot"),
     "deliveries that wait": received(waiting=True),
@@ -57,7 +60,22 @@ READ: dict[str, Callable[[Connection], Any]] = {
     "counts of an hour": lambda c: tally.series(c, Span.MINUTE, NOW),
     "counts of a month": lambda c: tally.series(c, Span.HOUR, NOW),
     "counts in all": tally.totals,
+    "counts of replays": lambda c: outcomes.counts_of_replays(c, [1, 2]),
     "old counts": lambda c: tally.forget(c, NOW),
+    "export: deliveries of a time": lambda c: evidence.heads_between(c, "0", "f", 200),
+    "export: how many": lambda c: evidence.count_between(c, "0", "f", 100),
+    "export: deliveries by id": lambda c: evidence.heads(c, [1, 2]),
+    "export: deliveries of a number": lambda c: evidence.deliveries_of(c, PHONE, 0),
+    "export: events of a clue": lambda c: evidence.events_of(c, "#" + "0" * 38, 0),
+    "export: rows of deliveries": lambda c: evidence.rows_of(c, [1, 2]),
+    "export: whole deliveries": lambda c: evidence.deliveries(c, [1, 2]),
+    "export: events": lambda c: evidence.events(c, [1, 2], Only()),
+    "export: events of some": lambda c: evidence.events(c, [1, 2], MINE),
+    "export: outcomes": lambda c: evidence.outcomes(c, [1, 2], Only(), after=0, limit=9),
+    "export: outcomes of some": lambda c: evidence.outcomes(c, [1, 2], MINE, after=0, limit=9),
+    "export: mappings": lambda c: evidence.mappings(c, ["v1"]),
+    "export: refusals": lambda c: evidence.refusals(c, 1, 2, 0, 500),
+    "export: replays": lambda c: evidence.replays(c, [1, 2]),
     "oldest opt-outs": outcomes.oldest_opt_out,
     "accepted and not taken in": deliveries.waiting,
     "last delivery of a source": lambda c: deliveries.last_by_source(c, ["hubspot"]),

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import func, select, update
 
 from bridge.model import ContactRef, Lane, State
+from bridge.operate.story import standings
 from bridge.store import attempts, clues, contacts, deliveries, erasing, outcomes, pages, refusals
 from bridge.store.attempts import Attempt
 from bridge.store.clues import Clue
@@ -203,3 +204,30 @@ def test_erasing_a_person_takes_the_clues_along_and_masks_the_tries(database: Da
         assert one["message"] == "refused +1********02 of j***@***"
         page_of = pages.outcomes(connection, Wanted(phone=gone), before=None, limit=9)
         assert ids(page_of) == numbers
+
+
+def test_an_opt_out_behind_all_that_is_looked_through_is_found_where_the_ledger_has_one(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phone = "+14155550123"
+    put(database, {"opts_out": True, "fields": {"do_not_call": True}}, *({} for _ in range(5)))
+    with database.write() as connection:
+        ledger = '{"do_not_call":[true,1,"k",false]}'
+        connection.execute(update(lead).values(opted_out=True, ledger=ledger))
+    with database.read() as connection:
+        assert len(pages.opt_outs(connection, phone)) == 1
+        monkeypatch.setattr(pages, "WINDOW", 5)
+        assert pages.opt_outs(connection, phone) == []
+        [found] = standings(connection, [phone])
+    assert found["verdict"] == "on_its_way"
+
+
+def test_a_page_of_a_number_has_what_was_erased_in_its_order(database: Database) -> None:
+    made = put(database, *({} for _ in range(6)))
+    with database.write() as connection:
+        erased = load(connection).of("+14155550123")
+        connection.execute(update(outcome).where(outcome.c.id.in_(made[1:4])).values(phone=erased))
+    first = page(database, 4, phone="+14155550123")
+    assert ids(first) == made[:1:-1]
+    assert ids(page(database, 4, first.cursor, phone="+14155550123")) == made[1::-1]
+    assert ids(page(database, 9, phone="+14155550123", campaign="main")) == made[::-1]

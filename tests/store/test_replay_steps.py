@@ -314,7 +314,7 @@ def test_a_preparation_that_broke_off_goes_on_where_it_was(
     receipts = [world.receive(event(n, name="A"), received_at=at + n) for n in range(7)]
     world.take_in()
     selection = Selection(source="crm")
-    number = control.create(world.database, selection, Wish("current"), 100)
+    number = control.create(world.database, selection, Wish("current"), 100, actor="Ada")
 
     class Killed(Exception):  # noqa: N818 - what ends the process in this test
         pass
@@ -337,7 +337,9 @@ def test_a_preparation_that_broke_off_goes_on_where_it_was(
 
 
 def test_two_pages_that_bring_the_same_delivery_add_its_events_up(world: World) -> None:
-    number = control.create(world.database, Selection(source="crm"), Wish("current"), 100)
+    number = control.create(
+        world.database, Selection(source="crm"), Wish("current"), 100, actor="Ada"
+    )
     for ordinals in (frozenset({0, 3}), frozenset({1, 3})):
         with world.database.write() as connection:
             assert replays.add_items(connection, number, [Item("r", 1, ordinals)], {})

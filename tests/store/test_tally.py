@@ -92,6 +92,32 @@ def test_every_move_of_an_outcome_is_counted_once(database: Database) -> None:
     assert added(database, Span.HOUR, THIS_HOUR + HOUR) == {"standing": -1, "updated": 1}
 
 
+def test_the_outcomes_of_each_replay_are_counted(database: Database) -> None:
+    first = put(database, 4, replay_id=1)
+    second = put(database, 2, replay_id=2)
+    put(database, 1)
+    put(database, 1, replay_id=2, campaign="", phone="", state=State.DEAD, decided_at=NOW)
+    with database.write() as connection:
+        outcomes.in_flight(connection, first[:1])
+        ends = (State.UPDATED, State.STANDING)
+        moves = [decided(id_, state) for id_, state in zip(first[2:], ends, strict=True)]
+        outcomes.decide(connection, [*moves, decided(second[0], State.UPDATED)], NOW)
+    with database.write() as connection:
+        # what is final moves no more, and is not counted again
+        again = [decided(first[3], State.UPDATED), decided(second[0], State.DEAD)]
+        outcomes.decide(connection, again, NOW)
+    with database.read() as connection:
+        found = outcomes.counts_of_replays(connection, [1, 2, 3])
+        query = select(outcome.c.replay_id, outcome.c.state, func.count())
+        rows = connection.execute(query.group_by(outcome.c.replay_id, outcome.c.state))
+        slowly: dict[int, dict[State, int]] = {3: {}}
+        for replay_id, state, count in rows:
+            slowly.setdefault(replay_id, {})[State(state)] = count
+    assert found[1] == {State.WAITING: 1, State.IN_FLIGHT: 1, State.UPDATED: 2}
+    slowly.pop(0)
+    assert found == slowly
+
+
 def test_deliveries_count_by_the_time_they_came(database: Database) -> None:
     with database.write() as connection:
         deliveries.add(connection, [a_delivery(), a_delivery(received_at=NOW - MINUTE)])

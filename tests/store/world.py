@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from bridge.clock import now_ms
 from bridge.model import Lane, State
+from bridge.receive.accept import new_receipt
 from bridge.store import deliveries, events, leads, outcomes
 from bridge.store.database import Connection, Database
 from bridge.store.outcomes import Decision
@@ -25,7 +26,7 @@ class World:
         self.now = now_ms()
 
     def delivery(self, *, done: bool = True) -> int:
-        new = a_delivery(received_at=self.now)
+        new = a_delivery(received_at=self.now, receipt=new_receipt(self.now))
         deliveries.add(self.connection, [new])
         found = deliveries.by_receipt(self.connection, new.receipt)
         assert found is not None

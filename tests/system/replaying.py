@@ -27,7 +27,9 @@ def start(
     **selected: Any,
 ) -> int:
     """Make a replay and let the workers begin; returns its id."""
-    number = control.create(bridge.database, Selection(**selected), Wish(mapping, marks), rate)
+    number = control.create(
+        bridge.database, Selection(**selected), Wish(mapping, marks), rate, actor="Ada"
+    )
     assert control.prepare(bridge.database, number)
     return number
 

@@ -64,7 +64,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "responses": {
             "200": {
                 "description": "What was asked for.",
-                "content": {"application/json": {"schema": endpoint.answer}},
+                "content": _content(endpoint),
             },
             **{
                 str(status): {
@@ -81,3 +81,9 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
             "content": {"application/json": {"schema": endpoint.body_schema}},
         }
     return operation
+
+
+def _content(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.answer is None:
+        return {kind: {"schema": {"type": "string"}} for kind in endpoint.files}
+    return {"application/json": {"schema": endpoint.answer}}

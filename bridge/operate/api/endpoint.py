@@ -43,23 +43,27 @@ View = Callable[[Desk, Given], Any]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """``path`` begins below ``/api`` and names its parameters as ``{name}``."""
+    """``path`` begins below ``/api`` and names its parameters as ``{name}``.
+
+    ``answer`` None: the view gives a response, a file of one of the media types ``files``.
+    """
 
     method: str
     path: str
     name: str
     summary: str
-    answer: type[Schema]
+    answer: type[Schema] | None
     view: View
     path_schema: type[Schema] | None = None
     query_schema: type[Schema] | None = None
     body_schema: type[Schema] | None = None
     refusals: Mapping[int, str] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
 
 def add(blueprint: Blueprint, endpoint: Endpoint, desk: Desk) -> None:
     """Route an endpoint."""
-    answer = endpoint.answer()
+    answer = None if endpoint.answer is None else endpoint.answer()
 
     def serve(**path: str) -> Response:
         given = Given(
@@ -68,7 +72,11 @@ def add(blueprint: Blueprint, endpoint: Endpoint, desk: Desk) -> None:
             _load(endpoint.body_schema, _body(), "body") if endpoint.body_schema else {},
             _who(desk),
         )
-        return reply(200, answer.dump(endpoint.view(desk, given)), "application/json")
+        found = endpoint.view(desk, given)
+        if answer is None:
+            file: Response = found
+            return file
+        return reply(200, answer.dump(found), "application/json")
 
     rule = endpoint.path.replace("{", "<").replace("}", ">")
     blueprint.add_url_rule(

@@ -8,6 +8,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate
 
 from bridge.model import State
+from bridge.operate.export.lines import Form
 
 MOST = 2**53 - 1
 """The largest id: what JSON numbers hold everywhere."""
@@ -193,8 +194,9 @@ class PauseBody(Schema):
     )
 
 
-def _moment(what: str) -> Whole:
+def _moment(what: str, *, required: bool = False) -> Whole:
     return Whole(
+        required=required,
         validate=validate.Range(1, MOST),
         metadata={"description": f"{what}; milliseconds since 1970 UTC"},
     )
@@ -220,3 +222,32 @@ class ReplayBody(Schema):
         validate=[validate.Length(1, 64), _PRINTABLE],
         metadata={"description": "current, original, or a kept version"},
     )
+
+
+class FileBody(Schema):
+    """How a file of evidence is to be made."""
+
+    format = fields.String(
+        load_default=Form.JSONL.value,
+        validate=validate.OneOf([form.value for form in Form]),
+        metadata={"description": "JSON Lines, or CSV for spreadsheets"},
+    )
+    bodies = fields.Boolean(
+        load_default=True,
+        truthy={True},
+        falsy={False},
+        metadata={"description": "raw webhooks with their bodies, or with hashes of these alone"},
+    )
+
+
+class LeadFileBody(SearchBody, FileBody):
+    """Whose record is wanted."""
+
+
+class PeriodFileBody(FileBody):
+    """Which time is wanted; what came in the last five seconds is left out."""
+
+    since = _moment("received since", required=True)
+    until = _moment("received before; left out: until now")
+    source = _name("only this source", 100)
+    campaign = _name("only outcomes of this campaign, and of events without lead updates", 200)

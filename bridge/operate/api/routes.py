@@ -11,6 +11,7 @@ from flask import Blueprint, Response
 from bridge.operate import overview, reading
 from bridge.operate.api import (
     acting,
+    exporting,
     mapping_shapes,
     outcome_shapes,
     overview_shapes,
@@ -252,7 +253,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
 def api(desk: Desk) -> Blueprint:
     """The API as a part of the web side."""
     blueprint = Blueprint("api", __name__, url_prefix="/api")
-    endpoints = (*ENDPOINTS, *acting.ENDPOINTS)
+    endpoints = (*ENDPOINTS, *acting.ENDPOINTS, *exporting.ENDPOINTS)
     for endpoint in endpoints:
         add(blueprint, endpoint, desk)
     described = document(endpoints)

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, abort
 
 from bridge.operate.console import (
     campaigns,
+    exports,
     leads,
     mappings,
     overview,
@@ -35,7 +36,7 @@ def console(desk: Desk, gatekeeper: Gatekeeper) -> Blueprint:
     blueprint = Blueprint("console", __name__, url_prefix="/console")
     add_session(blueprint, desk, gatekeeper)
     add_filters(blueprint)
-    for group in (overview, leads, results, requests, mappings, campaigns, replays):
+    for group in (overview, leads, exports, results, requests, mappings, campaigns, replays):
         group.add_pages(blueprint, desk)
     blueprint.add_url_rule("/static/<name>", endpoint="asset", view_func=_asset)
     blueprint.add_app_template_global(asset_version, "asset_version")
