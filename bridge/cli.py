@@ -27,6 +27,7 @@ COMMANDS = {
         "List campaigns, their condition and what waits for them; pause and resume.",
     ),
     "audit": ("audit", "Prove from the database that all that came in is accounted for."),
+    "alert": ("alert", "Send a test by every channel of alerts; list what they were told."),
     "retention": ("retention", "Erase what has become old; workers do it by themselves."),
     "erase": ("erase", "Erase what is kept of a person; an opt-out in force stays."),
     "mapping": ("mapping", "Get, check, try, test and compare mapping files."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from sqlalchemy import Connection, delete, func, select
 
 from bridge.store.database import upsert
@@ -38,3 +40,21 @@ def leave(connection: Connection, name: str) -> None:
 def last_beat(connection: Connection) -> int | None:
     """When any worker last showed that it lives."""
     return connection.execute(select(func.max(worker.c.beat_at))).scalar()
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A worker that has not left; ``beat_at``: when it last showed that it lives (ms, UTC)."""
+
+    name: str
+    host: str
+    started_at: int
+    beat_at: int
+
+
+def beats(connection: Connection) -> list[Beat]:
+    """Every worker of the last day that has not left."""
+    rows = connection.execute(
+        select(worker.c.name, worker.c.host, worker.c.started_at, worker.c.beat_at)
+    )
+    return [Beat(*row) for row in rows]
