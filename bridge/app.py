@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Callable, Mapping, Sequence
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
 from bridge import logs
 from bridge.live import LiveMappings
-from bridge.model import Campaign, Source
 from bridge.monitor_door import add_monitors
-from bridge.operate.health import Health, Subject
-from bridge.operate.metrics.reading import Metrics
-from bridge.operate.metrics.reading import Subject as Measured
+from bridge.operate.metrics.reading import Metrics, Subject
 from bridge.receive.accept import Acceptor, Keep, Limits
 from bridge.receive.counted import CountedHooks
 from bridge.receive.hooks import FAULT, Hooks, HooksFirst
 from bridge.receive.reply import Reply, problem
-from bridge.receive.verify import over_url
 from bridge.receive.wsgi import Bodies
 from bridge.settings import Settings
 from bridge.store import deliveries
@@ -30,6 +31,7 @@ from bridge.store.group_commit import GroupCommit
 from bridge.store.refusal_room import Room
 from bridge.store.refusals import Bounds, NewRefusal
 from bridge.store.wakeup import Bell, notify
+from bridge.wellbeing import health_of, mapping_problem
 
 METHODS = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -52,7 +54,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     app = Flask(__name__, static_folder=None)
     acceptor = Acceptor(
-        sources=lambda: _sources(live),
+        sources=lambda: live.current().sources,
         keep=_commit_to(database, settings, counts),
         limits=Limits(
             settings["BRIDGE_MAX_BODY"],
@@ -60,15 +62,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             settings["BRIDGE_MAX_UNVERIFIED"],
         ),
     )
-    health = Health(
-        Subject(
-            database,
-            sources=lambda: _sources(live),
-            campaigns=lambda: _campaigns(live),
-            mapping_problem=lambda: _mapping_problem(live),
-            need_url=lambda: _need_url(live, settings),
-        )
-    )
+    health = health_of(settings, live, database)
     limit = settings["BRIDGE_MAX_BODY"]
     hooks = Hooks(
         acceptor,
@@ -82,16 +76,18 @@ def create_app(settings: Settings | None = None) -> Flask:
         app,
         health,
         Metrics(
-            Measured(
+            Subject(
                 database,
-                sources=lambda: _sources(live),
-                campaigns=lambda: _campaigns(live),
+                sources=lambda: live.current().sources,
+                campaigns=lambda: live.current().campaigns,
                 versions=lambda: {n: m.version for n, m in live.current().mappings.items()},
-                mapping_problem=lambda: _mapping_problem(live),
+                mapping_problem=lambda: mapping_problem(live),
+                worker_silent_ms=round(settings["BRIDGE_WORKER_SILENT"] * 1000),
             )
         ),
         settings,
     )
+    _tell(settings, live)
     if settings["BRIDGE_CONSOLE_TOKEN"] is not None:
         from bridge.operator_door import beside  # noqa: PLC0415 - only where there is a console
 
@@ -110,24 +106,21 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def _mapping_problem(live: LiveMappings) -> str | None:
-    live.current()  # looks at the files first
-    return live.problem
+def _tell(settings: Settings, live: LiveMappings) -> None:
+    """Have this process tell of trouble where no worker does, above all of that."""
+    if not settings.tells:
+        return
+    from bridge.telling import Telling  # noqa: PLC0415 - only where somebody is told
+
+    owner = f"web-{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
+    for name, run in Telling(settings, live, owner, stands_in=True).loops():
+        thread = threading.Thread(target=run, args=(_sleep,), name=name, daemon=True)
+        thread.start()
 
 
-def _sources(live: LiveMappings) -> Mapping[str, Source]:
-    return live.current().sources
-
-
-def _campaigns(live: LiveMappings) -> dict[str, Campaign]:
-    return dict(live.current().campaigns)
-
-
-def _need_url(live: LiveMappings, settings: Settings) -> dict[str, tuple[str, ...]]:
-    if settings["BRIDGE_PUBLIC_URL"] is not None:
-        return {}
-    named = {name: over_url(s.verify).names for name, s in _sources(live).items() if s.configured}
-    return {name: schemes for name, schemes in named.items() if schemes}
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return True
 
 
 def _commit_to(database: Database, settings: Settings, counts: Counts) -> Keep:

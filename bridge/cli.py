@@ -30,6 +30,7 @@ COMMANDS = {
     ),
     "audit": ("audit", "Prove from the database that all that came in is accounted for."),
     "export": ("export", "Write a lead's or a period's record as evidence; verify such a file."),
+    "alert": ("alert", "Send a test by every channel of alerts; list what they were told."),
     "retention": ("retention", "Erase what has become old; workers do it by themselves."),
     "erase": ("erase", "Erase what is kept of a person; an opt-out in force stays."),
     "mapping": ("mapping", "Get, check, try, test and compare mapping files."),

@@ -196,7 +196,8 @@ SETTINGS: tuple[Setting, ...] = (
         "BRIDGE_WORKER_CONNECTIONS",
         int,
         20,
-        "database connections that a worker opens at most; a web process opens 8",
+        "database connections that a worker opens at most; a web process opens 8; "
+        "alerts, where they are set up, 4 more in each",
         least=4,
         most=500,
     ),
@@ -323,6 +324,172 @@ SETTINGS: tuple[Setting, ...] = (
         500,
         "updates of one replay that may be on their way before it goes on",
         least=1,
+    ),
+    Setting(
+        "BRIDGE_WORKER_SILENT",
+        float,
+        15.0,
+        "seconds without a sign of life after which a worker counts as gone",
+        least=5,
+        most=3600,
+    ),
+    Setting(
+        "BRIDGE_OPT_OUT_LATE",
+        float,
+        60.0,
+        "seconds after which an opt-out that waits for its confirmation is a concern",
+        least=0.1,
+        most=86_400,
+    ),
+    Setting(
+        "BRIDGE_BACKLOG_LATE",
+        float,
+        300.0,
+        "seconds after which deliveries, look-ups and other updates that wait are a concern",
+        least=0.1,
+        most=604_800,
+    ),
+    Setting(
+        "BRIDGE_STANDING_LATE_DAYS",
+        float,
+        0.0,
+        "days after which an opt-out that stands unconfirmed is a concern (a campaign that never "
+        "gets the lead lets it stand for years); 0: never",
+        most=36_500,
+    ),
+    Setting(
+        "BRIDGE_DISK_LOW",
+        int,
+        500_000_000,
+        "free bytes beside an SQLite file below which the disk is a concern",
+    ),
+    Setting(
+        "BRIDGE_SILENCE_FACTOR",
+        float,
+        2.0,
+        "a source is a concern when it is silent for so many times its longest silence of the "
+        "last four weeks; 0: never",
+        most=1000,
+    ),
+    Setting(
+        "BRIDGE_SILENCE_LEAST",
+        float,
+        3600.0,
+        "seconds that a source may be silent in any case",
+    ),
+    Setting(
+        "BRIDGE_SILENCE_DAYS",
+        float,
+        7.0,
+        "days for which a source is watched before its longest silence counts as known",
+        most=28,
+    ),
+    Setting(
+        "BRIDGE_ALERT_SLACK_URL",
+        str,
+        None,
+        "incoming webhook of Slack, or of anything that takes the same (Mattermost, Rocket.Chat, "
+        "Discord with /slack), for alerts",
+        secret=True,
+    ),
+    Setting(
+        "BRIDGE_ALERT_WEBHOOK_URL",
+        str,
+        None,
+        "where alerts are posted as JSON",
+        secret=True,
+    ),
+    Setting(
+        "BRIDGE_ALERT_WEBHOOK_TOKEN",
+        str,
+        None,
+        "sent with that JSON as a bearer token",
+        secret=True,
+    ),
+    Setting(
+        "BRIDGE_ALERT_MAIL_TO",
+        str,
+        None,
+        "e-mail addresses for alerts, with blanks or commas between them; needs "
+        "BRIDGE_ALERT_MAIL_FROM and BRIDGE_SMTP_HOST",
+    ),
+    Setting("BRIDGE_ALERT_MAIL_FROM", str, None, "the sender's address of such e-mail"),
+    Setting("BRIDGE_SMTP_HOST", str, None, "mail server that takes such e-mail"),
+    Setting("BRIDGE_SMTP_PORT", int, 587, "its port", least=1, most=65535),
+    Setting(
+        "BRIDGE_SMTP_TLS",
+        str,
+        "starttls",
+        "how it is spoken to: starttls, tls (from the first byte, often port 465), or none",
+        choices=("starttls", "tls", "none"),
+    ),
+    Setting("BRIDGE_SMTP_USER", str, None, "name to log in with, if the mail server wants one"),
+    Setting("BRIDGE_SMTP_PASSWORD", str, None, "and its password", secret=True),
+    Setting(
+        "BRIDGE_ALERT_NAME",
+        str,
+        "crm-bridge",
+        "what alerts call this bridge; give each its own where there are several",
+    ),
+    Setting(
+        "BRIDGE_ALERT_EVERY",
+        float,
+        10.0,
+        "seconds between looks for what is to be told",
+        least=0.1,
+        most=600,
+    ),
+    Setting(
+        "BRIDGE_ALERT_WAIT",
+        float,
+        30.0,
+        "seconds that an alert waits for others, to be told in one message; what is over before "
+        "that is not told",
+        most=3600,
+    ),
+    Setting(
+        "BRIDGE_ALERT_PAUSE",
+        float,
+        300.0,
+        "seconds between two messages; something new that is urgent does not wait for it",
+        most=86_400,
+    ),
+    Setting(
+        "BRIDGE_ALERT_REPEAT",
+        str,
+        "3600 14400 86400",
+        "seconds after which an alert that lasts is told again; the last one repeats; 0: never",
+    ),
+    Setting(
+        "BRIDGE_ALERT_CLEAR",
+        float,
+        120.0,
+        "seconds that all must be well again before an alert is told to be over",
+        most=86_400,
+    ),
+    Setting(
+        "BRIDGE_ALERT_TIMEOUT",
+        float,
+        10.0,
+        "seconds that a receiver of alerts or of the heartbeat may take in all",
+        least=0.1,
+        most=60,
+    ),
+    Setting(
+        "BRIDGE_HEARTBEAT_URL",
+        str,
+        None,
+        "called by GET as long as all that can be sent is sent, for a monitor that alarms when "
+        "nobody calls it any more",
+        secret=True,
+    ),
+    Setting(
+        "BRIDGE_HEARTBEAT_EVERY",
+        float,
+        60.0,
+        "seconds between two of these calls at least",
+        least=0.1,
+        most=86_400,
     ),
     Setting(
         "BRIDGE_LOG",
@@ -455,18 +622,40 @@ class Settings:
         return found
 
     @property
+    def tells(self) -> bool:
+        """Whether alerts have somewhere to go."""
+        names = ("BRIDGE_ALERT_SLACK_URL", "BRIDGE_ALERT_WEBHOOK_URL", "BRIDGE_ALERT_MAIL_TO")
+        return any(self[name] is not None for name in names)
+
+    @property
     def standing_schedule(self) -> tuple[float, ...]:
         """Seconds between tries of a standing opt-out; the last one repeats."""
-        try:
-            steps = tuple(float(word) for word in self["BRIDGE_STANDING"].split())
-        except ValueError:
-            steps = ()
-        if not steps or any(not math.isfinite(s) or s <= 0 for s in steps):
+        steps = self._schedule("BRIDGE_STANDING")
+        if not steps:
             raise SettingError(
                 "BRIDGE_STANDING must be numbers of seconds above 0 with blanks between them, "
                 "such as “60 300 3600 86400”."
             )
         return steps
+
+    @property
+    def alert_schedule(self) -> tuple[float, ...]:
+        """Seconds after which an alert is told again; the last one repeats; empty: never."""
+        steps = self._schedule("BRIDGE_ALERT_REPEAT")
+        if not steps and self["BRIDGE_ALERT_REPEAT"].split() != ["0"]:
+            raise SettingError(
+                "BRIDGE_ALERT_REPEAT must be numbers of seconds above 0 with blanks between them, "
+                "such as “3600 14400 86400”, or 0 for never."
+            )
+        return steps
+
+    def _schedule(self, name: str) -> tuple[float, ...]:
+        """The numbers of a setting, if each is one and above 0; otherwise none."""
+        try:
+            steps = tuple(float(word) for word in self[name].split())
+        except ValueError:
+            return ()
+        return steps if all(math.isfinite(s) and s > 0 for s in steps) else ()
 
 
 def _is_secret(name: str, words: tuple[str, ...]) -> bool:

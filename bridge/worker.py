@@ -30,6 +30,8 @@ from bridge.forward.client import CampaignClient
 from bridge.live import LiveMappings
 from bridge.map.search import search
 from bridge.model import Campaign, Lane, Secret
+from bridge.operate.checks import clean
+from bridge.operate.concern import Kind
 from bridge.pipeline import Pipeline
 from bridge.receive.seldom import Seldom
 from bridge.record.decide import Policy
@@ -43,14 +45,17 @@ from bridge.steps.greet import adopt_again, greet
 from bridge.steps.replay import Tools
 from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_lookups import Desk
+from bridge.steps.rhythm import Rhythm
 from bridge.steps.send import Way
 from bridge.steps.token_keeper import TokenKeeper
 from bridge.steps.versions import KeptMappings
-from bridge.store import campaigns, events, leads, replays, revision, tally, workers
+from bridge.store import campaigns, events, leads, notices, replays, revision, tally, workers
 from bridge.store.counters import Counts
 from bridge.store.database import Connection, Database
+from bridge.store.notices import Notice
 from bridge.store.schema import NEVER
 from bridge.store.wakeup import listen
+from bridge.telling import Telling
 
 log = logs.get("worker")
 
@@ -65,6 +70,9 @@ HEAR_EVERY_S = 1.0
 """How often a worker asks what others and people have told about campaigns."""
 
 WRONG_CLOCK_MS = 5_000
+
+NOTICED_MS = 15_000
+"""How long counts what a worker has noticed, unless it notices it again."""
 
 LOOK_AGAIN_S = 1.0
 """How long at most a thread waits for its turn before it looks again at what has changed."""
@@ -110,6 +118,10 @@ class Worker:
             )
         )
         self._told_of_clock = False
+        self._ahead_ms = 0
+        self._noticed: dict[str, Notice] = {}
+        self._rhythm = Rhythm()
+        self.telling = Telling(settings, self.live, self.name)
         self._adopt_at: dict[str, float] = {}
         self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
         self._threads: dict[str, threading.Thread] = {}
@@ -156,7 +168,9 @@ class Worker:
                     now=self.database.now_ms(),
                 )
                 tally.forget(connection, self.database.now_ms())
+                self._notice(connection)
             self.counts.flush(self.database)
+            self._rhythm.look(self.database, self.live.current().sources)
             self.pipeline.recover()
             self._start_missing()
             self._erase()
@@ -192,6 +206,37 @@ class Worker:
         if abs(ahead) >= WRONG_CLOCK_MS and not self._told_of_clock:
             log.warning("this machine's clock differs from the database's", ahead_ms=-ahead)
         self._told_of_clock = abs(ahead) >= WRONG_CLOCK_MS
+        self._ahead_ms = ahead
+
+    def _notice(self, connection: Connection) -> None:
+        """Note what this worker alone knows is not well: its clock, and its mapping files."""
+        now = self.database.now_ms()
+        self.live.current()  # looks at the files first
+        found = {}
+        if self._told_of_clock:
+            seconds = abs(self._ahead_ms) // 1000
+            where = "behind" if self._ahead_ms > 0 else "ahead of"
+            found[Kind.CLOCK_WRONG.value] = f"its clock is {seconds} s {where} the database's"
+        if self.live.problem is not None:
+            first = clean(self.live.problem.partition("\n")[0])
+            found[Kind.MAPPING_INVALID.value] = f"its mapping files are not valid: {first}"
+        if not found and not self._noticed:
+            return
+        host = socket.gethostname()
+        self._noticed = {
+            kind: Notice(
+                self.name,
+                kind,
+                host[:200],
+                f"{host}: {text}",
+                1,
+                self._noticed[kind].since if kind in self._noticed else now,
+                now + NOTICED_MS,
+            )
+            for kind, text in found.items()
+        }
+        notices.note(connection, self.name, self._noticed.values())
+        notices.forget(connection, now)
 
     def _start_missing(self) -> None:
         current = self.live.current()
@@ -199,6 +244,8 @@ class Worker:
         self._start("hear", self._hear)
         self._start("take in", self._take_in)
         self._start("replays", self._replay)
+        for label, run in self.telling.loops():
+            self._start(label, run, self.bells.sleep)
         for name, mapping in current.mappings.items():
             if mapping.lookups and mapping.source.configured:
                 self._start(f"source:{name}", self._look_up, name)
@@ -274,6 +321,7 @@ class Worker:
                 workers.leave(connection, self.name)
         except StoreBusy as error:
             log.warning("database out of reach", error=str(error))
+        self.telling.close()
         self.database.close()
 
     # ------------------------------------------------------------------ the other threads

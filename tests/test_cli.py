@@ -16,7 +16,7 @@ from click.testing import CliRunner
 
 from bridge import __version__
 from bridge.cli import COMMANDS, cli, main
-from bridge.commands.export import COMMANDS as EXPORT_COMMANDS
+from bridge.commands.alert import COMMANDS as ALERT_COMMANDS
 from bridge.commands.mapping import COMMANDS as MAPPING_COMMANDS
 from bridge.errors import BridgeError, MappingError, Mistake
 from bridge.settings import SETTINGS
@@ -28,6 +28,7 @@ DOCUMENTS = [
     if path.exists()
 ]
 SECRET = "s3cr3t-value-0123"
+GROUPS = (COMMANDS, ALERT_COMMANDS, MAPPING_COMMANDS)
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -80,8 +81,7 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
 
 def test_every_module_of_commands_is_reached() -> None:
     modules = {path.stem for path in (ROOT / "bridge" / "commands").glob("*.py")} - {"__init__"}
-    groups = (COMMANDS, MAPPING_COMMANDS, EXPORT_COMMANDS)
-    named = {module for group in groups for module, _ in group.values()}
+    named = {module for group in GROUPS for module, _ in group.values()}
     assert named <= modules
     for module in modules - named:
         text = (ROOT / "bridge" / "commands" / f"{module}.py").read_text(encoding="utf-8")

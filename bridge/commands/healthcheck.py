@@ -103,7 +103,6 @@ def _read(status: int, body: bytes) -> Found:
 def ask_worker(settings: Settings, timeout_s: float) -> Found:
     """Whether a worker of this machine has lately shown that it lives."""
     from bridge.errors import BridgeError  # noqa: PLC0415 - not loaded where only web is asked
-    from bridge.operate.health import WORKER_SILENT_MS  # noqa: PLC0415
     from bridge.store import workers  # noqa: PLC0415
     from bridge.store.database import Database  # noqa: PLC0415
 
@@ -121,7 +120,7 @@ def ask_worker(settings: Settings, timeout_s: float) -> Found:
         database.close()
     if silent is None:
         return _found("fail", "no worker of this machine is at work")
-    if silent > WORKER_SILENT_MS:
+    if silent > settings["BRIDGE_WORKER_SILENT"] * 1000:
         return _found("fail", f"the worker was last heard of {silent // 1000} s ago")
     return _found("pass", "")
 

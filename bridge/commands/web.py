@@ -8,6 +8,7 @@ import sys
 import click
 
 from bridge.live import load
+from bridge.operate.alerts import chosen
 from bridge.settings import Settings
 from bridge.store import revision
 from bridge.store.database import Database
@@ -23,6 +24,8 @@ def command() -> None:
 def check_web(settings: Settings) -> None:
     """Errors: whatever would keep the web process from starting, in words."""
     load(settings)
+    chosen.channels(settings)
+    chosen.policy(settings)
     database = Database(settings["DATABASE_URL"])
     revision.check(database)
     database.close()

@@ -14,7 +14,7 @@ from typing import Any
 from bridge.clock import now_ms
 from bridge.model import Lane, State
 from bridge.operate.desk import Desk
-from bridge.operate.health import overall
+from bridge.operate.health import concerns, overall
 from bridge.store import campaigns, deliveries, leads, outcomes, pages, pauses, tally
 from bridge.store.database import Connection
 from bridge.store.tally import HOUR, MINUTE, Span
@@ -67,6 +67,7 @@ def overview(desk: Desk) -> dict[str, Any]:
                 {"name": name, "status": check.status.value, "output": check.output}
                 for name, check in checks.items()
             ],
+            "concerns": [concern.as_dict() for concern in concerns(checks)],
             "figures": figures,
             "not_taken_in": {"count": waiting[0], "oldest_at": waiting[1]},
             "oldest_opt_out": {

@@ -218,7 +218,10 @@ class Gate:
             if known.state is GateState.OPEN:
                 self._open()
                 return True
-            self._closings += 1
+            if known.state is not GateState.PAUSED or known.wait_ms > 0:
+                # one that is wanted to be tried at once has not failed again: a probe that is out
+                # may still open it
+                self._closings += 1
             self._state = known.state
             self._reason, self._status = known.reason, known.status
             self._failures = known.failures

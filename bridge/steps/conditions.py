@@ -199,7 +199,11 @@ class Conditions:
             with self._database.write() as connection:
                 found = self._noted(connection, campaign, view)
                 if mended == 401:
-                    same = [n for n, c in self._campaigns.items() if _token(c) == _token(campaign)]
+                    same = [
+                        name
+                        for name, one in self._campaigns.items()
+                        if _token(one) == _token(campaign) and not self._on_trial(name)
+                    ]
                     campaigns.probe_soon(connection, same, self._database.now_ms(), status=401)
         except StoreError as error:
             log.warning("campaign condition not noted", campaign=campaign.name, error=str(error))
@@ -207,6 +211,17 @@ class Conditions:
         gate.saved(view, -1 if found is None else found.changes - 1)
         if found is not None:  # another worker may have been told something meanwhile; that counts
             self._heed(campaign, gate, found, self._database.now_ms())
+
+    def _on_trial(self, name: str) -> bool:
+        """Whether a campaign is being tried, or has just been opened by its own answer.
+
+        To have it tried once more would be news to which that answer is old: a campaign for which
+        nothing else waits would stay closed.
+        """
+        gate = self._gates.get(name)
+        if gate is None:
+            return False
+        return gate.probes > 0 or gate.view(monotonic_ms()).state is GateState.OPEN
 
     def _noted(
         self, connection: Connection, campaign: Campaign, view: GateView

@@ -103,13 +103,19 @@ def close(connection: Connection, name: str, now: int, told: Condition) -> Condi
 
 
 def open_again(connection: Connection, name: str, now: int, *, seen: int) -> Condition | None:
-    """Note that a probe got through, unless something was noted since ``seen`` changes.
+    """Note that a probe got through, unless a failure was noted since ``seen`` changes.
 
-    Returns the condition as it stands now.
+    That somebody wanted a paused campaign to be tried (``probe_soon``) is a change, but no failure:
+    it is due then, which it would not be after one. Returns the condition as it stands now.
     """
+    wanted = (campaign.c.condition == PAUSED) & (campaign.c.not_before <= now)
     connection.execute(
         update(campaign)
-        .where(campaign.c.name == name, campaign.c.condition != OPEN, campaign.c.changes == seen)
+        .where(
+            campaign.c.name == name,
+            campaign.c.condition != OPEN,
+            (campaign.c.changes == seen) | wanted,
+        )
         .values(
             condition=OPEN,
             reason="",
@@ -148,13 +154,13 @@ def probe_soon(
 ) -> int:
     """Have campaigns that are not open tried at once; of those closed by ``status``, if given.
 
-    Returns how many there were.
+    Then one that a worker tries already is left to that worker. Returns how many there were.
     """
     statement = update(campaign).where(
         campaign.c.name.in_(sorted(names)), campaign.c.condition != OPEN
     )
     if status is not None:
-        statement = statement.where(campaign.c.status == status)
+        statement = statement.where(campaign.c.status == status, campaign.c.probe_until <= now)
     return connection.execute(
         statement.values(not_before=now, probe_until=0, changes=campaign.c.changes + 1)
     ).rowcount

@@ -449,6 +449,57 @@ audit_open = Table(
     Column("id", BigInteger, primary_key=True),
 )
 
+alert_channel = Table(
+    "alert_channel",
+    metadata,
+    Column("name", String(16), primary_key=True),
+    Column("owner", String(64), nullable=False),
+    Column("held_until", BigInteger, nullable=False),
+    Column("sent_at", BigInteger, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("failing_since", BigInteger),
+    Column("not_before", BigInteger, nullable=False),
+    Column("trouble", Text, nullable=False),
+)
+
+alert = Table(
+    "alert",
+    metadata,
+    Column("channel", String(16), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("subject", String(200), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("urgent", Boolean, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("first_at", BigInteger, nullable=False),
+    Column("owed", Boolean, nullable=False),
+    Column("gone_at", BigInteger),
+    Column("told_at", BigInteger),
+    Column("told_size", BigInteger, nullable=False),
+    Column("times", Integer, nullable=False),
+)
+
+notice = Table(
+    "notice",
+    metadata,
+    Column("process", String(64), primary_key=True),
+    Column("kind", String(32), primary_key=True),
+    Column("subject", String(200), primary_key=True),
+    Column("text", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("since", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+)
+
+silence = Table(
+    "silence",
+    metadata,
+    Column("source", String(100), primary_key=True),
+    Column("day", Integer, primary_key=True, autoincrement=False),
+    Column("longest_ms", BigInteger, nullable=False),
+)
+
 compatibility = Table(
     "compatibility",
     metadata,

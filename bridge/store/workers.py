@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, func, select
 
@@ -55,3 +56,21 @@ def alive(connection: Connection, since: int) -> int:
     return connection.execute(
         select(func.count()).select_from(worker).where(worker.c.beat_at >= since)
     ).scalar_one()
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A worker that has not left; ``beat_at``: when it last showed that it lives (ms, UTC)."""
+
+    name: str
+    host: str
+    started_at: int
+    beat_at: int
+
+
+def beats(connection: Connection) -> list[Beat]:
+    """Every worker of the last day that has not left."""
+    rows = connection.execute(
+        select(worker.c.name, worker.c.host, worker.c.started_at, worker.c.beat_at)
+    )
+    return [Beat(*row) for row in rows]

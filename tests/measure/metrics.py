@@ -104,6 +104,7 @@ def measure(database: Database) -> None:
         campaigns=lambda: {name: _campaign(name) for name in CAMPAIGNS},
         versions=dict,
         mapping_problem=lambda: None,
+        worker_silent_ms=15_000,
     )
     health = HealthSubject(
         database,

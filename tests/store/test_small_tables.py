@@ -52,6 +52,19 @@ def test_a_probe_opens_a_campaign_unless_something_was_noted_meanwhile(database:
         assert fresh == Condition(since=NOW + 3, changes=second.changes + 1)
 
 
+def test_a_probe_opens_a_campaign_that_was_wanted_to_be_tried_meanwhile(
+    database: Database,
+) -> None:
+    with database.write() as connection:
+        campaigns.greet(connection, "main", "id=1", NOW)
+        seen = campaigns.close(connection, "main", NOW, PAUSED)
+        assert seen is not None
+        assert campaigns.probe_soon(connection, ["main"], NOW + 1) == 1
+        after = campaigns.open_again(connection, "main", NOW + 2, seen=seen.changes)
+        assert after is not None
+        assert after.condition == "open"
+
+
 def test_of_all_workers_one_has_the_probe_until_its_time_is_over(database: Database) -> None:
     with database.write() as connection:
         campaigns.greet(connection, "main", "id=1", NOW)
@@ -67,17 +80,20 @@ def test_of_all_workers_one_has_the_probe_until_its_time_is_over(database: Datab
 
 def test_those_that_one_status_closed_are_tried_at_once(database: Database) -> None:
     with database.write() as connection:
-        for name, status in (("a", 401), ("b", 401), ("c", 404), ("d", None)):
+        for name, status in (("a", 401), ("b", 401), ("c", 404), ("d", None), ("e", 401)):
             campaigns.greet(connection, name, name, NOW)
             if status:
                 campaigns.close(connection, name, NOW, replace(PAUSED, status=status))
-        assert campaigns.probe_soon(connection, ["a", "c", "d"], NOW + 1, status=401) == 1
+        # one that is being tried is left to its own answer
+        assert campaigns.claim_probe(connection, "e", NOW + 300_000, NOW + 300_010)
+        assert campaigns.probe_soon(connection, ["a", "c", "d", "e"], NOW + 1, status=401) == 1
         found = campaigns.conditions(connection)
         assert {name: one.not_before for name, one in found.items()} == {
             "a": NOW + 1,
             "b": NOW + 300_000,
             "c": NOW + 300_000,
             "d": 0,
+            "e": NOW + 300_000,
         }
 
 

@@ -33,6 +33,10 @@ def start_skewed(bridge: Bridge, ahead_s: int) -> Group:
     return worker
 
 
+def clocks(bridge: Bridge) -> str:
+    return str(bridge.get("/healthz").json()["checks"]["clocks"][0]["status"])
+
+
 @pytest.mark.parametrize("ahead_s", [HOUR, -HOUR])
 def test_a_worker_with_a_wrong_clock_works_and_puts_nothing_off(
     sandbox: Sandbox, make_bridge: MakeBridge, ahead_s: int
@@ -41,6 +45,7 @@ def test_a_worker_with_a_wrong_clock_works_and_puts_nothing_off(
     bridge = make_bridge(campaigns=ONE)
     bridge.start_web()
     skewed = start_skewed(bridge, ahead_s)
+    wait_until(lambda: clocks(bridge) == "warn", what="a warning in health")
     alone = bridge.deliver("crm", opt_out(PHONES[0]))
     wait_until(lambda: bridge.states(alone) == ["updated"], what="work of the skewed worker")
 
@@ -53,6 +58,7 @@ def test_a_worker_with_a_wrong_clock_works_and_puts_nothing_off(
     bridge.start_worker()
     sandbox.behave()
     wait_until(lambda: bridge.states(left) == ["updated"], what="an opt-out that was not put off")
+    wait_until(lambda: clocks(bridge) == "pass", 60, "the end of the warning")
 
 
 def test_a_worker_whose_clock_is_ahead_takes_no_lead_from_another(

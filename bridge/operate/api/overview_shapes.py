@@ -5,6 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 
 from bridge.operate.api.kinds import flag, fraction, number, text, texts, time, word
+from bridge.operate.concern import Kind
 from bridge.operate.overview import FLOWS, STOCKS, Period
 
 
@@ -12,6 +13,17 @@ class Check(Schema):
     name = text()
     status = word("pass", "warn", "fail")
     output = text()
+
+
+class Concern(Schema):
+    """Something that is not well, as alerts tell it."""
+
+    kind = word(*(kind.value for kind in Kind))
+    subject = text()
+    text = text()
+    since = time(maybe=True)
+    size = number()
+    urgent = flag()
 
 
 class NotTakenIn(Schema):
@@ -87,6 +99,7 @@ class Overview(Schema):
     at = time()
     status = word("pass", "warn", "fail")
     checks = fields.List(fields.Nested(Check), required=True)
+    concerns = fields.List(fields.Nested(Concern), required=True)
     figures = fields.Nested(
         Schema.from_dict(
             {kind: fields.Nested(Figure, required=True) for kind in (*FLOWS, *STOCKS)},

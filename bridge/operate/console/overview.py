@@ -34,7 +34,6 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
             period=period.value,
             periods=[one.value for one in Period],
             cards=[_card(found, period, *card) for card in CARDS],
-            troubles=[check for check in found["checks"] if check["status"] != "pass"],
         )
 
     blueprint.add_url_rule("/", endpoint="overview", view_func=show)

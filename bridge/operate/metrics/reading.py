@@ -12,7 +12,7 @@ from bridge import __version__
 from bridge.clock import now_ms
 from bridge.errors import StoreError
 from bridge.model import Campaign, Lane, Source, State
-from bridge.operate.health import LAPSE_SHOWN_MS, WORKER_SILENT_MS
+from bridge.operate.health import LAPSE_SHOWN_MS
 from bridge.operate.metrics.families import BY_NAME, Family, Kind
 from bridge.store import (
     campaigns,
@@ -60,13 +60,17 @@ Samples = dict[str, dict[Labels, float | Curve]]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured. ``versions``: of the mapping files in force, by source."""
+    """What is measured. ``versions``: of the mapping files in force, by source.
+
+    ``worker_silent_ms``: how long after its last sign of life a worker counts as alive.
+    """
 
     database: Database
     sources: Callable[[], Mapping[str, Source]]
     campaigns: Callable[[], Mapping[str, Campaign]]
     versions: Callable[[], Mapping[str, str]]
     mapping_problem: Callable[[], str | None]
+    worker_silent_ms: int
 
 
 class Metrics:
@@ -87,7 +91,7 @@ class Metrics:
 
 def read(subject: Subject) -> Samples:
     """The metrics of this moment."""
-    looked = _Look(subject.sources(), subject.campaigns(), now_ms())
+    looked = _Look(subject.sources(), subject.campaigns(), now_ms(), subject.worker_silent_ms)
     looked.put("crmbridge_build_info", (__version__,), 1)
     looked.put("crmbridge_mappings_valid", (), int(subject.mapping_problem() is None))
     for source, version in subject.versions().items():
@@ -114,11 +118,16 @@ class _Look:
     """One look at everything."""
 
     def __init__(
-        self, sources: Mapping[str, Source], named: Mapping[str, Campaign], now: int
+        self,
+        sources: Mapping[str, Source],
+        named: Mapping[str, Campaign],
+        now: int,
+        worker_silent_ms: int,
     ) -> None:
         self.sources = sources
         self.campaigns = named
         self.now = now
+        self.worker_silent_ms = worker_silent_ms
         self.samples: Samples = {}
         self._ready_sources = [name for name, one in sources.items() if one.configured]
         self._ready_campaigns = [name for name, one in named.items() if one.configured]
@@ -144,7 +153,7 @@ class _Look:
         beat = workers.last_beat(connection)
         if beat is not None:
             self.put("crmbridge_worker_last_beat_timestamp_seconds", (), beat / 1000)
-        alive = workers.alive(connection, self.now - WORKER_SILENT_MS)
+        alive = workers.alive(connection, self.now - self.worker_silent_ms)
         self.put("crmbridge_workers", (), alive)
 
     def _came_in(self, connection: Connection, counted: Read, waiting: Mapping[str, Depth]) -> None:
