@@ -28,7 +28,7 @@ DOCUMENTS = [
     if path.exists()
 ]
 SECRET = "s3cr3t-value-0123"
-GROUPS = (COMMANDS, ALERT_COMMANDS, MAPPING_COMMANDS)
+GROUPS = (COMMANDS, ALERT_COMMANDS, EXPORT_COMMANDS, MAPPING_COMMANDS)
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
