@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from bridge import __version__
 from bridge.cli import COMMANDS, cli, main
 from bridge.commands.alert import COMMANDS as ALERT_COMMANDS
+from bridge.commands.export import COMMANDS as EXPORT_COMMANDS
 from bridge.commands.mapping import COMMANDS as MAPPING_COMMANDS
 from bridge.errors import BridgeError, MappingError, Mistake
 from bridge.settings import SETTINGS
