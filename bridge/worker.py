@@ -103,7 +103,7 @@ class Worker:
             )
         )
         self._told_of_clock = False
-        self._adopt_at: dict[str, float] = {}
+        self._adopt_again: dict[str, tuple[float, list[str]]] = {}
         self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._erase_at = 0.0
@@ -201,7 +201,7 @@ class Worker:
                 continue
             called = (campaign.id, campaign.url, campaign.token)
             if self._greeted.get(name) != called:
-                took_over = greet(
+                sisters = greet(
                     self.database,
                     campaign,
                     current.campaigns.values(),
@@ -210,16 +210,14 @@ class Worker:
                 )
                 self.conditions.start(campaign)
                 self._greeted[name] = called
-                if took_over:
-                    self._adopt_at[name] = time.monotonic() + ADOPT_AGAIN_S
-            if self._adopt_at.get(name, math.inf) <= time.monotonic():
-                adopt_again(
-                    self.database,
-                    campaign,
-                    current.campaigns.values(),
-                    lambda: self.bells.stopping,
-                )
-                del self._adopt_at[name]
+                if sisters:
+                    self._adopt_again[name] = (time.monotonic() + ADOPT_AGAIN_S, sisters)
+            at, sisters = self._adopt_again.get(name, (math.inf, []))
+            if at <= time.monotonic():
+                if adopt_again(self.database, campaign, sisters, lambda: self.bells.stopping):
+                    del self._adopt_again[name]
+                else:
+                    self._adopt_again[name] = (time.monotonic() + ADOPT_AGAIN_S, sisters)
             self._start(f"opt-outs of {name}", self._send, name, -1)
             for number in range(campaign.concurrency):
                 self._start(f"sender {number} of {name}", self._send, name, number)

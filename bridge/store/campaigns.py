@@ -52,9 +52,14 @@ def condition(connection: Connection, name: str) -> Condition | None:
     return None if row is None else _condition(row)
 
 
-def greet(connection: Connection, name: str, api_id: str, now: int) -> None:
-    """Note a campaign that is new or has another id at the API: it is open, as far as is known."""
-    values = {
+def greet(
+    connection: Connection, name: str, api_id: str, now: int, *, adopting: bool = False
+) -> None:
+    """Note a campaign that is new or has another id at the API: it is open, as far as is known.
+
+    ``adopting``: it counts as away until ``adopted`` says otherwise.
+    """
+    values: dict[str, Any] = {
         "api_id": api_id,
         "condition": OPEN,
         "reason": "",
@@ -63,7 +68,7 @@ def greet(connection: Connection, name: str, api_id: str, now: int) -> None:
         "failures": 0,
         "status": None,
         "probe_until": 0,
-        "away_since": None,
+        "away_since": now if adopting else None,
     }
     connection.execute(
         upsert(connection, campaign)
@@ -73,6 +78,11 @@ def greet(connection: Connection, name: str, api_id: str, now: int) -> None:
             set_={**values, "changes": campaign.c.changes + 1},
         )
     )
+
+
+def adopted(connection: Connection, name: str) -> None:
+    """Note that a campaign knows of all opt-outs of others that it was to take over."""
+    connection.execute(update(campaign).where(campaign.c.name == name).values(away_since=None))
 
 
 def close(connection: Connection, name: str, now: int, told: Condition) -> Condition | None:

@@ -52,6 +52,18 @@ receive:
   event_id: [id]
   event_time: {from: at, format: unix_ms}
 """
+LOOK_UP = """
+enrich:
+  contact:
+    url: "${CRM_URL}/contacts"
+    token: "${CRM_TOKEN}"
+    when: contact
+    ids: contact
+    body: {inputs: "@ids"}
+    results: results
+    result_id: id
+    result_value: properties
+"""
 RULES = """
 rules:
   - name: opt-out
