@@ -49,7 +49,7 @@ class Again:
 class Slice:
     """Some deliveries of a replay with their events; ``untaken``: those no worker took in yet.
 
-    ``passed_over``: events that are on their way by themselves.
+    ``passed_over``: events that are on their way by themselves, or whose delivery is erased.
     """
 
     items: tuple[Item, ...]
