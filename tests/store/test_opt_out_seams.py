@@ -11,6 +11,7 @@ from sqlalchemy import text
 from bridge.clock import now_ms
 from bridge.enrich import Lookups
 from bridge.map.search import search
+from bridge.model import State
 from bridge.store.database import Database
 
 from .replaying import BOUNDS, HEAD, LOOK_UP, World
@@ -95,3 +96,60 @@ def test_a_look_up_that_alone_shows_an_opt_out_is_never_given_up_on(
     assert row.state == state
     assert bool(row.trouble) is (state == "pending")
     assert [s for _, s, _ in world.brief(receipt)] == ([] if state == "pending" else ["dead"])
+
+
+SEVERAL = KNOWING.replace("receive:", "receive:\n  events: items")
+NOT_ASKING = LOOK_UP.replace("when: contact", "when: ask")
+
+
+def complete(world: World) -> None:
+    """The look-ups of events that the mapping in force has nothing to ask for."""
+    lookups = Lookups({}, search)
+    while world.worker().look_up("crm", lookups):
+        pass
+    lookups.close()
+
+
+def several(*events: dict[str, Any]) -> dict[str, Any]:
+    return {"items": [{"at": 1_700_000_000_000 + one["id"], **one} for one in events]}
+
+
+def test_an_edit_while_an_opt_out_is_looked_up_takes_no_other_event_for_it(world: World) -> None:
+    first = {"id": 1, "contact": "6", "phone": OLD, "name": "A"}
+    opt_out = {"id": 2, "contact": "7", "phone": NEW, "dnc": True}
+    world.write(SEVERAL + LOOK_UP + CONSENT, ("one",))
+    (receipt,) = world.take_in(several(first, opt_out))
+    filtered = SEVERAL.replace("events: items", 'events: "items[?dnc]"')
+    world.write(filtered + NOT_ASKING + CONSENT, ("one",))
+    complete(world)
+    rows = [(row["ordinal"], row["state"], row["phone"]) for row in world.outcomes(receipt=receipt)]
+    assert sorted(rows) == [(0, "dead", ""), (1, "waiting", NEW)]
+    # by its first mapping, what the filter dropped can be replayed, and is what it was
+    number = world.replay(receipt=receipt, states=(State.DEAD,), mapping="original")
+    assert world.brief(receipt, number) == [("", "dead", {})]  # its look-up fails
+
+
+def test_an_edit_of_what_names_an_event_leaves_it_at_its_place(world: World) -> None:
+    world.write(SEVERAL + LOOK_UP + CONSENT, ("one",))
+    (receipt,) = world.take_in(
+        several(
+            {"id": 1, "contact": "6", "phone": OLD, "name": "A"},
+            {"id": 2, "contact": "7", "phone": NEW, "dnc": True},
+        )
+    )
+    world.write(SEVERAL.replace("[id]", "[id, contact]") + NOT_ASKING + CONSENT, ("one",))
+    complete(world)
+    rows = [(row["ordinal"], row["state"], row["phone"]) for row in world.outcomes(receipt=receipt)]
+    assert sorted(rows) == [(0, "waiting", OLD), (1, "waiting", NEW)]
+
+
+def test_a_replay_finds_its_events_again_wherever_a_new_filter_puts_them(world: World) -> None:
+    lost = {"id": 2, "phone": "none", "real": NEW, "dnc": True}
+    world.write(SEVERAL + CONSENT, ("one",))
+    (receipt,) = world.take_in(several({"id": 1, "phone": OLD, "name": "A"}, lost))
+    assert [state for _, state, _ in world.brief(receipt)] == ["waiting", "dead"]
+    rules = CONSENT.replace("all: [phone,", "all: [real,")
+    world.write(SEVERAL.replace("events: items", 'events: "items[?dnc]"') + rules, ("one",))
+    number = world.replay(states=(State.DEAD,))
+    rows = [row for row in world.outcomes(receipt=receipt) if row["replay_id"] == number]
+    assert [(row["ordinal"], row["phone"], row["opts_out"]) for row in rows] == [(1, NEW, True)]
