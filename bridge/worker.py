@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -27,6 +27,7 @@ from bridge.enrich import Lookups
 from bridge.errors import StoreBusy
 from bridge.forward.client import CampaignClient
 from bridge.live import LiveMappings
+from bridge.map import SourceMapping
 from bridge.map.search import search
 from bridge.model import Campaign, Lane, Secret
 from bridge.pipeline import Pipeline
@@ -191,9 +192,8 @@ class Worker:
         self._start("hear", self._hear)
         self._start("take in", self._take_in)
         self._start("replays", self._replay)
-        for name, mapping in current.mappings.items():
-            if mapping.lookups and mapping.source.configured:
-                self._start(f"source:{name}", self._look_up, name)
+        for name in self._looking_up(current.mappings):
+            self._start(f"source:{name}", self._look_up, name)
         noted = self._note_away(current.campaigns.keys())
         self.conditions.limit(current.campaigns)
         for name, campaign in current.campaigns.items():
@@ -221,6 +221,13 @@ class Worker:
             self._start(f"opt-outs of {name}", self._send, name, -1)
             for number in range(campaign.concurrency):
                 self._start(f"sender {number} of {name}", self._send, name, number)
+
+    def _looking_up(self, mappings: Mapping[str, SourceMapping]) -> list[str]:
+        """The sources with look-ups, and those whose events wait for one that was taken out."""
+        ready = {name: mapping for name, mapping in mappings.items() if mapping.source.configured}
+        asking = [name for name, mapping in ready.items() if mapping.lookups]
+        with self.database.read() as connection:
+            return asking + sorted(events.waiting(connection, ready.keys() - set(asking)))
 
     def _note_away(self, there: Collection[str]) -> set[str]:
         """Note which campaigns have left; returns those that were there before, also if away."""

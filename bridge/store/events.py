@@ -283,6 +283,12 @@ def next_due(connection: Connection, source: str) -> int | None:
     ).scalar()
 
 
+def waiting(connection: Connection, sources: Iterable[str]) -> set[str]:
+    """Of these sources, those with events that wait for a look-up."""
+    query = select(event.c.source).where(PENDING, event.c.source.in_(sorted(sources))).distinct()
+    return set(connection.execute(query).scalars())
+
+
 @dataclass(frozen=True, slots=True)
 class Waiting:
     """Events of one source and lane that wait for a look-up; ``oldest``: received at (ms)."""

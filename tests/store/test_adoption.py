@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from bridge.model import Campaign, Lane, Secret
-from bridge.settings import Environment, Settings
 from bridge.steps.greet import adopt_again, greet
 from bridge.store import adoption, campaigns, leads, outcomes
 from bridge.store.database import Connection, Database
-from bridge.worker import ADOPT_AGAIN_S, Worker
+from bridge.worker import ADOPT_AGAIN_S
 
+from .idle_worker import idle_worker
 from .replaying import HEAD, RULES, World
 from .rows import NOW, a_lead, an_outcome, released
 
@@ -206,27 +206,19 @@ def test_a_worker_takes_over_once_more_after_two_minutes(
 ) -> None:
     crm = World(database, tmp_path)
     crm.write(HEAD + RULES, ("one",))
-    given = {
-        "DATABASE_URL": url,
-        "BRIDGE_MAPPINGS": str(tmp_path),
-        "BRIDGE_API_TOKEN": "api-token",
-    }
-    worker = Worker(Settings(Environment(given)))
-    monkeypatch.setattr(worker, "_start", lambda *_: None)
-    monkeypatch.setattr(worker, "live", SimpleNamespace(current=lambda: crm.mappings))
     clock: Any = SimpleNamespace(now=1000.0)
     clock.monotonic = lambda: clock.now
     monkeypatch.setattr("bridge.worker.time", clock)
-    worker._start_missing()
-    crm.write(HEAD + RULES, ("one", "two"))
-    worker._start_missing()
-    with database.write() as connection:
-        opted_out(connection, "one")  # taken in by another worker, which knows only the first
-    seen = []
-    for later in (0, ADOPT_AGAIN_S - 1, 1, ADOPT_AGAIN_S):
-        clock.now += later
+    with idle_worker(crm, url, monkeypatch) as (worker, _):
+        worker._start_missing()
+        crm.write(HEAD + RULES, ("one", "two"))
         worker._start_missing()
         with database.write() as connection:
-            seen.append((sorted(told(connection, "two")), campaigns.present(connection)))
-    worker.database.close()
+            opted_out(connection, "one")  # taken in by another worker, which knows only the first
+        seen = []
+        for later in (0, ADOPT_AGAIN_S - 1, 1, ADOPT_AGAIN_S):
+            clock.now += later
+            worker._start_missing()
+            with database.write() as connection:
+                seen.append((sorted(told(connection, "two")), campaigns.present(connection)))
     assert seen == [([], {"one"})] * 2 + [([OUT], {"one", "two"})] * 2

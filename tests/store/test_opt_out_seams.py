@@ -14,6 +14,7 @@ from bridge.map.search import search
 from bridge.model import State
 from bridge.store.database import Database
 
+from .idle_worker import idle_worker
 from .replaying import BOUNDS, HEAD, LOOK_UP, World
 
 OLD, NEW = "+14155550101", "+14155550102"
@@ -153,3 +154,21 @@ def test_a_replay_finds_its_events_again_wherever_a_new_filter_puts_them(world: 
     number = world.replay(states=(State.DEAD,))
     rows = [row for row in world.outcomes(receipt=receipt) if row["replay_id"] == number]
     assert [(row["ordinal"], row["phone"], row["opts_out"]) for row in rows] == [(1, NEW, True)]
+
+
+def test_what_waits_for_a_look_up_that_was_taken_out_is_completed_all_the_same(
+    world: World, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write(KNOWING + LOOK_UP + CONSENT, ("one",))
+    (receipt,) = world.take_in({"id": 1, "contact": "7", "phone": OLD, "dnc": True})
+    assert world.outcomes(receipt=receipt) == []
+    world.write(KNOWING + CONSENT, ("one",))
+    with idle_worker(world, url, monkeypatch) as (worker, started):  # after a restart
+        worker._start_missing()
+        assert "source:crm" in started
+        assert "source:other" not in started
+        complete(world)
+        started.clear()
+        worker._start_missing()
+        assert "source:crm" not in started
+    assert said(world, OLD) == [True]
