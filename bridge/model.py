@@ -514,7 +514,7 @@ class Event:
     ``key`` (32 hexadecimal digits) is the same for every copy of the event. ``time_ms`` is the
     source's own time, or the time of receipt, then marked ``weak_time``. ``view`` is what
     expressions see. ``problem`` says why the event cannot be read; it then ends as dead.
-    ``contacts`` are the contacts that it speaks of, ``phones`` those it carries itself (E.164).
+    ``contacts`` are the contacts that it speaks of. ``received_at``: when its delivery came.
     """
 
     ordinal: int
@@ -525,6 +525,15 @@ class Event:
     problem: str | None = None
     notes: tuple[str, ...] = ()
     contacts: tuple[ContactRef, ...] = ()
+    received_at: int | None = None
+
+    @property
+    def opt_in_ms(self) -> int:
+        """The time that counts for what lets a lead be called: never newer than the receipt.
+
+        A clock that is ahead must not hide an opt-out that comes next.
+        """
+        return self.time_ms if self.received_at is None else min(self.time_ms, self.received_at)
 
 
 @dataclass(frozen=True, slots=True)

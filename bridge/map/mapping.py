@@ -145,7 +145,7 @@ class SourceMapping:
             )
             said.append(one)
             trace.append(one)
-        newer = not known.opted_out or event.time_ms > known.consent_time
+        newer = not known.opted_out or event.opt_in_ms > known.consent_time
         yield_to_opt_in(said, self.directory, newer=newer)
         updates, state, reason = _decide(said, skips, unsure, known, _lacking(found))
         return Mapped(

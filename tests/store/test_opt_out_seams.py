@@ -11,8 +11,10 @@ from sqlalchemy import text
 from bridge.clock import now_ms
 from bridge.enrich import Lookups
 from bridge.map.search import search
-from bridge.model import State
-from bridge.store.database import Database
+from bridge.model import ContactRef, Known, State
+from bridge.steps.memory import Memory
+from bridge.store import contacts
+from bridge.store.database import Connection, Database
 
 from .idle_worker import idle_worker
 from .replaying import BOUNDS, HEAD, LOOK_UP, World
@@ -172,3 +174,41 @@ def test_what_waits_for_a_look_up_that_was_taken_out_is_completed_all_the_same(
         worker._start_missing()
         assert "source:crm" not in started
     assert said(world, OLD) == [True]
+
+
+def test_an_opt_in_beside_an_opt_out_that_is_repeated_maps_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the time of what is remembered has changed, and that decides."""
+    world.write(KNOWING + CONSENT, ("one",))
+    at = 1_700_000_000_000
+    world.take_in({"id": 1, "contact": "7", "phone": OLD, "dnc": True, "at": at})
+    world.receive({"id": 2, "contact": "7", "phone": NEW, "dnc": False, "at": at + 10})
+    recall = Memory.recall
+
+    def recall_and_lose_time(connection: Connection, seen: Any) -> Memory:
+        monkeypatch.undo()
+        found = recall(connection, seen)
+        with world.database.write() as other:  # another worker, in a process of its own
+            repeated = {ContactRef("", "7"): ((OLD,), True, at + 20)}
+            contacts.remember(other, "crm", repeated, at + 20)
+        return found
+
+    monkeypatch.setattr(Memory, "recall", staticmethod(recall_and_lose_time))
+    world.take_in()
+    assert said(world, NEW) == [True]
+
+
+def test_an_opt_in_by_a_clock_that_is_ahead_takes_no_opt_out_from_a_new_number(
+    world: World,
+) -> None:
+    """What lets somebody be called is never newer than its receipt, for all numbers alike."""
+    world.write(KNOWING + CONSENT, ("one",))
+    now = now_ms()
+    world.take_in({"id": 1, "contact": "7", "phone": OLD, "dnc": True, "at": now + 60_000})
+    world.take_in({"id": 2, "contact": "7", "phone": NEW, "dnc": False, "at": now + 120_000})
+    assert said(world, NEW) == [True]
+    with world.database.read() as connection:
+        assert contacts.recall(connection, "crm", [ContactRef("", "7")]) == {
+            ContactRef("", "7"): Known((NEW, OLD), opted_out=True)
+        }
