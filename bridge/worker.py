@@ -46,8 +46,9 @@ from bridge.steps.send import Way
 from bridge.steps.token_keeper import TokenKeeper
 from bridge.steps.versions import KeptMappings
 from bridge.store import campaigns, events, leads, migrate, replays, tally, workers
-from bridge.store.database import Connection, Database
+from bridge.store.database import Database
 from bridge.store.schema import NEVER
+from bridge.store.shared_clock import SharedClock
 from bridge.store.wakeup import listen
 
 log = logs.get("worker")
@@ -61,8 +62,6 @@ AGAIN_S = 1.0
 
 HEAR_EVERY_S = 1.0
 """How often a worker asks what others and people have told about campaigns."""
-
-WRONG_CLOCK_MS = 5_000
 
 LOOK_AGAIN_S = 1.0
 """How long at most a thread waits for its turn before it looks again at what has changed."""
@@ -103,7 +102,7 @@ class Worker:
                 ring=self.bells.ring,
             )
         )
-        self._told_of_clock = False
+        self._clock = SharedClock(self.database, every_s=0)
         self._adopt_again: dict[str, tuple[float, list[str]]] = {}
         self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
         self._threads: dict[str, threading.Thread] = {}
@@ -118,7 +117,7 @@ class Worker:
             if self.bells.stopping:
                 return
             with self.database.read() as connection:
-                self.database.measure_clock(connection)
+                self._clock.compare(connection)
             started_at = self.database.now_ms()
             if self.database.is_sqlite:
                 while self.pipeline.recover(all_of_them=True):
@@ -139,7 +138,7 @@ class Worker:
     def _tend(self, started_at: int) -> None:
         try:
             with self.database.write() as connection:
-                self._compare_clocks(connection)
+                self._clock.compare(connection)
                 workers.beat(
                     connection,
                     name=self.name,
@@ -173,18 +172,12 @@ class Worker:
             erase_people(self.database)
             if time.monotonic() >= self._erase_at:
                 self._erase_at = time.monotonic() + ERASE_EVERY_S
-                if erase_old(self.database, ages(*days)):
+                if erase_old(self.database, ages(self.database.now_ms(), *days)):
                     self._erase_at = 0.0
         except StoreBusy:
             raise
         except Exception:
             log.exception("erasing failed, it is tried again")
-
-    def _compare_clocks(self, connection: Connection) -> None:
-        ahead = self.database.measure_clock(connection)
-        if abs(ahead) >= WRONG_CLOCK_MS and not self._told_of_clock:
-            log.warning("this machine's clock differs from the database's", ahead_ms=-ahead)
-        self._told_of_clock = abs(ahead) >= WRONG_CLOCK_MS
 
     def _start_missing(self) -> None:
         current = self.live.current()
@@ -286,7 +279,13 @@ class Worker:
 
     def _look_up(self, source: str) -> None:
         bell, known = f"source:{source}", None
-        lookups = Lookups({}, search, wait=self.bells.sleep, keeper=TokenKeeper(self.database))
+        lookups = Lookups(
+            {},
+            search,
+            wait=self.bells.sleep,
+            wall=self.database.now_ms,
+            keeper=TokenKeeper(self.database),
+        )
         try:
             while not self.bells.stopping:
                 mapping = self.live.current().mappings.get(source)
@@ -308,7 +307,7 @@ class Worker:
             self.conditions.hear()
 
     def _replay(self) -> None:
-        desk = Desk(self.bells.sleep)
+        desk = Desk(self.bells.sleep, self.database.now_ms)
         tools = Tools(Choice(self.live.compile), desk, self.settings["BRIDGE_REPLAY_OPEN"])
         try:
             while not self.bells.stopping:
