@@ -368,9 +368,14 @@ class Worker:
                 self.conditions.release_probe(campaign)
 
     def _due(self, campaign: Campaign, *, only_opt_outs: bool) -> dict[Lane, int]:
-        """When each lane that this thread may serve has its next lead due."""
+        """When each lane that this thread may serve has its next lead due.
+
+        Nothing is due to a campaign whose id another worker knows to be out of date.
+        """
         name = campaign.name
         with self.database.read() as connection:
+            if campaigns.api_id(connection, name) not in (None, campaign.id):
+                return {}
             self.conditions.look(connection, campaign)
             due = leads.next_due(connection, name)
         return {

@@ -210,4 +210,17 @@ def names_of(connection: Connection, api_id: str) -> list[str]:
 
 def api_id(connection: Connection, name: str) -> str | None:
     """The id under which a campaign was last called; None if it never was."""
-    return connection.execute(select(campaign.c.api_id).where(campaign.c.name == name)).scalar()
+    return connection.execute(_API_ID, {"the_name": name}).scalar()
+
+
+def still(connection: Connection, name: str, api_id: str) -> bool:
+    """Whether no worker has greeted the campaign under another id, and none will until the commit.
+
+    Whoever sends by mapping files of a moment ago would tell the campaign that was there before.
+    """
+    there = _API_ID if connection.dialect.name == "sqlite" else _API_ID_LOCKED
+    return connection.execute(there, {"the_name": name}).scalar() in (None, api_id)
+
+
+_API_ID = select(campaign.c.api_id).where(campaign.c.name == bindparam("the_name"))
+_API_ID_LOCKED = _API_ID.with_for_update(read=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,16 @@ from sqlalchemy import text
 from bridge.clock import now_ms
 from bridge.enrich import Lookups
 from bridge.map.search import search
-from bridge.model import ContactRef, Known, State
+from bridge.model import ContactRef, Known, Lane, State
+from bridge.steps.claim import claim
+from bridge.steps.greet import greet
 from bridge.steps.memory import Memory
-from bridge.store import contacts
+from bridge.store import campaigns, contacts, leads
 from bridge.store.database import Connection, Database
 
 from .idle_worker import idle_worker
 from .replaying import BOUNDS, HEAD, LOOK_UP, World
+from .waiting import while_open
 
 OLD, NEW = "+14155550101", "+14155550102"
 HOUR = 3_600_000
@@ -212,3 +216,42 @@ def test_an_opt_in_by_a_clock_that_is_ahead_takes_no_opt_out_from_a_new_number(
         assert contacts.recall(connection, "crm", [ContactRef("", "7")]) == {
             ContactRef("", "7"): Known((NEW, OLD), opted_out=True)
         }
+
+
+def test_who_sends_by_mapping_files_of_a_moment_ago_tells_no_campaign_that_is_gone(
+    world: World,
+) -> None:
+    """Else the campaign that has taken its place would never hear of the opt-out."""
+    world.write(KNOWING + CONSENT, ("one",))
+    before = world.mappings.campaigns["one"]
+    after = replace(before, id="another")
+    equipment = world.worker()._equipment
+    greet(world.database, before, [before], [], lambda: False)
+    world.take_in({"id": 1, "phone": OLD, "dnc": True, "at": 1_700_000_000_000})
+    greet(world.database, after, [after], ["one"], lambda: False)
+    assert claim(equipment, before, Lane.OPT_OUT) == []
+    (claimed,) = claim(equipment, after, Lane.OPT_OUT)
+    assert claimed.plan.payload == {"do_not_call": True}
+
+
+def test_a_campaign_gets_another_id_before_a_claim_or_after_it_never_meanwhile(
+    world: World, database: Database
+) -> None:
+    world.write(KNOWING + CONSENT, ("one",))
+    before = world.mappings.campaigns["one"]
+    after = replace(before, id="another")
+    greet(database, before, [before], [], lambda: False)
+    world.take_in({"id": 1, "phone": OLD, "dnc": True, "at": 1_700_000_000_000})
+
+    def claimed(connection: Connection) -> list[str]:
+        assert campaigns.still(connection, "one", before.id)
+        (row,) = leads.claimable(connection, "one", Lane.OPT_OUT, now_ms(), 1)
+        leads.claim(connection, [(row.id, {}, True)], owner="w", until=2**50)
+        return [row.phone]
+
+    def renamed() -> list[str]:
+        return greet(database, after, [after], ["one"], lambda: False)
+
+    while_open(database, claimed, renamed)
+    with database.read() as connection:  # it was claimed, so the new one hears of it again
+        assert connection.execute(text("SELECT reassert FROM lead")).scalar()
