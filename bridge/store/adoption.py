@@ -109,7 +109,7 @@ def take_over(connection: Connection, campaign: str, found: OptOuts, now: int) -
 def _add_to_those_there(connection: Connection, campaign: str, found: OptOuts, now: int) -> int:
     """Leads that the campaign has already, and that know nothing of consent, or what is older."""
     rows = connection.execute(
-        select(lead.c.id, lead.c.phone, lead.c.ledger, lead.c.opted_out, lead.c.lease_until)
+        select(lead.c.id, lead.c.phone, lead.c.ledger, lead.c.lease_until)
         .where(lead.c.campaign == campaign, lead.c.phone.in_(sorted(found)))
         .order_by(lead.c.phone)
         .with_for_update()
@@ -124,11 +124,18 @@ def _add_to_those_there(connection: Connection, campaign: str, found: OptOuts, n
             held += 1
             continue
         ledger["do_not_call"] = found[row.phone]
-        changes: dict[str, Any] = {"ledger": jsontext.dumps(ledger)}
-        if not row.opted_out:  # else the campaign is told already; only its time is newer
-            changes |= {"opted_out": True, "reassert": True}
-            changes |= {"lane": int(Lane.OPT_OUT), "due_at": now}
-        connection.execute(update(lead).where(lead.c.id == row.id).values(changes))
+        connection.execute(
+            update(lead)
+            .where(lead.c.id == row.id)
+            .values(
+                ledger=jsontext.dumps(ledger),
+                opted_out=True,
+                # also where it is opted out: what waits to say so is superseded now
+                reassert=True,
+                lane=int(Lane.OPT_OUT),
+                due_at=now,
+            )
+        )
     return held
 
 

@@ -112,6 +112,20 @@ def test_of_what_several_sisters_know_the_newest_counts(
         assert told(connection, "new") == dict.fromkeys(phones, entries[1])
 
 
+def test_an_opt_out_that_was_never_sent_is_not_superseded_by_one_that_nobody_sends(
+    database: Database,
+) -> None:
+    with database.write() as connection:
+        lead = a_lead(connection, OUT, campaign="new", lane=Lane.OPT_OUT)
+        older = [True, NOW - 9, "z", False]
+        ledger = {"do_not_call": older}
+        standing = released(lead, ledger=ledger, opted_out=True, lane=Lane.STANDING, due_at=NOW)
+        leads.release(connection, [standing])
+        opted_out(connection, "main")
+        adoption.adopt(connection, "new", ["main"], NOW, after=0)
+        assert told(connection, "new") == {OUT: ENTRY}
+
+
 def test_what_waits_is_taken_over_in_parts_and_by_its_newest_word(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
