@@ -669,7 +669,8 @@ class LeadUpdate:
     """What is to be sent for one lead to one campaign because of one event.
 
     ``phone`` is E.164. ``fields`` holds only what is to change, keys from ``FIELDS``;
-    ``do_not_call: false`` is among them only if the rule says ``allow_opt_in``.
+    ``do_not_call: false`` is among them only if the rule says ``allow_opt_in``. ``time_ms``: the
+    time that counts, where it is not that of the event but of an opt-out that came before.
     """
 
     campaign: str
@@ -677,6 +678,11 @@ class LeadUpdate:
     fields: Mapping[str, Json]
     rules: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    time_ms: int | None = None
+
+    def said_at(self, event: Event) -> int:
+        """The time that counts for this update of an event (ms)."""
+        return event.time_ms if self.time_ms is None else self.time_ms
 
     @property
     def opts_out(self) -> bool:

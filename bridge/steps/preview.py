@@ -150,7 +150,7 @@ def _fates(
             _Trial(
                 number,
                 update.fields,
-                traces[place].event.time_ms,
+                update.said_at(traces[place].event),
                 delivery.received_at,
                 traces[place].event.key,
             )

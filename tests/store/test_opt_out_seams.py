@@ -255,3 +255,25 @@ def test_a_campaign_gets_another_id_before_a_claim_or_after_it_never_meanwhile(
     while_open(database, claimed, renamed)
     with database.read() as connection:  # it was claimed, so the new one hears of it again
         assert connection.execute(text("SELECT reassert FROM lead")).scalar()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_opt_out_goes_to_a_new_number_by_its_own_time_whenever_that_is_heard_of(
+    world: World, late: bool
+) -> None:
+    """That a number is somebody's is older than the opt-out, and comes before it or after it."""
+    world.write(KNOWING + CONSENT, ("one",))
+    at = 1_700_000_000_000
+    belongs = {"id": 1, "contact": "7", "phone": NEW, "name": "A", "at": at}
+    free = {"id": 2, "contact": "8", "phone": NEW, "dnc": False, "at": at + 10}
+    opt_out = {"id": 3, "contact": "7", "phone": OLD, "dnc": True, "at": at + 20}
+    for one in (free, opt_out, belongs) if late else (belongs, free, opt_out):
+        world.take_in(one)
+    payloads: dict[str, dict[str, Any]] = {}
+    for lane in (Lane.OPT_OUT, Lane.FIRST):
+        for claimed in claim(world.worker()._equipment, world.mappings.campaigns["one"], lane):
+            payloads[claimed.lead.phone] = claimed.plan.payload
+    assert payloads[OLD]["do_not_call"] is payloads[NEW]["do_not_call"] is True
+    row = world.outcomes(phone=NEW)[-1]
+    assert row["event_time"] == at + 20
+    assert ("left out first_name" in row["message"]) is late
