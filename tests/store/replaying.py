@@ -83,8 +83,9 @@ CAMPAIGNS = ("one", "two")
 class World:
     """One database and the mapping files of a folder."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, policy: Policy = POLICY) -> None:
         self.database = database
+        self.policy = policy
         self.folder = folder
         self.mappings: MappingSet
         self.pipelines: dict[str, Pipeline] = {}
@@ -118,7 +119,7 @@ class World:
                 Equipment(
                     self.database,
                     KeptMappings(self.database, lambda: self.mappings),
-                    policy=POLICY,
+                    policy=self.policy,
                     bounds=BOUNDS,
                     owner=name,
                     ring=lambda _names: None,
