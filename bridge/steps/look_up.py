@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bridge import logs
@@ -86,19 +86,26 @@ def _items(
 ) -> list[Item]:
     with equipment.database.read() as connection:
         rows = deliveries.by_ids(connection, (item.delivery_id for item in due))
-        split = {
-            row.id: {event.ordinal: event for event in events_of(row, mapping, equipment.bounds)}
-            for row in rows.values()
-        }
-        edited = {item.delivery_id for item in due if not _same(item, split[item.delivery_id])}
-        stored: dict[int, dict[int, str]] = {number: {} for number in edited}
-        for one in events.of_deliveries(connection, sorted(edited)):
-            stored[one.delivery_id][one.ordinal] = one.key
-    for number, keys in stored.items():
+    split = {
+        row.id: {event.ordinal: event for event in events_of(row, mapping, equipment.bounds)}
+        for row in rows.values()
+    }
+    edited = {item.delivery_id for item in due if not _same(item, split[item.delivery_id])}
+    for number, keys in _stored(equipment, edited).items():
         split[number] = paired(keys, split[number].values(), strictly=True)
     return [
         (item, rows[item.delivery_id], _event(item, rows[item.delivery_id], split)) for item in due
     ]
+
+
+def _stored(equipment: Equipment, edited: Collection[int]) -> dict[int, dict[int, str]]:
+    """The keys of the events of these deliveries, by delivery and place."""
+    stored: dict[int, dict[int, str]] = {number: {} for number in edited}
+    if edited:
+        with equipment.database.read() as connection:
+            for one in events.of_deliveries(connection, sorted(edited)):
+                stored[one.delivery_id][one.ordinal] = one.key
+    return stored
 
 
 def _same(item: events.PendingEvent, split: Mapping[int, Event]) -> bool:

@@ -43,7 +43,7 @@ _LAST = "last"
 """Under which name a connection keeps what is done right before its commit."""
 
 LONGEST_LOOK_MS = 1_000
-"""A comparison of two clocks that takes longer says nothing."""
+"""A comparison of two clocks that takes longer says nothing: the process slept meanwhile."""
 
 LOOK_EVERY_S = 0.0003
 """How often a write looks whether SQLite's lock is free."""
@@ -125,9 +125,7 @@ class Database:
             before = now_ms()
             shared = clock_ms(connection)
             after = now_ms()
-            if (
-                abs(after - before) < LONGEST_LOOK_MS
-            ):  # else the process slept, or its clock was set
+            if abs(after - before) < LONGEST_LOOK_MS:
                 self._ahead_ms = shared - (before + after) // 2
         return self._ahead_ms
 
