@@ -30,6 +30,7 @@ from bridge.store.deliveries import NewDelivery
 from bridge.store.group_commit import GroupCommit
 from bridge.store.refusal_room import Room
 from bridge.store.refusals import Bounds, NewRefusal
+from bridge.store.shared_clock import SharedClock
 from bridge.store.wakeup import Bell, notify
 from bridge.wellbeing import health_of, mapping_problem
 
@@ -70,6 +71,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         limit,
         settings["BRIDGE_PUBLIC_URL"],
         settings["BRIDGE_FORWARDED_HOPS"],
+        database.now_ms,
     )
     _add_hooks(app, CountedHooks(hooks, counts, _flusher(counts, database)))
     add_monitors(
@@ -132,12 +134,15 @@ def _commit_to(database: Database, settings: Settings, counts: Counts) -> Keep:
     )
     room = Room(database, bounds, settings["BRIDGE_REFUSALS_DAYS"])
     bell = Bell(database)
+    clock = SharedClock(database)
+    clock.begin()
 
     def commit(items: Sequence[NewDelivery | NewRefusal]) -> None:
         accepted = [item for item in items if isinstance(item, NewDelivery)]
         refused = [item for item in items if isinstance(item, NewRefusal)]
         with database.write() as connection:
             if accepted:
+                clock.compare(connection)
                 deliveries.add(connection, accepted)
                 notify(connection)
             room.store(connection, refused)

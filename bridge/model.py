@@ -515,7 +515,7 @@ class Event:
     ``key`` (32 hexadecimal digits) is the same for every copy of the event. ``time_ms`` is the
     source's own time, or the time of receipt, then marked ``weak_time``. ``view`` is what
     expressions see. ``problem`` says why the event cannot be read; it then ends as dead.
-    ``contacts`` are the contacts that it speaks of, ``phones`` those it carries itself (E.164).
+    ``contacts`` are the contacts that it speaks of. ``received_at``: when its delivery came.
     """
 
     ordinal: int
@@ -526,6 +526,15 @@ class Event:
     problem: str | None = None
     notes: tuple[str, ...] = ()
     contacts: tuple[ContactRef, ...] = ()
+    received_at: int | None = None
+
+    @property
+    def opt_in_ms(self) -> int:
+        """The time that counts for what lets a lead be called: never newer than the receipt.
+
+        A clock that is ahead must not hide an opt-out that comes next.
+        """
+        return self.time_ms if self.received_at is None else min(self.time_ms, self.received_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -661,7 +670,8 @@ class LeadUpdate:
     """What is to be sent for one lead to one campaign because of one event.
 
     ``phone`` is E.164. ``fields`` holds only what is to change, keys from ``FIELDS``;
-    ``do_not_call: false`` is among them only if the rule says ``allow_opt_in``.
+    ``do_not_call: false`` is among them only if the rule says ``allow_opt_in``. ``time_ms``: the
+    time that counts, where it is not that of the event but of an opt-out that came before.
     """
 
     campaign: str
@@ -669,6 +679,11 @@ class LeadUpdate:
     fields: Mapping[str, Json]
     rules: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    time_ms: int | None = None
+
+    def said_at(self, event: Event) -> int:
+        """The time that counts for this update of an event (ms)."""
+        return event.time_ms if self.time_ms is None else self.time_ms
 
     @property
     def opts_out(self) -> bool:

@@ -16,7 +16,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from bridge.enrich import Lookups
 from bridge.errors import StoreBusy
 from bridge.forward.client import CampaignClient
 from bridge.live import LiveMappings
+from bridge.map import SourceMapping
 from bridge.map.search import search
 from bridge.model import Campaign, Lane, Secret
 from bridge.operate.checks import clean
@@ -54,6 +55,7 @@ from bridge.store.counters import Counts
 from bridge.store.database import Connection, Database
 from bridge.store.notices import Notice
 from bridge.store.schema import NEVER
+from bridge.store.shared_clock import SharedClock
 from bridge.store.wakeup import listen
 from bridge.telling import Telling
 
@@ -68,8 +70,6 @@ AGAIN_S = 1.0
 
 HEAR_EVERY_S = 1.0
 """How often a worker asks what others and people have told about campaigns."""
-
-WRONG_CLOCK_MS = 5_000
 
 NOTICED_MS = 15_000
 """How long counts what a worker has noticed, unless it notices it again."""
@@ -117,12 +117,11 @@ class Worker:
                 counts=self.counts,
             )
         )
-        self._told_of_clock = False
-        self._ahead_ms = 0
         self._noticed: dict[str, Notice] = {}
         self._rhythm = Rhythm()
         self.telling = Telling(settings, self.live, self.name)
-        self._adopt_at: dict[str, float] = {}
+        self._clock = SharedClock(self.database, every_s=0)
+        self._adopt_again: dict[str, tuple[float, list[str]]] = {}
         self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._erase_at = 0.0
@@ -136,7 +135,7 @@ class Worker:
             if self.bells.stopping:
                 return
             with self.database.read() as connection:
-                self.database.measure_clock(connection)
+                self._clock.compare(connection)
             started_at = self.database.now_ms()
             if self.database.is_sqlite:
                 while self.pipeline.recover(all_of_them=True):
@@ -157,7 +156,7 @@ class Worker:
     def _tend(self, started_at: int) -> None:
         try:
             with self.database.write() as connection:
-                self._compare_clocks(connection)
+                self._clock.compare(connection)
                 workers.beat(
                     connection,
                     name=self.name,
@@ -194,28 +193,21 @@ class Worker:
             erase_people(self.database)
             if time.monotonic() >= self._erase_at:
                 self._erase_at = time.monotonic() + ERASE_EVERY_S
-                if erase_old(self.database, ages(*days)):
+                if erase_old(self.database, ages(self.database.now_ms(), *days)):
                     self._erase_at = 0.0
         except StoreBusy:
             raise
         except Exception:
             log.exception("erasing failed, it is tried again")
 
-    def _compare_clocks(self, connection: Connection) -> None:
-        ahead = self.database.measure_clock(connection)
-        if abs(ahead) >= WRONG_CLOCK_MS and not self._told_of_clock:
-            log.warning("this machine's clock differs from the database's", ahead_ms=-ahead)
-        self._told_of_clock = abs(ahead) >= WRONG_CLOCK_MS
-        self._ahead_ms = ahead
-
     def _notice(self, connection: Connection) -> None:
         """Note what this worker alone knows is not well: its clock, and its mapping files."""
         now = self.database.now_ms()
         self.live.current()  # looks at the files first
         found = {}
-        if self._told_of_clock:
-            seconds = abs(self._ahead_ms) // 1000
-            where = "behind" if self._ahead_ms > 0 else "ahead of"
+        if self._clock.wrong:
+            seconds = abs(self._clock.ahead_ms) // 1000
+            where = "behind" if self._clock.ahead_ms > 0 else "ahead of"
             found[Kind.CLOCK_WRONG.value] = f"its clock is {seconds} s {where} the database's"
         if self.live.problem is not None:
             first = clean(self.live.problem.partition("\n")[0])
@@ -246,9 +238,8 @@ class Worker:
         self._start("replays", self._replay)
         for label, run in self.telling.loops():
             self._start(label, run, self.bells.sleep)
-        for name, mapping in current.mappings.items():
-            if mapping.lookups and mapping.source.configured:
-                self._start(f"source:{name}", self._look_up, name)
+        for name in self._looking_up(current.mappings):
+            self._start(f"source:{name}", self._look_up, name)
         noted = self._note_away(current.campaigns.keys())
         self.conditions.limit(current.campaigns)
         for name, campaign in current.campaigns.items():
@@ -256,7 +247,7 @@ class Worker:
                 continue
             called = (campaign.id, campaign.url, campaign.token)
             if self._greeted.get(name) != called:
-                took_over = greet(
+                sisters = greet(
                     self.database,
                     campaign,
                     current.campaigns.values(),
@@ -265,19 +256,24 @@ class Worker:
                 )
                 self.conditions.start(campaign)
                 self._greeted[name] = called
-                if took_over:
-                    self._adopt_at[name] = time.monotonic() + ADOPT_AGAIN_S
-            if self._adopt_at.get(name, math.inf) <= time.monotonic():
-                adopt_again(
-                    self.database,
-                    campaign,
-                    current.campaigns.values(),
-                    lambda: self.bells.stopping,
-                )
-                del self._adopt_at[name]
+                if sisters:
+                    self._adopt_again[name] = (time.monotonic() + ADOPT_AGAIN_S, sisters)
+            at, sisters = self._adopt_again.get(name, (math.inf, []))
+            if at <= time.monotonic():
+                if adopt_again(self.database, campaign, sisters, lambda: self.bells.stopping):
+                    del self._adopt_again[name]
+                else:
+                    self._adopt_again[name] = (time.monotonic() + ADOPT_AGAIN_S, sisters)
             self._start(f"opt-outs of {name}", self._send, name, -1)
             for number in range(campaign.concurrency):
                 self._start(f"sender {number} of {name}", self._send, name, number)
+
+    def _looking_up(self, mappings: Mapping[str, SourceMapping]) -> list[str]:
+        """The sources with look-ups, and those whose events wait for one that was taken out."""
+        ready = {name: mapping for name, mapping in mappings.items() if mapping.source.configured}
+        asking = [name for name, mapping in ready.items() if mapping.lookups]
+        with self.database.read() as connection:
+            return asking + sorted(events.waiting(connection, ready.keys() - set(asking)))
 
     def _note_away(self, there: Collection[str]) -> set[str]:
         """Note which campaigns have left; returns those that were there before, also if away."""
@@ -342,6 +338,7 @@ class Worker:
             {},
             search,
             wait=self.bells.sleep,
+            wall=self.database.now_ms,
             keeper=TokenKeeper(self.database),
             heard=partial(count_look_up, self.counts, source),
         )
@@ -366,7 +363,7 @@ class Worker:
             self.conditions.hear()
 
     def _replay(self) -> None:
-        desk = Desk(self.bells.sleep)
+        desk = Desk(self.bells.sleep, self.database.now_ms)
         tools = Tools(Choice(self.live.compile), desk, self.settings["BRIDGE_REPLAY_OPEN"])
         try:
             while not self.bells.stopping:
@@ -427,9 +424,14 @@ class Worker:
                 self.conditions.release_probe(campaign)
 
     def _due(self, campaign: Campaign, *, only_opt_outs: bool) -> dict[Lane, int]:
-        """When each lane that this thread may serve has its next lead due."""
+        """When each lane that this thread may serve has its next lead due.
+
+        Nothing is due to a campaign whose id another worker knows to be out of date.
+        """
         name = campaign.name
         with self.database.read() as connection:
+            if campaigns.api_id(connection, name) not in (None, campaign.id):
+                return {}
             self.conditions.look(connection, campaign)
             due = leads.next_due(connection, name)
         return {

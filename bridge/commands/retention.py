@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from bridge.clock import now_ms
 from bridge.commands.listings import json_option, opened
 from bridge.commands.output import as_json, bars
 from bridge.settings import Settings
@@ -22,8 +21,11 @@ from bridge.store.retention import Ages, Sweep
 @json_option
 def command(dry_run: bool, json_: bool) -> None:
     settings = Settings.current()
-    old = ages(settings["BRIDGE_BODY_DAYS"], settings["BRIDGE_PERSON_DAYS"])
     with opened() as database, bars() as tell:
+        with database.read() as connection:
+            database.measure_clock(connection)
+        days = (settings["BRIDGE_BODY_DAYS"], settings["BRIDGE_PERSON_DAYS"])
+        old = ages(database.now_ms(), *days)
         found = {}
         for place, what in enumerate(Sweep, start=1):
             found[what.value] = (_count if dry_run else _erase)(database, what, old)
@@ -54,6 +56,6 @@ def _erase(database: Database, what: Sweep, old: Ages) -> int:
     total, more = 0, True
     while more:
         with database.write() as connection:
-            count, more = retention.page(connection, what, old, now_ms())
+            count, more = retention.page(connection, what, old, database.now_ms())
         total += count
     return total

@@ -48,7 +48,8 @@ class _Settled:
     failed: Mapping[str, LookupFailed]
 
 
-def _sleep(seconds: float) -> bool:
+def sleep(seconds: float) -> bool:
+    """Wait, in a process that nobody asks to stop."""
     time.sleep(seconds)
     return True
 
@@ -70,7 +71,8 @@ class Lookups:
         lookups: Mapping[str, Lookup],
         search: Search,
         *,
-        wait: Callable[[float], bool] = _sleep,
+        wait: Callable[[float], bool] = sleep,
+        wall: Callable[[], int] = now_ms,
         records_kept: int = RECORDS_KEPT,
         keeper: Keeper | None = None,
         heard: Callable[[int | None, float], None] = lambda _status, _seconds: None,
@@ -78,6 +80,7 @@ class Lookups:
         self._search = search
         self._heard = heard
         self._wait = wait
+        self._wall = wall
         self._now: Callable[[], float] = time.monotonic
         self._clients = _Clients()
         self._tokens = Tokens(self._clients.own, self._time, keeper)
@@ -136,7 +139,7 @@ class Lookups:
         rounds: dict[tuple[str, str], Round] = {}
         for (name, account), ids in groups.items():
             serial, lookup = declared[name].serial, declared[name].lookup
-            start, wall = now(), now_ms()
+            start, wall = now(), self._wall()
             cached = {
                 one: _unless_older(
                     self._cache.get((serial, account, one), start),

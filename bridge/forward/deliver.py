@@ -81,17 +81,30 @@ class _Way:
                 answers.append(_not_sent(part, first.detail))
             else:
                 answers.append(self.call(part))
-        if all(answer.status in (403, None) for answer in answers):
+        if not any(_got_through(answer) for answer in answers):
             self.note(first)
-            return replace(first, calls=1 + sum(answer.calls for answer in answers))
+            # a half that broke off may have been done all the same
+            results = tuple(result for answer in answers for result in answer.results)
+            calls = 1 + sum(answer.calls for answer in answers)
+            return replace(first, results=results, calls=calls)
         total = replace(first, results=(), trouble=None)
         for part, answer in sorted(
             zip(parts, answers, strict=True), key=lambda pair: pair[1].status == 403
         ):
-            followed = self.follow(part, answer, token_works=True)
+            if total.trouble is not None and answer.status == 403:
+                followed = replace(answer, trouble=None)  # it is asked about another time
+            else:
+                followed = self.follow(part, answer, token_works=True)
             whole = _sum(total, followed)
             # results stand in the order of the batch, whichever half was followed first
             results = followed.results + total.results if part is parts[0] else whole.results
+            if followed.trouble is None and total.trouble is not None:
+                whole = replace(
+                    whole,
+                    trouble=total.trouble,
+                    detail=total.detail,
+                    retry_after_s=total.retry_after_s,
+                )
             total = replace(whole, results=results)
         return total
 
@@ -102,6 +115,11 @@ class _Way:
 def _halves(batch: Sequence[Sent]) -> tuple[Sequence[Sent], Sequence[Sent]]:
     half = (len(batch) + 1) // 2
     return batch[:half], batch[half:]
+
+
+def _got_through(answer: Answered) -> bool:
+    """Whether the API took a call on: only then its token works, whatever it said of the leads."""
+    return answer.status is not None and answer.trouble is None
 
 
 def _sum(total: Answered, answer: Answered) -> Answered:

@@ -112,6 +112,7 @@ class EventPlan:
             view,
             notes=tuple(notes),
             contacts=self._contacts(view, notes),
+            received_at=delivery.received_at,
         )
 
     def _key(

@@ -157,9 +157,10 @@ class SourceMapping:
             )
             said.append(one)
             trace.append(one)
-        newer = not known.opted_out or event.time_ms > known.consent_time
+        newer = not known.opted_out or event.opt_in_ms > known.consent_time
         yield_to_opt_in(said, self.directory, newer=newer)
-        updates, state, reason = _decide(said, skips, unsure, known, _lacking(found))
+        updates = merge(said, known, event.time_ms)
+        updates, state, reason = _decide(updates, said, skips, unsure, _lacking(found))
         return Mapped(
             updates,
             state,
@@ -218,9 +219,12 @@ def _addresses(values: Iterable[Value], view: Mapping[str, Json]) -> tuple[str, 
 
 
 def _decide(
-    said: list[Said], skips: list[str], unsure: list[str], known: Known, lacking: str
+    updates: tuple[LeadUpdate, ...],
+    said: list[Said],
+    skips: list[str],
+    unsure: list[str],
+    lacking: str,
 ) -> tuple[tuple[LeadUpdate, ...], State | None, str]:
-    updates = merge(said, known)
     errors = errors_of(said)
     if errors and not any(update.opts_out for update in updates):
         return (), State.DEAD, "; ".join(errors)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bridge.map.rules import Said
 from bridge.model import Json, Known, LeadUpdate
@@ -32,8 +32,12 @@ class _Lead:
             self.notes.append(said.denied)
 
 
-def merge(said: Sequence[Said], known: Known) -> tuple[LeadUpdate, ...]:
-    """One update for each campaign and phone number, empty ones left out."""
+def merge(said: Sequence[Said], known: Known, event_ms: int) -> tuple[LeadUpdate, ...]:
+    """One update for each campaign and phone number, empty ones left out.
+
+    An opt-out that is remembered goes to a new number by its own time, if that is later than the
+    event's, which then says nothing else: as if the number had been known when it was said.
+    """
     leads: dict[tuple[str, str], _Lead] = {}
     for one in said:
         if one.errors and not one.opts_out:
@@ -47,9 +51,12 @@ def merge(said: Sequence[Said], known: Known) -> tuple[LeadUpdate, ...]:
     updates: list[LeadUpdate] = []
     for (campaign, phone), lead in leads.items():
         _guard(lead, opts_out, known)
+        late = known.opted_out and known.consent_time > event_ms and phone not in known.phones
+        time_ms = _as_said_before(lead, known) if late else None
         if lead.fields:
             notes = tuple(dict.fromkeys(lead.notes))
-            updates.append(LeadUpdate(campaign, phone, lead.fields, tuple(lead.rules), notes))
+            rules = tuple(lead.rules)
+            updates.append(LeadUpdate(campaign, phone, lead.fields, rules, notes, time_ms))
     return tuple(updates)
 
 
@@ -69,6 +76,17 @@ def _guard(lead: _Lead, opts_out: bool, known: Known) -> None:
             lead.notes.append("left out mark_as_unanswered, since the contact is opted out")
 
 
+def _as_said_before(lead: _Lead, known: Known) -> int | None:
+    """Have an opt-out count from when the contact opted out; None where there is none."""
+    if lead.fields.get("do_not_call") is not True:
+        return None
+    others = sorted(lead.fields.keys() - {"do_not_call"})
+    if others:
+        lead.notes.append(f"left out {', '.join(others)}: the contact has opted out since")
+    lead.fields = {"do_not_call": True}
+    return known.consent_time
+
+
 def errors_of(said: Iterable[Said]) -> list[str]:
     """Every mistake in the data, with its rule."""
     return [
@@ -78,9 +96,7 @@ def errors_of(said: Iterable[Said]) -> list[str]:
 
 def with_notes(updates: Iterable[LeadUpdate], notes: Sequence[str]) -> tuple[LeadUpdate, ...]:
     """The updates with further notes."""
-    return tuple(
-        LeadUpdate(u.campaign, u.phone, u.fields, u.rules, (*u.notes, *notes)) for u in updates
-    )
+    return tuple(replace(update, notes=(*update.notes, *notes)) for update in updates)
 
 
 def reason_for_nothing(

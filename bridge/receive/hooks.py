@@ -12,7 +12,6 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from bridge import logs
-from bridge.clock import now_ms
 from bridge.model import Source
 from bridge.receive.accept import Acceptor
 from bridge.receive.reply import Reply, problem
@@ -28,13 +27,17 @@ _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPSta
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """``limit``: the largest body, in bytes; ``public_url``, ``forwarded_hops``: see settings."""
+    """``limit``: the largest body, in bytes; ``public_url``, ``forwarded_hops``: see settings.
+
+    ``now_ms``: the present by the clock that all web processes share.
+    """
 
     acceptor: Acceptor
     bodies: Bodies
     limit: int
     public_url: str | None
     forwarded_hops: int
+    now_ms: Callable[[], int]
 
     def answer(self, environ: dict[str, Any], source: str, token: str | None) -> Reply:
         """Read a webhook's body, and have it accepted."""
@@ -58,7 +61,7 @@ class Hooks:
                     body=body,
                     public_url=self.public_url,
                     forwarded_hops=self.forwarded_hops,
-                    received_at=now_ms(),
+                    received_at=self.now_ms(),
                 )
                 return self.acceptor.accept(found, arrived)
         except NoRoom:

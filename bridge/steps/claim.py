@@ -12,7 +12,7 @@ from bridge.record import ledger as ledgers
 from bridge.record.ledger import Plan
 from bridge.record.outcome_lines import Line, log_outcomes
 from bridge.steps.equipment import Equipment
-from bridge.store import leads, outcomes
+from bridge.store import campaigns, leads, outcomes
 from bridge.store.database import clock_ms
 from bridge.store.leads import Claimable
 from bridge.store.schema import NEVER
@@ -56,11 +56,15 @@ class _Batch:
 def claim(equipment: Equipment, campaign: Campaign, lane: Lane) -> list[Claimed]:
     """Leads of one lane with something to send, at most a batch; none if there are none.
 
-    Updates that need no call (superseded, for example) are settled on the way.
+    Updates that need no call (superseded, for example) are settled on the way. None as well if the
+    campaign has another id at the API by now: an opt-out that the one before confirms would never
+    reach the new one.
     """
     now = equipment.database.now_ms()
     batch = _Batch()
     with equipment.database.write() as connection:
+        if not campaigns.still(connection, campaign.name, campaign.id):
+            return []
         rows = leads.claimable(connection, campaign.name, lane, now, campaign.batch_size)
         waiting = outcomes.open_updates(connection, [row.id for row in rows])
         for row in rows:

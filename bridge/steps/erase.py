@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 
 from bridge import logs
-from bridge.clock import now_ms
 from bridge.store import erasures, retention
 from bridge.store.database import Database
 from bridge.store.retention import Ages, Sweep
@@ -15,9 +14,8 @@ log = logs.get("erase")
 DAY_MS = 86_400_000
 
 
-def ages(body_days: float, person_days: float) -> Ages:
-    """What is old by now; 0 days: nothing ever is."""
-    now = now_ms()
+def ages(now: int, body_days: float, person_days: float) -> Ages:
+    """What is old by now (ms); 0 days: nothing ever is."""
     bodies, persons = (
         now - round(days * DAY_MS) if days > 0 else None for days in (body_days, person_days)
     )
@@ -32,7 +30,7 @@ def erase_old(database: Database, old: Ages) -> bool:
     more = False
     for what in Sweep:
         with database.write() as connection:
-            count, unfinished = retention.page(connection, what, old, now_ms())
+            count, unfinished = retention.page(connection, what, old, database.now_ms())
         if count:
             log.info("old data erased", what=what.value, rows=count)
         more = more or unfinished
@@ -42,13 +40,13 @@ def erase_old(database: Database, old: Ages) -> bool:
 def erase_people(database: Database) -> bool:
     """One step of one request that is due; whether there was any."""
     with database.read() as connection:
-        if not erasures.any_due(connection, now_ms()):
+        if not erasures.any_due(connection, database.now_ms()):
             return False
     with database.write() as connection:
-        number = erasures.next_due(connection, now_ms())
+        number = erasures.next_due(connection, database.now_ms())
         if number is None:
             return False
-        purged = erasures.purge(connection, number, now_ms())
+        purged = erasures.purge(connection, number, database.now_ms())
     _tell(number, purged)
     return True
 
@@ -59,11 +57,11 @@ def erase_now(database: Database, wanted: erasures.Wanted) -> tuple[int, Counter
     Returns the number of the request, rows erased by table, and how many rows are to wait for.
     """
     with database.write() as connection:
-        number = erasures.add(connection, wanted, now_ms())
+        number = erasures.add(connection, wanted, database.now_ms())
     total = Counter[str]()
     while True:
         with database.write() as connection:
-            purged = erasures.purge(connection, number, now_ms())
+            purged = erasures.purge(connection, number, database.now_ms())
         _tell(number, purged)
         total += purged.erased
         if not purged.more:

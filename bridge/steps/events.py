@@ -105,5 +105,5 @@ def map_event(
         log.exception("event not mapped", receipt=delivery.receipt, ordinal=event.ordinal)
         name = type(error).__name__
         return Mapped(state=State.DEAD, reason=f"an unexpected fault while mapping ({name})")
-    memory.learn(delivery.source, event, mapped, delivery.received_at)
+    memory.learn(delivery.source, event, mapped)
     return mapped

@@ -18,11 +18,12 @@ def greet(
     others: Iterable[Campaign],
     noted: Collection[str],
     stopping: Callable[[], bool],
-) -> bool:
+) -> list[str]:
     """Note the campaign, and have it told of the opt-outs that it may not know.
 
-    One that comes back after it was away is told like a new one. Returns whether it took over from
-    others; see ``adopt_again``.
+    One that comes back after it was away is told like a new one. Returns those it took over from,
+    for ``adopt_again``; until that is done it counts as away, so that a worker that starts in
+    between begins anew.
     ``noted``: the campaigns that were there before; those that come together owe one another
     nothing.
     """
@@ -31,28 +32,36 @@ def greet(
         formerly = campaigns.names_of(connection, campaign.id)
         away = before is not None and campaign.name not in campaigns.present(connection)
     if before == campaign.id and not away:
-        return False
+        return []
     sisters = _sisters(campaign, others, noted, formerly) if before is None or away else []
     _adopt(database, campaign, sisters, stopping)
+    if stopping():
+        return []  # it may not have been told of all; whoever comes next tells it
     with database.write() as connection:
         now = database.now_ms()
-        campaigns.greet(connection, campaign.name, campaign.id, now)
+        if before != campaign.id:
+            campaigns.greet(connection, campaign.name, campaign.id, now, adopting=bool(sisters))
+        elif not sisters:
+            campaigns.adopted(connection, campaign.name)
         if before not in (None, campaign.id):
             count = leads.assert_opt_outs_again(connection, campaign.name, now)
             log.warning("campaign id changed", campaign=campaign.name, opt_outs_again=count)
-    return bool(sisters)
+    return sisters
 
 
 def adopt_again(
-    database: Database, campaign: Campaign, others: Iterable[Campaign], stopping: Callable[[], bool]
-) -> None:
-    """Take over once more, a while after the greeting.
+    database: Database, campaign: Campaign, sisters: list[str], stopping: Callable[[], bool]
+) -> bool:
+    """Take over once more, a while after the greeting; False if that has to be done yet again.
 
-    A worker that had not seen the campaign yet may have taken in an opt-out without it meanwhile.
+    A worker that had not seen the campaign yet may have taken in an opt-out without it meanwhile,
+    and of a lead that was being sent nothing could be changed.
     """
-    with database.read() as connection:
-        noted = campaigns.present(connection)
-    _adopt(database, campaign, _sisters(campaign, others, noted, []), stopping)
+    if not _adopt(database, campaign, sisters, stopping):
+        return False
+    with database.write() as connection:
+        campaigns.adopted(connection, campaign.name)
+    return True
 
 
 def _sisters(
@@ -67,19 +76,40 @@ def _sisters(
         and (other.tenant, other.url, other.token)
         == (campaign.tenant, campaign.url, campaign.token)
     ]
-    return sisters + [name for name in formerly if name not in sisters]
+    return sisters + [name for name in formerly if name not in (campaign.name, *sisters)]
 
 
 def _adopt(
     database: Database, campaign: Campaign, sisters: list[str], stopping: Callable[[], bool]
-) -> None:
+) -> bool:
+    """Whether the campaign knows of every opt-out of its sisters now."""
     if not sisters:
-        return
+        return True
+    # what waits may be confirmed behind the back of a search through the leads, so it goes first;
+    # and again at the end, for what has come meanwhile
+    held = _adopt_waiting(database, campaign, sisters, stopping)
     after: int | None = 0
     while after is not None and not stopping():
         with database.write() as connection:
-            after = adoption.adopt(
+            part = adoption.adopt(
                 connection, campaign.name, sisters, database.now_ms(), after=after
             )
-    with database.write() as connection:
-        adoption.adopt_waiting(connection, campaign.name, sisters, database.now_ms())
+        held += part.held
+        after = part.after
+    held += _adopt_waiting(database, campaign, sisters, stopping)
+    return not held and not stopping()
+
+
+def _adopt_waiting(
+    database: Database, campaign: Campaign, sisters: list[str], stopping: Callable[[], bool]
+) -> int:
+    """Take over what waits for the sisters; returns how many leads were held."""
+    with database.read() as connection:
+        parts = adoption.waiting(connection, sisters)
+    held = 0
+    for part in parts:
+        if stopping():
+            break
+        with database.write() as connection:
+            held += adoption.take_over(connection, campaign.name, part, database.now_ms())
+    return held

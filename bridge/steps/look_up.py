@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from bridge import logs
@@ -17,6 +17,7 @@ from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.events import Ready, events_of, map_event, unreadable
 from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_erasures, add_outcomes
+from bridge.steps.pairing import paired
 from bridge.steps.spared import without_records
 from bridge.store import deliveries, events, outcomes
 from bridge.store.counters import Counted
@@ -95,17 +96,39 @@ def _items(
         row.id: {event.ordinal: event for event in events_of(row, mapping, equipment.bounds)}
         for row in rows.values()
     }
+    edited = {item.delivery_id for item in due if not _same(item, split[item.delivery_id])}
+    for number, keys in _stored(equipment, edited).items():
+        split[number] = paired(keys, split[number].values(), strictly=True)
     return [
-        (
-            item,
-            rows[item.delivery_id],
-            split[item.delivery_id].get(item.ordinal)
-            or unreadable(
-                rows[item.delivery_id], "the mapping no longer gives this event", item.ordinal
-            ),
-        )
-        for item in due
+        (item, rows[item.delivery_id], _event(item, rows[item.delivery_id], split)) for item in due
     ]
+
+
+def _stored(equipment: Equipment, edited: Collection[int]) -> dict[int, dict[int, str]]:
+    """The keys of the events of these deliveries, by delivery and place."""
+    stored: dict[int, dict[int, str]] = {number: {} for number in edited}
+    if edited:
+        with equipment.database.read() as connection:
+            for one in events.of_deliveries(connection, sorted(edited)):
+                stored[one.delivery_id][one.ordinal] = one.key
+    return stored
+
+
+def _same(item: events.PendingEvent, split: Mapping[int, Event]) -> bool:
+    event = split.get(item.ordinal)
+    return event is not None and event.key == item.key
+
+
+def _event(
+    item: events.PendingEvent, delivery: Delivery, split: Mapping[int, Mapping[int, Event]]
+) -> Event:
+    """The event as the mapping in force gives it, which may be another than took it in."""
+    event = split[item.delivery_id].get(item.ordinal)
+    if event is not None and (event.key == item.key or event.time_ms == item.time or event.problem):
+        return event
+    whole = next(iter(split[item.delivery_id].values()), None)
+    why = whole.problem if whole is not None and len(split[item.delivery_id]) == 1 else None
+    return unreadable(delivery, why or "the mapping no longer gives this event", item.ordinal)
 
 
 def _wanted(mapping: SourceMapping, delivery: Delivery, event: Event) -> tuple[Wanted, ...]:

@@ -42,15 +42,13 @@ class Memory:
             max((known.consent_time for known in found if known.opted_out), default=0),
         )
 
-    def learn(self, source: str, event: Event, mapped: Mapped, received_at: int) -> None:
+    def learn(self, source: str, event: Event, mapped: Mapped) -> None:
         """Add what an event says of its contacts. Consent follows event time; a tie opts out."""
         if not mapped.phones and mapped.opts_out is None:
             return
         learned = self._learned.setdefault(source, {})
-        said, when = mapped.opts_out, event.time_ms
-        if said is False:
-            # as in the ledger: a clock that is ahead must not hide an opt-out that comes next
-            when = min(when, received_at)
+        said = mapped.opts_out
+        when = event.opt_in_ms if said is False else event.time_ms  # as in the ledger
         for ref in event.contacts:
             before = self._known.get((source, ref), Known())
             phones, consent, consent_time = learned.get(ref, ((), None, 0))

@@ -94,6 +94,7 @@ def _outcomes_of(
             phone=update.phone,
             lead_id=ids[update.campaign, update.phone],
             fields=dict(update.fields),
+            event_time=update.said_at(event),
             opts_out=update.opts_out,
             rules=update.rules,
             message="; ".join(update.notes),

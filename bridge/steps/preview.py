@@ -109,7 +109,7 @@ def preview(
     for event in events:
         found = {} if event.problem is not None else look_up(event)
         traces.append(trace(mapping, event, found, memory.of(source, event)))
-        memory.learn(source, event, traces[-1].mapped, delivery.received_at)
+        memory.learn(source, event, traces[-1].mapped)
     copies = _copies(connection, delivery, events)
     fates = _fates(connection, mapping, delivery, traces, copies)
     return [
@@ -150,7 +150,7 @@ def _fates(
             _Trial(
                 number,
                 update.fields,
-                traces[place].event.time_ms,
+                update.said_at(traces[place].event),
                 delivery.received_at,
                 traces[place].event.key,
             )

@@ -15,6 +15,7 @@ from bridge.model import Delivery, Event, Mapped, State
 from bridge.steps.equipment import Bounds
 from bridge.steps.events import Ready, empty, events_of, prepare, unreadable
 from bridge.steps.memory import Memory
+from bridge.steps.pairing import paired
 from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_select import CURRENT, ORIGINAL
 from bridge.store import deliveries, events, outcomes
@@ -49,7 +50,7 @@ class Again:
 class Slice:
     """Some deliveries of a replay with their events; ``untaken``: those no worker took in yet.
 
-    ``passed_over``: events that are on their way by themselves.
+    ``passed_over``: events that are on their way by themselves, or whose delivery is erased.
     """
 
     items: tuple[Item, ...]
@@ -203,12 +204,13 @@ def _events(
     rows: Mapping[int, events.Row],
     bounds: Bounds,
 ) -> dict[int, Event]:
-    """The events at these places, and those that the mapping finds where none was found before."""
-    found = {event.ordinal: event for event in events_of(delivery, mapping, bounds)}
-    if not found:
-        found = {0: empty(delivery, mapping.version).event}
+    """The events at these places, and those that the mapping finds and nobody found before."""
+    split = events_of(delivery, mapping, bounds)
+    if not split:
+        split = [empty(delivery, mapping.version).event]
+    whole = split[0].problem if len(split) == 1 else None
+    found = paired({place: row.key for place, row in rows.items()}, split, strictly=False)
     wanted = {place: event for place, event in found.items() if place not in rows}
-    whole = found[0].problem if len(found) == 1 and 0 in found else None
     for place in places:
         missing = whole or "the mapping no longer gives this event"
         wanted[place] = found.get(place) or unreadable(delivery, missing, place)

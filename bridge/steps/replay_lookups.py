@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from bridge import logs
+from bridge.clock import now_ms
 from bridge.enrich import Lookups
+from bridge.enrich.lookups import sleep
 from bridge.errors import LookupFailed
 from bridge.map import SourceMapping
 from bridge.map.search import search
@@ -21,10 +23,18 @@ log = logs.get("replay")
 
 
 class Desk:
-    """Asks CRMs, for each mapping by its own declarations. For one thread; close it at the end."""
+    """Asks CRMs, for each mapping by its own declarations. For one thread; close it at the end.
 
-    def __init__(self, wait: Callable[[float], bool] | None = None) -> None:
+    ``wait``, ``wall``: see ``Lookups``.
+    """
+
+    def __init__(
+        self,
+        wait: Callable[[float], bool] = sleep,
+        wall: Callable[[], int] = now_ms,
+    ) -> None:
         self._wait = wait
+        self._wall = wall
         self._open: dict[tuple[str, str], Lookups] = {}
 
     def ask(
@@ -56,10 +66,7 @@ class Desk:
             for name, one in mapping.lookups.items()
         }
         if key not in self._open:
-            made = (
-                Lookups({}, search) if self._wait is None else Lookups({}, search, wait=self._wait)
-            )
-            self._open[key] = made
+            self._open[key] = Lookups({}, search, wait=self._wait, wall=self._wall)
         self._open[key].replace(declared)
         return self._open[key]
 

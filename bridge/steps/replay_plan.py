@@ -280,7 +280,7 @@ def _expected(again: Again, update: LeadUpdate, stored: Mapping[str, Any]) -> st
         state=State.WAITING,
         fields=dict(update.fields),
         opts_out=update.opts_out,
-        event_time=ready.event.time_ms,
+        event_time=update.said_at(ready.event),
         key=ready.event.key,
         doubtful=False,
         tries=0,

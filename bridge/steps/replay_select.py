@@ -7,11 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from bridge.clock import now_ms
 from bridge.errors import ReplayError
 from bridge.model import State
 from bridge.store import deliveries, events, mapping_versions, outcomes
-from bridge.store.database import Connection, Database
+from bridge.store.database import Connection, Database, clock_ms
 from bridge.store.deliveries import Head
 from bridge.store.outcomes import Earlier
 from bridge.store.replays import Item
@@ -111,7 +110,7 @@ class Scan:
 
 def begin(connection: Connection, selection: Selection) -> Scan:
     """The scan of a selection that begins now."""
-    now = now_ms()
+    now = clock_ms(connection)
     until = now + 1 if selection.until is None else min(selection.until, now + 1)
     after = f"{max(0, selection.since or 0):012x}"
     return Scan(after, f"{max(0, until):012x}", up_to=outcomes.last_id(connection))

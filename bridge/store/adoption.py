@@ -6,7 +6,9 @@ another name, would never hear of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 
@@ -18,14 +20,31 @@ from bridge.store.schema import OPEN_OPT_OUT, lead, outcome
 AT_A_TIME = 1000
 """Leads in one transaction."""
 
+Entry = list[Any]
+"""A word on consent as a ledger stores it: value, event time, key, refused, replay (if any)."""
+
+OptOuts = Mapping[str, Entry]
+"""By phone number, the newest opt-out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """One part of the work. ``after``: the lead's id from which to go on, None at the end.
+
+    ``held``: leads that a worker holds, so that nothing could be told to them now.
+    """
+
+    after: int | None
+    held: int = 0
+
 
 def adopt(
     connection: Connection, campaign: str, sisters: Sequence[str], now: int, *, after: int
-) -> int | None:
+) -> Adopted:
     """Take over the opt-outs of some leads of the sisters, those with an id above ``after``.
 
     They are due at once. A lead that the campaign has already keeps its own word on consent, if
-    there is one. Returns the last id, from which to go on; None when there are no more.
+    that is newer.
     """
     rows = connection.execute(
         select(lead.c.id, lead.c.phone, lead.c.ledger)
@@ -34,34 +53,29 @@ def adopt(
         .limit(AT_A_TIME)
     ).all()
     if not rows:
-        return None
-    _insert(
-        connection,
-        campaign,
-        {row.phone: jsontext.loads(row.ledger)["do_not_call"] for row in rows},
-        now,
-    )
-    return int(rows[-1].id)
+        return Adopted(None)
+    found = _newest((row.phone, jsontext.loads(row.ledger)["do_not_call"]) for row in rows)
+    return Adopted(int(rows[-1].id), take_over(connection, campaign, found, now))
 
 
-def adopt_waiting(connection: Connection, campaign: str, sisters: Sequence[str], now: int) -> None:
-    """Take over opt-outs that wait for a sister and are not in its ledger yet."""
+def waiting(connection: Connection, sisters: Sequence[str]) -> list[OptOuts]:
+    """Opt-outs that wait for a sister and may not be in its ledger yet, in parts."""
+    o = outcome.c
     rows = connection.execute(
-        select(outcome.c.phone, outcome.c.event_time, outcome.c.key).where(
-            OPEN_OPT_OUT, outcome.c.campaign.in_(sisters)
+        select(o.phone, o.event_time, o.key, o.replay_id).where(
+            OPEN_OPT_OUT, o.campaign.in_(sisters)
         )
     )
-    _insert(
-        connection,
-        campaign,
-        {row.phone: [True, row.event_time, row.key, False] for row in rows},
-        now,
+    found = _newest(
+        (row.phone, [True, row.event_time, row.key, False, row.replay_id]) for row in rows
     )
+    phones = sorted(found)
+    starts = range(0, len(phones), AT_A_TIME)
+    return [{phone: found[phone] for phone in phones[at : at + AT_A_TIME]} for at in starts]
 
 
-def _insert(
-    connection: Connection, campaign: str, found: dict[str, list[object]], now: int
-) -> None:
+def take_over(connection: Connection, campaign: str, found: OptOuts, now: int) -> int:
+    """Store opt-outs of a campaign, at most ``AT_A_TIME``; returns how many leads were held."""
     values = [
         {
             "campaign": campaign,
@@ -82,46 +96,59 @@ def _insert(
         for phone, entry in sorted(found.items())
     ]
     if not values:
-        return
+        return 0
     connection.execute(
         upsert(connection, lead).on_conflict_do_nothing(
             index_elements=[lead.c.campaign, lead.c.phone]
         ),
         values,
     )
-    _add_to_those_there(connection, campaign, found, now)
+    return _add_to_those_there(connection, campaign, found, now)
 
 
-def _add_to_those_there(
-    connection: Connection, campaign: str, found: dict[str, list[object]], now: int
-) -> None:
-    """Leads that came before the campaign was greeted, and know nothing of consent yet."""
-    phones = sorted(found)
-    for start in range(0, len(phones), AT_A_TIME):
-        rows = connection.execute(
-            select(lead.c.id, lead.c.phone, lead.c.ledger)
-            .where(
-                lead.c.campaign == campaign,
-                lead.c.phone.in_(phones[start : start + AT_A_TIME]),
-                lead.c.opted_out.is_(False),
-                lead.c.lease_until == 0,
+def _add_to_those_there(connection: Connection, campaign: str, found: OptOuts, now: int) -> int:
+    """Leads that the campaign has already, and that know nothing of consent, or what is older."""
+    rows = connection.execute(
+        select(lead.c.id, lead.c.phone, lead.c.ledger, lead.c.lease_until)
+        .where(lead.c.campaign == campaign, lead.c.phone.in_(sorted(found)))
+        .order_by(lead.c.phone)
+        .with_for_update()
+    ).all()
+    held = 0
+    for row in rows:
+        ledger = jsontext.loads(row.ledger)
+        own = ledger.get("do_not_call")
+        if own is not None and _rank(own) >= _rank(found[row.phone]):
+            continue
+        if row.lease_until:
+            held += 1
+            continue
+        ledger["do_not_call"] = found[row.phone]
+        connection.execute(
+            update(lead)
+            .where(lead.c.id == row.id)
+            .values(
+                ledger=jsontext.dumps(ledger),
+                opted_out=True,
+                # also where it is opted out: what waits to say so is superseded now
+                reassert=True,
+                lane=int(Lane.OPT_OUT),
+                due_at=now,
             )
-            .with_for_update()
-        ).all()
-        for row in rows:
-            ledger = jsontext.loads(row.ledger)
-            old = ledger.get("do_not_call")
-            if old is not None and old[1] > found[row.phone][1]:
-                continue
-            ledger["do_not_call"] = found[row.phone]
-            connection.execute(
-                update(lead)
-                .where(lead.c.id == row.id)
-                .values(
-                    ledger=jsontext.dumps(ledger),
-                    opted_out=True,
-                    reassert=True,
-                    lane=int(Lane.OPT_OUT),
-                    due_at=now,
-                )
-            )
+        )
+    return held
+
+
+def _newest(said: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:
+    """Of what is said of each number, the newest: an opt-in in between takes back no later one."""
+    found: dict[str, Entry] = {}
+    for phone, entry in said:
+        if phone not in found or _rank(entry) > _rank(found[phone]):
+            found[phone] = entry
+    return found
+
+
+def _rank(entry: Entry) -> tuple[int, bool, str, int]:
+    """As in the ledger: time, then an opt-out, then the key, then the replay."""
+    value, time, key, _, *replay = entry
+    return time, value is True, key, replay[0] if replay else 0

@@ -52,9 +52,14 @@ def condition(connection: Connection, name: str) -> Condition | None:
     return None if row is None else _condition(row)
 
 
-def greet(connection: Connection, name: str, api_id: str, now: int) -> None:
-    """Note a campaign that is new or has another id at the API: it is open, as far as is known."""
-    values = {
+def greet(
+    connection: Connection, name: str, api_id: str, now: int, *, adopting: bool = False
+) -> None:
+    """Note a campaign that is new or has another id at the API: it is open, as far as is known.
+
+    ``adopting``: it counts as away until ``adopted`` says otherwise.
+    """
+    values: dict[str, Any] = {
         "api_id": api_id,
         "condition": OPEN,
         "reason": "",
@@ -63,7 +68,7 @@ def greet(connection: Connection, name: str, api_id: str, now: int) -> None:
         "failures": 0,
         "status": None,
         "probe_until": 0,
-        "away_since": None,
+        "away_since": now if adopting else None,
     }
     connection.execute(
         upsert(connection, campaign)
@@ -73,6 +78,11 @@ def greet(connection: Connection, name: str, api_id: str, now: int) -> None:
             set_={**values, "changes": campaign.c.changes + 1},
         )
     )
+
+
+def adopted(connection: Connection, name: str) -> None:
+    """Note that a campaign knows of all opt-outs of others that it was to take over."""
+    connection.execute(update(campaign).where(campaign.c.name == name).values(away_since=None))
 
 
 def close(connection: Connection, name: str, now: int, told: Condition) -> Condition | None:
@@ -206,4 +216,17 @@ def names_of(connection: Connection, api_id: str) -> list[str]:
 
 def api_id(connection: Connection, name: str) -> str | None:
     """The id under which a campaign was last called; None if it never was."""
-    return connection.execute(select(campaign.c.api_id).where(campaign.c.name == name)).scalar()
+    return connection.execute(_API_ID, {"the_name": name}).scalar()
+
+
+def still(connection: Connection, name: str, api_id: str) -> bool:
+    """Whether no worker has greeted the campaign under another id, and none will until the commit.
+
+    Whoever sends by mapping files of a moment ago would tell the campaign that was there before.
+    """
+    there = _API_ID if connection.dialect.name == "sqlite" else _API_ID_LOCKED
+    return connection.execute(there, {"the_name": name}).scalar() in (None, api_id)
+
+
+_API_ID = select(campaign.c.api_id).where(campaign.c.name == bindparam("the_name"))
+_API_ID_LOCKED = _API_ID.with_for_update(read=True)

@@ -109,7 +109,7 @@ def remember(
         for ref in seen:
             before = _held(old[ref])
             ours = before == new[ref] and recalled[ref] == Known() if ref in new else False
-            if not ours and recalled[ref] != Known(*before):
+            if not ours and _as_held(recalled[ref]) != before:
                 raise StoreChanged("another worker has learned of the same contact")
     changed = [
         _row(source, ref, after, now)
@@ -129,6 +129,11 @@ def _by_name(item: tuple[ContactRef, Any]) -> tuple[str, str]:
 
 def _held(row: Any) -> Held:
     return tuple(jsontext.loads(row.phones)), row.opted_out, row.consent_time
+
+
+def _as_held(known: Known) -> Held:
+    """With the time, which ``Known`` leaves out of comparisons, and which decides who is newer."""
+    return known.phones, known.opted_out, known.consent_time
 
 
 def _merged(row: Any, phones: tuple[str, ...], consent: bool | None, when: int) -> Held:

@@ -42,6 +42,9 @@ from bridge.errors import SettingError, StoreBusy, StoreError
 _LAST = "last"
 """Under which name a connection keeps what is done right before its commit."""
 
+LONGEST_LOOK_MS = 1_000
+"""A comparison of two clocks that takes longer says nothing: the process slept meanwhile."""
+
 LOOK_EVERY_S = 0.0003
 """How often a write looks whether SQLite's lock is free."""
 
@@ -121,7 +124,9 @@ class Database:
         if not self.is_sqlite:
             before = now_ms()
             shared = clock_ms(connection)
-            self._ahead_ms = shared - (before + now_ms()) // 2
+            after = now_ms()
+            if abs(after - before) < LONGEST_LOOK_MS:
+                self._ahead_ms = shared - (before + after) // 2
         return self._ahead_ms
 
     @contextmanager

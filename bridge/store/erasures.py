@@ -189,7 +189,8 @@ def _are(source: str, refs: Sequence[ContactRef]) -> tuple[Any, Any]:
 def _forget(connection: Connection, source: str, refs: Sequence[ContactRef]) -> int:
     """Contacts go; of one that is opted out the consent stays, without numbers."""
     mine = _are(source, refs)
-    bare = connection.execute(update(contact).where(*mine, contact.c.opted_out).values(phones="[]"))
+    numbered = (*mine, contact.c.opted_out, contact.c.phones != "[]")
+    bare = connection.execute(update(contact).where(*numbered).values(phones="[]"))
     gone = connection.execute(delete(contact).where(*mine, contact.c.opted_out.is_(False)))
     return bare.rowcount + gone.rowcount
 

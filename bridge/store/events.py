@@ -27,13 +27,15 @@ class NewEvent:
 
 @dataclass(frozen=True, slots=True)
 class PendingEvent:
-    """An event that waits for a look-up."""
+    """An event that waits for a look-up. ``key``, ``time``: as they were when it was taken in."""
 
     id: int
     delivery_id: int
     ordinal: int
     tries: int
     lane: Lane
+    key: str
+    time: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,14 @@ def identify(connection: Connection, rows: Iterable[tuple[int, Event]]) -> None:
 
 
 _PENDING = (
-    select(event.c.id, event.c.delivery_id, event.c.ordinal, event.c.tries)
+    select(
+        event.c.id,
+        event.c.delivery_id,
+        event.c.ordinal,
+        event.c.tries,
+        event.c.key,
+        event.c.event_time,
+    )
     .where(
         PENDING,
         event.c.source == bindparam("source"),
@@ -214,7 +223,10 @@ def claim_pending(
             _PENDING,
             {"source": source, "lane": int(lane), "now": now, "limit": limits[lane]},
         )
-        found = [PendingEvent(r.id, r.delivery_id, r.ordinal, r.tries, lane) for r in rows]
+        found = [
+            PendingEvent(r.id, r.delivery_id, r.ordinal, r.tries, lane, r.key, r.event_time)
+            for r in rows
+        ]
         if found:
             connection.execute(
                 update(event).where(among(event.c.id, "ids")).values(due_at=until),
@@ -269,3 +281,9 @@ def next_due(connection: Connection, source: str) -> int | None:
     return connection.execute(
         select(func.min(event.c.due_at)).where(PENDING, event.c.source == source)
     ).scalar()
+
+
+def waiting(connection: Connection, sources: Iterable[str]) -> set[str]:
+    """Of these sources, those with events that wait for a look-up."""
+    query = select(event.c.source).where(PENDING, event.c.source.in_(sorted(sources))).distinct()
+    return set(connection.execute(query).scalars())

@@ -16,6 +16,10 @@ class Clock:
     def now(self) -> float:
         return self.time
 
+    def wall_ms(self) -> int:
+        """The same clock as milliseconds of the day."""
+        return round(self.time * 1000)
+
     def wait(self, seconds: float) -> bool:
         self.waits.append(seconds)
         self.time += seconds

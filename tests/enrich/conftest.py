@@ -91,6 +91,7 @@ def opened(crm: Crm) -> Iterator[Callable[..., Desk]]:
             {"contact": contact_lookup(**({"url": crm.url} | changes))},
             jmespath.search,
             wait=clock.wait,
+            wall=clock.wall_ms,
             records_kept=records_kept,
         )
         open_desks.append(Desk(crm, lookups, clock))

@@ -194,3 +194,18 @@ def test_only_the_marks_of_a_template_are_filled_in(
 def test_an_id_that_is_no_valid_text_hurts_nobody_else(crm: Crm, desk: Desk) -> None:
     crm.add("1")
     assert desk.found("1", "\ud800") == Found((crm.contacts["1"],), ("\ud800",))
+
+
+@pytest.mark.parametrize("after_s", [-1.0, 0.0, 1.0, 4.0])
+def test_a_record_serves_no_event_that_came_after_it_was_read(
+    crm: Crm, opened: Callable[..., Desk], after_s: float
+) -> None:
+    desk = opened(cache_s=60.0)
+    crm.add("1")
+    desk.found("1")
+    read_at = desk.clock.wall_ms()
+    desk.clock.time += 5
+    received_at = read_at + round(after_s * 1000)
+    (found,) = desk.resolve(Wanted("contact", "1", ("1",), not_before=received_at))
+    assert isinstance(found, Found)
+    assert len(crm.calls) == (2 if after_s > 0 else 1)

@@ -170,3 +170,48 @@ def test_a_refusal_that_names_some_leads_is_believed() -> None:
 
     answered = run(leads(2), call)
     assert answered.calls == 1
+
+
+class Scripted:
+    """Answers its first calls by a script and all others well; ``seen`` is what it was sent."""
+
+    def __init__(self, script: Sequence[str]) -> None:
+        self.script = list(script)
+        self.seen: list[tuple[str, set[int]]] = []
+
+    def __call__(self, batch: Sequence[Sent]) -> Answered:
+        kind = self.script[len(self.seen)] if len(self.seen) < len(self.script) else "good"
+        self.seen.append((kind, {sent.lead_id for sent in batch}))
+        result = {"403": Verdict.NOT_SENT, "429": Verdict.NOT_SENT, "422": Verdict.REJECTED}.get(
+            kind, Verdict.UNKNOWN
+        )
+        trouble = {"403": Trouble.REFUSED, "429": Trouble.BUSY, "500": Trouble.SERVER}.get(
+            kind, None if kind == "422" else Trouble.TRANSPORT
+        )
+        if kind == "good":
+            return good(batch)
+        status = None if kind == "lost" else int(kind)
+        return Answered(tuple(Result(result, kind) for _ in batch), status, trouble, kind)
+
+
+KINDS = ["403", "429", "500", "lost", "422", "good"]
+
+
+@given(st.integers(2, 6), st.lists(st.sampled_from(KINDS), min_size=2, max_size=6))
+def test_after_a_403_only_a_call_that_got_through_shows_that_a_lead_is_to_blame(
+    size: int, kinds: list[str]
+) -> None:
+    api = Scripted(["403", *kinds])
+    answered = run(leads(size), api)
+    got_through = any(kind in ("422", "good") for kind, _ in api.seen)
+    for number, result in enumerate(answered.results):
+        mine = [kind for kind, ids in api.seen if number in ids]
+        if result.verdict is Verdict.REJECTED:
+            assert got_through
+        if mine[-1] in ("500", "lost"):
+            assert result.verdict is Verdict.UNKNOWN, "it may have been done"
+        assert (result.verdict is Verdict.CONFIRMED) == (mine[-1] == "good")
+    if not got_through:
+        assert answered.trouble is Trouble.REFUSED
+    if Verdict.UNKNOWN in {result.verdict for result in answered.results}:
+        assert answered.trouble is not None

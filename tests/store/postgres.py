@@ -17,12 +17,13 @@ import psycopg
 class Postgres:
     """A running server. ``url`` gives the address of one of its databases.
 
-    ``prefix``: of the names of new databases, to be another one in every process.
+    ``admin``: the address of its first database. ``prefix``: of the names of new databases, to be
+    another one in every process. ``server``: who can stop and start it, if this process may.
     """
 
-    def __init__(self, server: Any, prefix: str = "test") -> None:
+    def __init__(self, admin: str, prefix: str = "test", server: Any = None) -> None:
         self._server = server
-        self.admin: str = server.get_uri()
+        self.admin = admin
         self._prefix = prefix
         self._count = 0
 
@@ -66,7 +67,7 @@ def running() -> Iterator[Postgres]:
     try:
         server = get_server(folder / "data", cleanup_mode="stop")
         try:
-            yield Postgres(server)
+            yield Postgres(server.get_uri(), server=server)
         finally:
             server.cleanup()
     finally:

@@ -52,6 +52,18 @@ receive:
   event_id: [id]
   event_time: {from: at, format: unix_ms}
 """
+LOOK_UP = """
+enrich:
+  contact:
+    url: "${CRM_URL}/contacts"
+    token: "${CRM_TOKEN}"
+    when: contact
+    ids: contact
+    body: {inputs: "@ids"}
+    results: results
+    result_id: id
+    result_value: properties
+"""
 RULES = """
 rules:
   - name: opt-out
@@ -73,8 +85,9 @@ class World:
 
     bounds = BOUNDS
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, policy: Policy = POLICY) -> None:
         self.database = database
+        self.policy = policy
         self.folder = folder
         self.mappings: MappingSet
         self.pipelines: dict[str, Pipeline] = {}
@@ -108,7 +121,7 @@ class World:
                 Equipment(
                     self.database,
                     KeptMappings(self.database, lambda: self.mappings),
-                    policy=POLICY,
+                    policy=self.policy,
                     bounds=self.bounds,
                     owner=name,
                     ring=lambda _names: None,

@@ -2,54 +2,237 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bridge.model import Lane
-from bridge.store import adoption, leads
-from bridge.store.database import Database
+from bridge.model import Campaign, Lane, Secret
+from bridge.steps.greet import adopt_again, greet
+from bridge.store import adoption, campaigns, leads, outcomes
+from bridge.store.database import Connection, Database
+from bridge.worker import ADOPT_AGAIN_S
 
-from .rows import NOW, due, released
+from .idle_worker import idle_worker
+from .replaying import HEAD, RULES, World
+from .rows import NOW, a_lead, an_outcome, released
 
 OUT, FREE = "+14155550101", "+14155550102"
 ENTRY = [True, NOW - 5, "k", False]
+TOKEN = Secret("T", ("t",))
+
+
+def a_campaign(name: str, api_id: str | None = None) -> Campaign:
+    return Campaign(name=name, id=api_id or f"id-{name}", url="http://127.0.0.1:9", token=TOKEN)
+
+
+def opted_out(
+    connection: Connection, campaign: str, phone: str = OUT, entry: list[Any] = ENTRY
+) -> int:
+    """A lead whose opt-out is confirmed."""
+    lead = a_lead(connection, phone, campaign=campaign)
+    ledger = {"do_not_call": entry}
+    leads.release(connection, [released(lead, ledger=ledger, opted_out=True)])
+    return lead
+
+
+def waiting(connection: Connection, campaign: str, phone: str, when: int, **more: Any) -> None:
+    """An opt-out that no worker has claimed yet."""
+    lead = a_lead(connection, phone, campaign=campaign, lane=Lane.OPT_OUT)
+    same = {"campaign": campaign, "phone": phone, "event_time": when, "opts_out": True}
+    new = an_outcome(when, lead, **same, fields={"do_not_call": True}, **more)
+    outcomes.add(connection, [new])
+
+
+def told(connection: Connection, campaign: str) -> dict[str, list[Any]]:
+    """What stands in the lane of opt-outs of a campaign: phone → the word on consent."""
+    rows = leads.claimable(connection, campaign, Lane.OPT_OUT, 2**61, 10_000)
+    assert all(row.reassert for row in rows)
+    return {row.phone: row.ledger["do_not_call"] for row in rows}
+
+
+def never() -> bool:
+    return False
 
 
 def test_confirmed_opt_outs_are_taken_over_once_and_are_due_at_once(database: Database) -> None:
     with database.write() as connection:
-        ids = leads.schedule(connection, [due(OUT), due(FREE)])
-        leads.release(
-            connection,
-            [
-                released(ids["main", OUT], ledger={"do_not_call": ENTRY}, opted_out=True),
-                released(ids["main", FREE]),
-            ],
-        )
-        last = adoption.adopt(connection, "new", ["main"], NOW, after=0)
-        assert last == ids["main", OUT]
-        assert adoption.adopt(connection, "new", ["main"], NOW, after=last) is None
+        last = opted_out(connection, "main")
+        leads.release(connection, [released(a_lead(connection, FREE))])
+        assert adoption.adopt(connection, "new", ["main"], NOW, after=0).after == last
+        assert adoption.adopt(connection, "new", ["main"], NOW, after=last).after is None
         adoption.adopt(connection, "new", ["main"], NOW, after=0)
         (row,) = leads.claimable(connection, "new", Lane.OPT_OUT, NOW, 10)
     assert (row.phone, row.reassert) == (OUT, True)
     assert row.ledger == {"do_not_call": ENTRY}
 
 
-@pytest.mark.parametrize("own", [{}, {"do_not_call": [False, NOW, "z", False]}])
-def test_a_lead_that_is_there_already_is_opted_out_unless_it_has_a_word_of_its_own(
-    database: Database, own: dict[str, Any]
+@pytest.mark.parametrize(
+    ("own", "keeps"),
+    [
+        (None, False),
+        ([False, NOW, "z", False], True),  # newer
+        ([False, NOW - 5, "z", False], False),  # at equal times an opt-out stands
+        ([False, NOW - 9, "z", False], False),  # older
+    ],
+)
+def test_a_lead_that_is_there_already_keeps_its_own_word_only_if_that_is_newer(
+    database: Database, own: list[Any] | None, keeps: bool
+) -> None:
+    known = {"first_name": ["Ann", 1, "a", False]}
+    with database.write() as connection:
+        opted_out(connection, "main")
+        lead = a_lead(connection, OUT, campaign="new")
+        said = {} if own is None else {"do_not_call": own}
+        leads.release(connection, [released(lead, ledger=known | said)])
+        assert adoption.adopt(connection, "new", ["main"], NOW, after=0).held == 0
+        found = leads.claimable(connection, "new", Lane.OPT_OUT, NOW, 10)
+    expected = [] if keeps else [(True, known | {"do_not_call": ENTRY})]
+    assert [(row.reassert, row.ledger) for row in found] == expected
+
+
+@pytest.mark.parametrize("at_a_time", [1, 1000])
+def test_of_what_several_sisters_know_the_newest_counts(
+    database: Database, monkeypatch: pytest.MonkeyPatch, at_a_time: int
+) -> None:
+    """An opt-in that is newer than one of them takes back no opt-out that is newer still."""
+    monkeypatch.setattr(adoption, "AT_A_TIME", at_a_time)
+    sisters = ["a", "b", "c"]
+    entries = ([True, 10, "k", False], [True, 30, "k", False], [True, 20, "z", False])
+    phones = [f"+1415555020{n}" for n in range(6)]
+    with database.write() as connection:
+        for phone, order in zip(phones, permutations(entries), strict=True):
+            for sister, entry in zip(sisters, order, strict=True):
+                opted_out(connection, sister, phone, list(entry))
+        after: int | None = 0
+        while after is not None:
+            after = adoption.adopt(connection, "new", sisters, NOW, after=after).after
+        assert told(connection, "new") == dict.fromkeys(phones, entries[1])
+
+
+def test_an_opt_out_that_was_never_sent_is_not_superseded_by_one_that_nobody_sends(
+    database: Database,
 ) -> None:
     with database.write() as connection:
-        ids = leads.schedule(connection, [due(OUT), due(OUT, campaign="new")])
-        leads.release(
-            connection,
-            [
-                released(ids["main", OUT], ledger={"do_not_call": ENTRY}, opted_out=True),
-                released(ids["new", OUT], ledger={"first_name": ["Ann", 1, "a", False], **own}),
-            ],
-        )
+        lead = a_lead(connection, OUT, campaign="new", lane=Lane.OPT_OUT)
+        older = [True, NOW - 9, "z", False]
+        ledger = {"do_not_call": older}
+        standing = released(lead, ledger=ledger, opted_out=True, lane=Lane.STANDING, due_at=NOW)
+        leads.release(connection, [standing])
+        opted_out(connection, "main")
         adoption.adopt(connection, "new", ["main"], NOW, after=0)
-        found = leads.claimable(connection, "new", Lane.OPT_OUT, NOW, 10)
-    assert [row.reassert for row in found] == ([] if own else [True])
-    for row in found:
-        assert row.ledger == {"first_name": ["Ann", 1, "a", False], "do_not_call": ENTRY}
+        assert told(connection, "new") == {OUT: ENTRY}
+
+
+def test_what_waits_is_taken_over_in_parts_and_by_its_newest_word(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adoption, "AT_A_TIME", 1)
+    with database.write() as connection:
+        waiting(connection, "a", OUT, 7)
+        waiting(connection, "b", OUT, 9, replay_id=3)
+        waiting(connection, "a", OUT, 8)
+        waiting(connection, "a", FREE, 6)
+        waiting(connection, "stranger", "+14155550199", 6)
+        parts = adoption.waiting(connection, ["a", "b"])
+        for part in parts:
+            assert adoption.take_over(connection, "new", part, NOW) == 0
+        found = told(connection, "new")
+    assert len(parts) == 2
+    assert {phone: (entry[0], entry[1], entry[4]) for phone, entry in found.items()} == {
+        OUT: (True, 9, 3),
+        FREE: (True, 6, 0),
+    }
+
+
+def test_an_opt_out_that_comes_beside_the_greeting_is_taken_over_a_while_later(
+    database: Database,
+) -> None:
+    """A worker that had not seen the new campaign took it in; and one lead was being sent."""
+    both = [a_campaign("main"), a_campaign("new")]
+    with database.write() as connection:
+        campaigns.greet(connection, "main", "id-main", NOW)
+        opted_out(connection, "main", FREE)
+        busy = a_lead(connection, FREE, campaign="new")
+        leads.claim(connection, [(busy, {}, False)], owner="w", until=2**50)
+    sisters = greet(database, both[1], both, ["main"], never)
+    assert sisters == ["main"]
+    with database.write() as connection:
+        opted_out(connection, "main", OUT)
+        assert told(connection, "new") == {}
+    assert adopt_again(database, both[1], sisters, never) is False, "one lead is being sent"
+    with database.write() as connection:
+        assert told(connection, "new") == {OUT: ENTRY}
+        leads.release(connection, [released(busy)])
+    assert adopt_again(database, both[1], sisters, never)
+    with database.write() as connection:
+        assert told(connection, "new") == {OUT: ENTRY, FREE: ENTRY}
+        assert campaigns.present(connection) == {"main", "new"}
+    assert greet(database, both[1], both, ["main", "new"], never) == []
+
+
+def test_a_greeting_that_broke_off_or_was_not_completed_begins_anew(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adoption, "AT_A_TIME", 1)
+    both = [a_campaign("main"), a_campaign("new")]
+    with database.write() as connection:
+        campaigns.greet(connection, "main", "id-main", NOW)
+        opted_out(connection, "main", OUT)
+        opted_out(connection, "main", FREE)
+    stopped = iter([False, True])
+    assert greet(database, both[1], both, ["main"], lambda: next(stopped, True)) == []
+    with database.write() as connection:
+        assert told(connection, "new") == {OUT: ENTRY}
+        assert campaigns.api_id(connection, "new") is None
+    assert greet(database, both[1], both, ["main"], never) == ["main"]
+    with database.write() as connection:
+        assert told(connection, "new") == {OUT: ENTRY, FREE: ENTRY}
+        refused = campaigns.Condition("backoff", "HTTP 429", NOW, NOW + 60_000, 1, 429)
+        campaigns.close(connection, "new", NOW, refused)
+    # its worker ends before it could look once more; the next one does all of it again
+    with database.write() as connection:
+        opted_out(connection, "main", "+14155550103")
+    assert greet(database, both[1], both, ["main", "new"], never) == ["main"]
+    with database.write() as connection:
+        assert len(told(connection, "new")) == 3
+        condition = campaigns.condition(connection, "new")
+        assert condition is not None
+        assert condition.not_before == NOW + 60_000, "how long to wait is not forgotten"
+
+
+def test_a_campaign_takes_nothing_over_from_itself(database: Database) -> None:
+    alone = a_campaign("main")
+    assert greet(database, alone, [alone], [], never) == []
+    with database.write() as connection:
+        opted_out(connection, "main", OUT)
+        assert campaigns.note_away(connection, [], NOW) == ["main"]
+    assert greet(database, alone, [alone], ["main"], never) == []
+    with database.write() as connection:
+        assert told(connection, "main") == {}
+        assert campaigns.present(connection) == {"main"}
+
+
+def test_a_worker_takes_over_once_more_after_two_minutes(
+    database: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crm = World(database, tmp_path)
+    crm.write(HEAD + RULES, ("one",))
+    clock: Any = SimpleNamespace(now=1000.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("bridge.worker.time", clock)
+    with idle_worker(crm, url, monkeypatch) as (worker, _):
+        worker._start_missing()
+        crm.write(HEAD + RULES, ("one", "two"))
+        worker._start_missing()
+        with database.write() as connection:
+            opted_out(connection, "one")  # taken in by another worker, which knows only the first
+        seen = []
+        for later in (0, ADOPT_AGAIN_S - 1, 1, ADOPT_AGAIN_S):
+            clock.now += later
+            worker._start_missing()
+            with database.write() as connection:
+                seen.append((sorted(told(connection, "two")), campaigns.present(connection)))
+    assert seen == [([], {"one"})] * 2 + [([OUT], {"one", "two"})] * 2

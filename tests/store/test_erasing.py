@@ -49,7 +49,7 @@ def tidy(database: Database, *, body_days: float, person_days: float) -> None:
     for what in Sweep:
         with database.write() as connection:
             retention.begin(connection, what)
-    while erase_old(database, ages(body_days, person_days)):
+    while erase_old(database, ages(now_ms(), body_days, person_days)):
         pass
 
 
@@ -111,7 +111,7 @@ def test_what_ends_later_is_found_by_a_later_sweep(old: Database) -> None:
     with world(old) as w:
         w.decide(3, State.UPDATED)
         w.release(3, ledger={"do_not_call": [True, w.event_time, "c", False]}, opted_out=True)
-    assert not erase_old(old, ages(30, 400))  # it rests until tomorrow
+    assert not erase_old(old, ages(now_ms(), 30, 400))  # it rests until tomorrow
     tidy(old, body_days=30, person_days=400)
     assert erased(old, "delivery") == [1, 2, 3]
 
@@ -120,7 +120,7 @@ def test_nothing_goes_where_no_days_are_set_and_a_dry_count_changes_nothing(old:
     tidy(old, body_days=0, person_days=0)
     assert erased(old, "delivery") == erased(old, "outcome") == []
     with old.read() as connection:
-        counted = [retention.count(connection, what, ages(30, 40), 0) for what in Sweep]
+        counted = [retention.count(connection, what, ages(now_ms(), 30, 40), 0) for what in Sweep]
     assert counted == [(3, None), (2, None), (1, None)]
     assert erased(old, "delivery") == erased(old, "outcome") == []
 

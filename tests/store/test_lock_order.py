@@ -7,7 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bridge.store import events, leads
+from bridge.model import Lane
+from bridge.store import adoption, events, leads
 from bridge.store.database import Connection, Database
 
 from .rows import a_lead, an_event, due
@@ -65,3 +66,19 @@ def test_the_same_events_in_two_orders(database: Database) -> None:
         lambda connection: events.add(connection, [an_event(1, 1, "k2")]),
     )
     assert all(place.duplicate_of for place in added.values())
+
+
+def test_arrivals_at_a_campaign_that_takes_over_opt_outs(database: Database) -> None:
+    phones = [f"+1415555{number:04d}" for number in range(2)]
+    with database.write() as connection:
+        a_lead(connection, phones[0])  # the second is new to the campaign
+    opt_outs = {phone: [True, 5, "k", False] for phone in phones}
+    held = both(
+        database,
+        lambda connection: leads.schedule(connection, [due(phones[0])]),
+        lambda connection: adoption.take_over(connection, "main", opt_outs, due().due_at),
+        lambda connection: leads.schedule(connection, [due(phones[1])]),
+    )
+    assert held == 0
+    with database.read() as connection:
+        assert leads.claimable(connection, "main", Lane.OPT_OUT, 2**61, 3)

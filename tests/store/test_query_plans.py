@@ -28,6 +28,7 @@ HOT: dict[str, tuple[Callable[[Connection], Any], str]] = {
         "ix_event_pending",
     ),
     "events.next_due": (lambda c: events.next_due(c, "hubspot"), "ix_event_pending"),
+    "events.waiting": (lambda c: events.waiting(c, ["hubspot", "other"]), "ix_event_pending"),
     "leads.next_due": (lambda c: leads.next_due(c, "main"), "ix_lead_due"),
     "leads.claimable": (lambda c: leads.claimable(c, "main", Lane.FIRST, NOW, 100), "ix_lead_due"),
     "leads.recover": (lambda c: leads.recover(c, expired_before=NOW, now=NOW), "ix_lead_leased"),

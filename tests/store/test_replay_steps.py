@@ -18,21 +18,9 @@ from bridge.store import leads, mapping_versions, replays
 from bridge.store.database import Database
 from bridge.store.replays import Item, ReplayState
 
-from .replaying import HEAD, RULES, World
+from .replaying import HEAD, LOOK_UP, RULES, World
 
 PHONE = "+14155550123"
-LOOK_UP = """
-enrich:
-  contact:
-    url: "${CRM_URL}/contacts"
-    token: "${CRM_TOKEN}"
-    when: contact
-    ids: contact
-    body: {inputs: "@ids"}
-    results: results
-    result_id: id
-    result_value: properties
-"""
 
 
 @pytest.fixture

@@ -1,0 +1,279 @@
+"""Opt-outs where two parts meet: clocks and memory, look-ups that fail for ever."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from bridge.clock import now_ms
+from bridge.enrich import Lookups
+from bridge.map.search import search
+from bridge.model import ContactRef, Known, Lane, State
+from bridge.steps.claim import claim
+from bridge.steps.greet import greet
+from bridge.steps.memory import Memory
+from bridge.store import campaigns, contacts, leads
+from bridge.store.database import Connection, Database
+
+from .idle_worker import idle_worker
+from .replaying import BOUNDS, HEAD, LOOK_UP, World
+from .waiting import while_open
+
+OLD, NEW = "+14155550101", "+14155550102"
+HOUR = 3_600_000
+KNOWING = HEAD.replace("event_id", "contacts: {ids: [contact]}\n  event_id")
+CONSENT = """
+rules:
+  - name: consent
+    when: "dnc != `null`"
+    allow_opt_in: true
+    channel: voice
+    lead: {phone_number: {all: [phone, _known.phones]}, do_not_call: {from: dnc, to: boolean}}
+  - name: remembered
+    when: _known.opted_out
+    yields_to_opt_in: true
+    channel: voice
+    lead: {phone_number: {all: [phone, _known.phones]}, do_not_call: {value: true}}
+  - name: details
+    when: name
+    lead: {phone_number: phone, first_name: name}
+"""
+BY_RECORD = """
+rules:
+  - name: opt-out
+    when: contact.dnc == 'true'
+    channel: voice
+    lead: {phone_number: phone, do_not_call: {value: true}}
+  - name: details
+    when: name
+    lead: {phone_number: phone, first_name: name}
+"""
+DETAILS = BY_RECORD.replace("channel: voice", "channel: none").replace(
+    "do_not_call: {value: true}", "last_name: name"
+)
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path) -> World:
+    folder = tmp_path / "mappings"
+    folder.mkdir()
+    return World(database, folder)
+
+
+def said(world: World, phone: str) -> list[Any]:
+    """What the events say of a number's consent, in the order in which they came."""
+    return [row["fields"].get("do_not_call") for row in world.outcomes(phone=phone)]
+
+
+def test_an_opt_in_of_a_clock_that_is_ahead_hides_no_opt_out_that_comes_next(world: World) -> None:
+    world.write(KNOWING + CONSENT, ("one",))
+    now = now_ms()
+    ahead = {"id": 1, "contact": "7", "phone": OLD, "dnc": False, "at": now + 280_000}
+    after = {"id": 2, "contact": "7", "phone": OLD, "dnc": True, "at": now + 60_000}
+    moved = {"id": 3, "contact": "7", "phone": NEW, "name": "A", "at": now + 61_000}
+    for one in (ahead, after, moved):
+        world.take_in(one)
+    assert said(world, OLD) == [False, True, True]
+    assert said(world, NEW) == [True]
+
+
+@pytest.mark.parametrize(
+    ("rules", "state"), [(BY_RECORD, "pending"), (DETAILS, "done")], ids=["undecided", "details"]
+)
+def test_a_look_up_that_alone_shows_an_opt_out_is_never_given_up_on(
+    world: World, rules: str, state: str
+) -> None:
+    world.write(HEAD + LOOK_UP + rules, ("one",))
+    old = now_ms() - BOUNDS.lookup_give_up - HOUR
+    receipt = world.receive(
+        {"id": 1, "contact": "7", "name": "A", "phone": OLD, "at": old}, received_at=old
+    )
+    world.take_in()
+    lookups = Lookups(world.mappings.mappings["crm"].lookups, search, wait=lambda _seconds: True)
+    try:
+        assert world.worker().look_up("crm", lookups) == 1
+    finally:
+        lookups.close()
+    with world.database.read() as connection:
+        row = connection.execute(text("SELECT state, trouble FROM event")).one()
+    assert row.state == state
+    assert bool(row.trouble) is (state == "pending")
+    assert [s for _, s, _ in world.brief(receipt)] == ([] if state == "pending" else ["dead"])
+
+
+SEVERAL = KNOWING.replace("receive:", "receive:\n  events: items")
+NOT_ASKING = LOOK_UP.replace("when: contact", "when: ask")
+
+
+def complete(world: World) -> None:
+    """The look-ups of events that the mapping in force has nothing to ask for."""
+    lookups = Lookups({}, search)
+    while world.worker().look_up("crm", lookups):
+        pass
+    lookups.close()
+
+
+def several(*events: dict[str, Any]) -> dict[str, Any]:
+    return {"items": [{"at": 1_700_000_000_000 + one["id"], **one} for one in events]}
+
+
+def test_an_edit_while_an_opt_out_is_looked_up_takes_no_other_event_for_it(world: World) -> None:
+    first = {"id": 1, "contact": "6", "phone": OLD, "name": "A"}
+    opt_out = {"id": 2, "contact": "7", "phone": NEW, "dnc": True}
+    world.write(SEVERAL + LOOK_UP + CONSENT, ("one",))
+    (receipt,) = world.take_in(several(first, opt_out))
+    filtered = SEVERAL.replace("events: items", 'events: "items[?dnc]"')
+    world.write(filtered + NOT_ASKING + CONSENT, ("one",))
+    complete(world)
+    rows = [(row["ordinal"], row["state"], row["phone"]) for row in world.outcomes(receipt=receipt)]
+    assert sorted(rows) == [(0, "dead", ""), (1, "waiting", NEW)]
+    # by its first mapping, what the filter dropped can be replayed, and is what it was
+    number = world.replay(receipt=receipt, states=(State.DEAD,), mapping="original")
+    assert world.brief(receipt, number) == [("", "dead", {})]  # its look-up fails
+
+
+def test_an_edit_of_what_names_an_event_leaves_it_at_its_place(world: World) -> None:
+    world.write(SEVERAL + LOOK_UP + CONSENT, ("one",))
+    (receipt,) = world.take_in(
+        several(
+            {"id": 1, "contact": "6", "phone": OLD, "name": "A"},
+            {"id": 2, "contact": "7", "phone": NEW, "dnc": True},
+        )
+    )
+    world.write(SEVERAL.replace("[id]", "[id, contact]") + NOT_ASKING + CONSENT, ("one",))
+    complete(world)
+    rows = [(row["ordinal"], row["state"], row["phone"]) for row in world.outcomes(receipt=receipt)]
+    assert sorted(rows) == [(0, "waiting", OLD), (1, "waiting", NEW)]
+
+
+def test_a_replay_finds_its_events_again_wherever_a_new_filter_puts_them(world: World) -> None:
+    lost = {"id": 2, "phone": "none", "real": NEW, "dnc": True}
+    world.write(SEVERAL + CONSENT, ("one",))
+    (receipt,) = world.take_in(several({"id": 1, "phone": OLD, "name": "A"}, lost))
+    assert [state for _, state, _ in world.brief(receipt)] == ["waiting", "dead"]
+    rules = CONSENT.replace("all: [phone,", "all: [real,")
+    world.write(SEVERAL.replace("events: items", 'events: "items[?dnc]"') + rules, ("one",))
+    number = world.replay(states=(State.DEAD,))
+    rows = [row for row in world.outcomes(receipt=receipt) if row["replay_id"] == number]
+    assert [(row["ordinal"], row["phone"], row["opts_out"]) for row in rows] == [(1, NEW, True)]
+
+
+def test_what_waits_for_a_look_up_that_was_taken_out_is_completed_all_the_same(
+    world: World, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write(KNOWING + LOOK_UP + CONSENT, ("one",))
+    (receipt,) = world.take_in({"id": 1, "contact": "7", "phone": OLD, "dnc": True})
+    assert world.outcomes(receipt=receipt) == []
+    world.write(KNOWING + CONSENT, ("one",))
+    with idle_worker(world, url, monkeypatch) as (worker, started):  # after a restart
+        worker._start_missing()
+        assert "source:crm" in started
+        assert "source:other" not in started
+        complete(world)
+        started.clear()
+        worker._start_missing()
+        assert "source:crm" not in started
+    assert said(world, OLD) == [True]
+
+
+def test_an_opt_in_beside_an_opt_out_that_is_repeated_maps_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the time of what is remembered has changed, and that decides."""
+    world.write(KNOWING + CONSENT, ("one",))
+    at = 1_700_000_000_000
+    world.take_in({"id": 1, "contact": "7", "phone": OLD, "dnc": True, "at": at})
+    world.receive({"id": 2, "contact": "7", "phone": NEW, "dnc": False, "at": at + 10})
+    recall = Memory.recall
+
+    def recall_and_lose_time(connection: Connection, seen: Any) -> Memory:
+        monkeypatch.undo()
+        found = recall(connection, seen)
+        with world.database.write() as other:  # another worker, in a process of its own
+            repeated = {ContactRef("", "7"): ((OLD,), True, at + 20)}
+            contacts.remember(other, "crm", repeated, at + 20)
+        return found
+
+    monkeypatch.setattr(Memory, "recall", staticmethod(recall_and_lose_time))
+    world.take_in()
+    assert said(world, NEW) == [True]
+
+
+def test_an_opt_in_by_a_clock_that_is_ahead_takes_no_opt_out_from_a_new_number(
+    world: World,
+) -> None:
+    """What lets somebody be called is never newer than its receipt, for all numbers alike."""
+    world.write(KNOWING + CONSENT, ("one",))
+    now = now_ms()
+    world.take_in({"id": 1, "contact": "7", "phone": OLD, "dnc": True, "at": now + 60_000})
+    world.take_in({"id": 2, "contact": "7", "phone": NEW, "dnc": False, "at": now + 120_000})
+    assert said(world, NEW) == [True]
+    with world.database.read() as connection:
+        assert contacts.recall(connection, "crm", [ContactRef("", "7")]) == {
+            ContactRef("", "7"): Known((NEW, OLD), opted_out=True)
+        }
+
+
+def test_who_sends_by_mapping_files_of_a_moment_ago_tells_no_campaign_that_is_gone(
+    world: World,
+) -> None:
+    """Else the campaign that has taken its place would never hear of the opt-out."""
+    world.write(KNOWING + CONSENT, ("one",))
+    before = world.mappings.campaigns["one"]
+    after = replace(before, id="another")
+    equipment = world.worker()._equipment
+    greet(world.database, before, [before], [], lambda: False)
+    world.take_in({"id": 1, "phone": OLD, "dnc": True, "at": 1_700_000_000_000})
+    greet(world.database, after, [after], ["one"], lambda: False)
+    assert claim(equipment, before, Lane.OPT_OUT) == []
+    (claimed,) = claim(equipment, after, Lane.OPT_OUT)
+    assert claimed.plan.payload == {"do_not_call": True}
+
+
+def test_a_campaign_gets_another_id_before_a_claim_or_after_it_never_meanwhile(
+    world: World, database: Database
+) -> None:
+    world.write(KNOWING + CONSENT, ("one",))
+    before = world.mappings.campaigns["one"]
+    after = replace(before, id="another")
+    greet(database, before, [before], [], lambda: False)
+    world.take_in({"id": 1, "phone": OLD, "dnc": True, "at": 1_700_000_000_000})
+
+    def claimed(connection: Connection) -> list[str]:
+        assert campaigns.still(connection, "one", before.id)
+        (row,) = leads.claimable(connection, "one", Lane.OPT_OUT, now_ms(), 1)
+        leads.claim(connection, [(row.id, {}, True)], owner="w", until=2**50)
+        return [row.phone]
+
+    def renamed() -> list[str]:
+        return greet(database, after, [after], ["one"], lambda: False)
+
+    while_open(database, claimed, renamed)
+    with database.read() as connection:  # it was claimed, so the new one hears of it again
+        assert connection.execute(text("SELECT reassert FROM lead")).scalar()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_an_opt_out_goes_to_a_new_number_by_its_own_time_whenever_that_is_heard_of(
+    world: World, late: bool
+) -> None:
+    """That a number is somebody's is older than the opt-out, and comes before it or after it."""
+    world.write(KNOWING + CONSENT, ("one",))
+    at = 1_700_000_000_000
+    belongs = {"id": 1, "contact": "7", "phone": NEW, "name": "A", "at": at}
+    free = {"id": 2, "contact": "8", "phone": NEW, "dnc": False, "at": at + 10}
+    opt_out = {"id": 3, "contact": "7", "phone": OLD, "dnc": True, "at": at + 20}
+    for one in (free, opt_out, belongs) if late else (belongs, free, opt_out):
+        world.take_in(one)
+    payloads: dict[str, dict[str, Any]] = {}
+    for lane in (Lane.OPT_OUT, Lane.FIRST):
+        for claimed in claim(world.worker()._equipment, world.mappings.campaigns["one"], lane):
+            payloads[claimed.lead.phone] = claimed.plan.payload
+    assert payloads[OLD]["do_not_call"] is payloads[NEW]["do_not_call"] is True
+    row = world.outcomes(phone=NEW)[-1]
+    assert row["event_time"] == at + 20
+    assert ("left out first_name" in row["message"]) is late
