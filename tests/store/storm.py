@@ -90,8 +90,15 @@ class Api:
         assert not (marked and there[sent.phone]), "who is opted out is put into the queue again"
         return Result(Verdict.CONFIRMED)
 
-    def update_leads(self, campaign: Campaign, batch: Sequence[Sent]) -> Answered:
+    def update_leads(
+        self, campaign: Campaign, batch: Sequence[Sent], heard: Callable[[Answered], None]
+    ) -> Answered:
         """One call, as the client gives it."""
+        answer = self._answer(campaign, batch)
+        heard(answer)
+        return answer
+
+    def _answer(self, campaign: Campaign, batch: Sequence[Sent]) -> Answered:
         name = None if self.well or self.draw.random() < 0.4 else self.draw.choice([*ANSWERS])
         if name is None:
             return Answered(tuple(self.do(campaign.id, sent) for sent in batch), 200)
