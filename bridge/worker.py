@@ -50,7 +50,17 @@ from bridge.steps.rhythm import Rhythm
 from bridge.steps.send import Way
 from bridge.steps.token_keeper import TokenKeeper
 from bridge.steps.versions import KeptMappings
-from bridge.store import campaigns, events, leads, notices, replays, revision, tally, workers
+from bridge.store import (
+    arrivals,
+    campaigns,
+    events,
+    leads,
+    notices,
+    replays,
+    revision,
+    tally,
+    workers,
+)
 from bridge.store.counters import Counts
 from bridge.store.database import Connection, Database
 from bridge.store.notices import Notice
@@ -240,7 +250,8 @@ class Worker:
             self._start(label, run, self.bells.sleep)
         for name in self._looking_up(current.mappings):
             self._start(f"source:{name}", self._look_up, name)
-        noted = self._note_away(current.campaigns.keys())
+        self._note_away(current.campaigns.keys())
+        came = self._note_arrivals(current.campaigns)
         self.conditions.limit(current.campaigns)
         for name, campaign in current.campaigns.items():
             if not campaign.configured:
@@ -251,7 +262,7 @@ class Worker:
                     self.database,
                     campaign,
                     current.campaigns.values(),
-                    noted,
+                    arrivals.earlier(came, name),
                     lambda: self.bells.stopping,
                 )
                 self.conditions.start(campaign)
@@ -275,10 +286,19 @@ class Worker:
         with self.database.read() as connection:
             return asking + sorted(events.waiting(connection, ready.keys() - set(asking)))
 
-    def _note_away(self, there: Collection[str]) -> set[str]:
-        """Note which campaigns have left; returns those that were there before, also if away."""
+    def _note_arrivals(self, named: Mapping[str, Campaign]) -> dict[str, int]:
+        """Note which campaigns have come, and when each did that is there."""
+        ready = [name for name, campaign in named.items() if campaign.configured]
         with self.database.read() as connection:
-            noted = set(campaigns.conditions(connection))
+            found = arrivals.arrivals(connection)
+        if arrivals.news(found, named, ready):
+            with self.database.write() as connection:
+                found = arrivals.note(connection, named, ready, self.database.now_ms())
+        return found
+
+    def _note_away(self, there: Collection[str]) -> None:
+        """Note which campaigns have left."""
+        with self.database.read() as connection:
             left = campaigns.present(connection) - set(there)
         if left:
             with self.database.write() as connection:
@@ -286,7 +306,6 @@ class Worker:
             log.warning("campaigns have left campaigns.yaml", campaigns=sorted(left))
         for name in self._greeted.keys() - set(there):
             del self._greeted[name]
-        return noted
 
     def _start(self, label: str, target: Callable[..., None], *arguments: object) -> None:
         running = self._threads.get(label)

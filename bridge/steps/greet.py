@@ -24,8 +24,7 @@ def greet(
     One that comes back after it was away is told like a new one. Returns those it took over from,
     for ``adopt_again``; until that is done it counts as away, so that a worker that starts in
     between begins anew.
-    ``noted``: the campaigns that were there before; those that come together owe one another
-    nothing.
+    ``noted``: the campaigns that were there when it came (``bridge.store.arrivals``).
     """
     with database.read() as connection:
         before = campaigns.api_id(connection, campaign.name)

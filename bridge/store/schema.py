@@ -225,6 +225,13 @@ campaign = Table(
     Column("away_since", BigInteger),
 )
 
+campaign_arrival = Table(
+    "campaign_arrival",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("arrived_at", BigInteger, nullable=False),
+)
+
 campaign_pause = Table(
     "campaign_pause",
     metadata,

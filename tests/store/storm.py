@@ -28,7 +28,7 @@ from bridge.record.gate import Gate, GatePolicy
 from bridge.steps.claim import claim
 from bridge.steps.greet import adopt_again, greet
 from bridge.steps.send import Way, send
-from bridge.store import campaigns
+from bridge.store import arrivals, campaigns
 from bridge.store.database import Database
 from bridge.store.migrate import migrate
 from bridge.store.schema import NEVER
@@ -140,9 +140,11 @@ class Storm:
         named = {n: replace(c, id=self.ids[n]) for n, c in self.campaigns.items()}
         self.world.mappings = replace(self.world.mappings, campaigns=named)
         with self.database.write() as connection:
-            noted = set(campaigns.conditions(connection))
-            campaigns.note_away(connection, there, self.database.now_ms())
+            now = self.database.now_ms()
+            campaigns.note_away(connection, there, now)
+            came = arrivals.note(connection, there, there, now)
         for one in named.values():
+            noted = arrivals.earlier(came, one.name)
             took = greet(self.database, one, named.values(), noted, lambda: False)
             self.owed |= {one.name: took} if took else {}
 
