@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from playwright._impl._driver import compute_driver_executable
 
@@ -129,6 +129,7 @@ def test_what_only_looks_like_evidence_is_none(form: Form) -> None:
 
 
 @given(st.dictionaries(st.sampled_from(["message", "phone", "state", "odd"]), ODD))
+@example({"message": '{"', "state": ',"{"'})
 @settings(max_examples=200, deadline=None)
 def test_a_spreadsheet_finds_no_formula_and_the_record_stays_exact(values: dict[str, Any]) -> None:
     record = {"kind": "outcome", "line": 2, **values}

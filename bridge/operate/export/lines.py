@@ -6,6 +6,7 @@ names and no blanks; that of CSV has a few columns for people, and the same reco
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -47,7 +48,8 @@ LONGEST = 64_000_000
 """Bytes of a line, at most."""
 
 _HASHED = b',"hash":"'
-_RECORD = b',"{""'
+_RECORD = re.compile(rb'(?:"(?:[^"]|"")*+",){%d}"' % (len(COLUMNS) - 1))
+"""All cells before the last, and its quote."""
 _AT = ("at", "decided_at", "accepted_at", "received_at", "event_time", "made_at", "ended_at")
 _SAID = ("message", "problem", "trouble", "reason", "action", "verdict")
 _FORMULA = "=+-@＝＋－＠"
@@ -87,9 +89,8 @@ def record_of(form: Form, content_: bytes) -> dict[str, Any] | None:
     if form is Form.JSONL:
         text = content_ + b"}"
     else:
-        # in a cell a quote is doubled, so the first of these begins the last cell
-        at = content_.find(_RECORD)
-        text = b"" if at < 0 else content_[at + 2 : -1].replace(b'""', b'"')
+        found_at = _RECORD.match(content_)
+        text = b"" if found_at is None else content_[found_at.end() : -1].replace(b'""', b'"')
     try:
         found = jsontext.loads(text)
     except ValueError:
