@@ -11,12 +11,11 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from bridge.clock import now_ms
 from bridge.model import Lane, State
 from bridge.operate.desk import Desk
 from bridge.operate.health import concerns, overall
 from bridge.store import campaigns, deliveries, leads, outcomes, pages, pauses, tally
-from bridge.store.database import Connection
+from bridge.store.database import Connection, clock_ms
 from bridge.store.tally import HOUR, MINUTE, Span
 
 DAY = 24 * HOUR
@@ -53,9 +52,9 @@ STOCKS = (State.WAITING.value, State.STANDING.value)
 
 def overview(desk: Desk) -> dict[str, Any]:
     """Is it well; figures and charts; each campaign, each source."""
-    now = now_ms()
     checks = desk.health.health()
     with desk.database.read() as connection:
+        now = clock_ms(connection)
         totals = tally.totals(connection)
         waiting = deliveries.waiting(connection)
         figures = _figures(connection, totals, waiting[0], now)
