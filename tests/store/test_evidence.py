@@ -201,7 +201,9 @@ def test_of_an_erased_person_the_proof_is_found_by_the_number(filled: Database) 
     rows = of_kind(file, "outcome")
     assert len(rows) == 8
     assert all(row["phone"].startswith("#") and row["erased_at"] for row in rows)
-    for row in of_kind(file, "delivery"):
+    deliveries = of_kind(file, "delivery")
+    assert {row["receipt"] for row in deliveries} == {row["receipt"] for row in rows}
+    for row in deliveries:
         assert (row["body"], row["body_sha256"], row["bytes"]) == (None, None, None)
         assert len(row["body_keyed_hash"]) == 64
 
