@@ -11,7 +11,6 @@ import re
 from collections.abc import Mapping
 
 SIGNATURE = "signature"
-TIMESTAMP = "timestamp"
 
 _NAME = re.compile(r"\{([a-z][a-z0-9_]{0,30})\}", re.ASCII)
 

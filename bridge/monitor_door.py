@@ -10,7 +10,7 @@ from __future__ import annotations
 from flask import Flask, Response, request
 
 from bridge import __version__
-from bridge.operate.gatekeeper import Gatekeeper
+from bridge.operate.gatekeeper import Gatekeeper, TurnedAway
 from bridge.operate.health import Check, Health, Status, document, overall
 from bridge.operate.metrics.reading import Metrics
 from bridge.operate.metrics.text import CONTENT_TYPE, written
@@ -41,7 +41,7 @@ def _add_health(app: Flask, health: Health, settings: Settings) -> None:
         return health_response(health.health())
 
     def health_response(checks: dict[str, Check]) -> Response:
-        shown = document(checks, __version__, details=operator.shown())
+        shown = document(checks, __version__, details=operator.turned_away() is None)
         bad = overall(checks) is Status.FAIL
         return Response(
             app.json.dumps(shown),
@@ -62,29 +62,17 @@ def _add_metrics(app: Flask, metrics: Metrics, settings: Settings) -> None:
         return
 
     def show() -> Response:
-        refused = None if is_open else _refusal(reader)
-        if refused is not None:
-            return refused
+        away = None if is_open else reader.turned_away()
+        if away is not None:
+            return _refused(away)
         body = written(metrics.samples())
         return Response(body, content_type=CONTENT_TYPE, headers=NO_STORE)
 
     app.add_url_rule("/metrics", endpoint="/metrics", view_func=show, methods=READING)
 
 
-def _refusal(reader: Bearer) -> Response | None:
-    """Why this request may not read; None if it may."""
-    wait = reader.wait_s
-    if wait > 0:
-        said = "Too many wrong tokens came from this address. Wait, and send the right one."
-        return _refused(429, said, {"Retry-After": str(max(1, round(wait)))})
-    if reader.shown():
-        return None
-    said = "Send Authorization: Bearer and the value of BRIDGE_METRICS_TOKEN."
-    return _refused(401, said, {"WWW-Authenticate": "Bearer"})
-
-
-def _refused(status: int, detail: str, headers: dict[str, str]) -> Response:
-    reply = problem(status, detail, *headers.items())
+def _refused(away: TurnedAway) -> Response:
+    reply = problem(away.status, away.detail, *away.headers.items())
     response = Response(reply.body, reply.status, content_type=reply.content_type)
     response.headers.update(dict(reply.headers))
     return response
@@ -98,24 +86,17 @@ class Bearer:
         tokens = [token for secret in secrets if secret is not None for token in secret.values]
         self._gatekeeper = Gatekeeper(tokens) if tokens else None
         self._hops = settings["BRIDGE_FORWARDED_HOPS"]
+        self._setting = names[0]
 
     @property
     def set(self) -> bool:
         """Whether there is a token at all."""
         return self._gatekeeper is not None
 
-    @property
-    def wait_s(self) -> float:
-        """How long the sender of this request has to wait before its token is looked at."""
-        return 0.0 if self._gatekeeper is None else self._gatekeeper.wait_s(self._address)
-
-    def shown(self) -> bool:
-        """Whether this request shows a token; one that comes before its time does not count."""
-        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-        if self._gatekeeper is None or scheme.lower() != "bearer" or self.wait_s > 0:
-            return False
-        return self._gatekeeper.admits(self._address, token.strip())
-
-    @property
-    def _address(self) -> str:
-        return address_of(request.environ, self._hops)
+    def turned_away(self) -> TurnedAway | None:
+        """What to answer this request with; None if it shows a token."""
+        if self._gatekeeper is None:
+            return TurnedAway(404, f"{self._setting} is not set.", {})
+        address = address_of(request.environ, self._hops)
+        authorization = request.headers.get("Authorization", "")
+        return self._gatekeeper.turned_away(address, authorization, self._setting)

@@ -22,6 +22,7 @@ from bridge.server import aside
 from bridge.settings import Settings
 from bridge.store.database import Database
 from bridge.trial import Trials
+from bridge.wellbeing import mapping_problem
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
@@ -51,16 +52,12 @@ def _desk(settings: Settings, live: LiveMappings, health: Health) -> Desk:
     public_url = settings["BRIDGE_PUBLIC_URL"] or ""
     region = settings["BRIDGE_DEFAULT_REGION"]
 
-    def problem() -> str | None:
-        live.current()  # looks at the files first
-        return live.problem
-
     return Desk(
         database=database,
         health=health,
         sources=lambda: dict(live.current().sources),
         campaigns=lambda: dict(live.current().campaigns),
-        mapping_problem=problem,
+        mapping_problem=partial(mapping_problem, live),
         trials=Trials(
             settings, live.current, database, partial(aside, settings["BRIDGE_CONSOLE_TIMEOUT"])
         ),

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from typing import Any
 
-from bridge.clock import now_ms
 from bridge.errors import ReplayError
 from bridge.live import LiveMappings
 from bridge.model import State
@@ -20,7 +18,7 @@ from bridge.steps import replay_control as control
 from bridge.steps.equipment import Bounds
 from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_plan import Planner, Wish
-from bridge.steps.replay_select import Selection, begin, with_mapping
+from bridge.steps.replay_select import Selection, with_mapping
 from bridge.store import replays
 from bridge.store.database import Database
 from bridge.store.replays import ReplayState
@@ -67,20 +65,8 @@ class OperatorReplays:
 
         Errors: ``ReplayError``.
         """
-        wanted = self._selection(selection)
-        with self._database.write() as connection:
-            wanted = with_mapping(connection, wanted, mapping)
-            number = replays.create(
-                connection,
-                selection=wanted.as_json(),
-                scan=asdict(begin(connection, wanted)),
-                mapping=mapping,
-                marks=False,
-                rate=self._settings["BRIDGE_REPLAY_RATE"],
-                now=now_ms(),
-            )
-            details = {"selection": wanted.as_json(), "mapping": mapping}
-            control.note(connection, "replay.run", number, actor, details)
+        wanted, rate = self._selection(selection), self._settings["BRIDGE_REPLAY_RATE"]
+        number = control.create(self._database, wanted, Wish(mapping), rate, actor=actor)
         self._prepare(number)
         return number
 

@@ -31,8 +31,6 @@ from bridge.live import LiveMappings
 from bridge.map import SourceMapping
 from bridge.map.search import search
 from bridge.model import Campaign, Lane, Secret
-from bridge.operate.checks import clean
-from bridge.operate.concern import Kind
 from bridge.pipeline import Pipeline
 from bridge.receive.seldom import Seldom
 from bridge.record.decide import Policy
@@ -43,6 +41,7 @@ from bridge.steps.counting import count_look_up
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.erase import ages, erase_old, erase_people
 from bridge.steps.greet import adopt_again, greet
+from bridge.steps.noticing import Noticing
 from bridge.steps.replay import Tools
 from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_lookups import Desk
@@ -50,24 +49,14 @@ from bridge.steps.rhythm import Rhythm
 from bridge.steps.send import Way
 from bridge.steps.token_keeper import TokenKeeper
 from bridge.steps.versions import KeptMappings
-from bridge.store import (
-    arrivals,
-    campaigns,
-    events,
-    leads,
-    notices,
-    replays,
-    revision,
-    tally,
-    workers,
-)
+from bridge.store import arrivals, campaigns, events, leads, replays, revision, tally, workers
 from bridge.store.counters import Counts
-from bridge.store.database import Connection, Database
-from bridge.store.notices import Notice
+from bridge.store.database import Database
 from bridge.store.schema import NEVER
 from bridge.store.shared_clock import SharedClock
 from bridge.store.wakeup import listen
 from bridge.telling import Telling
+from bridge.wellbeing import mapping_problem
 
 log = logs.get("worker")
 
@@ -80,9 +69,6 @@ AGAIN_S = 1.0
 
 HEAR_EVERY_S = 1.0
 """How often a worker asks what others and people have told about campaigns."""
-
-NOTICED_MS = 15_000
-"""How long counts what a worker has noticed, unless it notices it again."""
 
 LOOK_AGAIN_S = 1.0
 """How long at most a thread waits for its turn before it looks again at what has changed."""
@@ -127,10 +113,10 @@ class Worker:
                 counts=self.counts,
             )
         )
-        self._noticed: dict[str, Notice] = {}
         self._rhythm = Rhythm()
         self.telling = Telling(settings, self.live, self.name)
         self._clock = SharedClock(self.database, every_s=0)
+        self._noticing = Noticing(self.name, self._clock, partial(mapping_problem, self.live))
         self._adopt_again: dict[str, tuple[float, list[str]]] = {}
         self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
         self._threads: dict[str, threading.Thread] = {}
@@ -177,7 +163,7 @@ class Worker:
                     now=self.database.now_ms(),
                 )
                 tally.forget(connection, self.database.now_ms())
-                self._notice(connection)
+                self._noticing.note(connection, self.database.now_ms())
             self.counts.flush(self.database)
             self._rhythm.look(self.database, self.live.current().sources)
             self.pipeline.recover()
@@ -209,36 +195,6 @@ class Worker:
             raise
         except Exception:
             log.exception("erasing failed, it is tried again")
-
-    def _notice(self, connection: Connection) -> None:
-        """Note what this worker alone knows is not well: its clock, and its mapping files."""
-        now = self.database.now_ms()
-        self.live.current()  # looks at the files first
-        found = {}
-        if self._clock.wrong:
-            seconds = abs(self._clock.ahead_ms) // 1000
-            where = "behind" if self._clock.ahead_ms > 0 else "ahead of"
-            found[Kind.CLOCK_WRONG.value] = f"its clock is {seconds} s {where} the database's"
-        if self.live.problem is not None:
-            first = clean(self.live.problem.partition("\n")[0])
-            found[Kind.MAPPING_INVALID.value] = f"its mapping files are not valid: {first}"
-        if not found and not self._noticed:
-            return
-        host = socket.gethostname()
-        self._noticed = {
-            kind: Notice(
-                self.name,
-                kind,
-                host[:200],
-                f"{host}: {text}",
-                1,
-                self._noticed[kind].since if kind in self._noticed else now,
-                now + NOTICED_MS,
-            )
-            for kind, text in found.items()
-        }
-        notices.note(connection, self.name, self._noticed.values())
-        notices.forget(connection, now)
 
     def _start_missing(self) -> None:
         current = self.live.current()

@@ -422,8 +422,7 @@ class Bridge:
 
 
 def _settled(connection: Connection, *, standing: bool) -> bool:
-    if deliveries.waiting(connection)[0] or queues.look_ups(connection):
+    if queues.deliveries_by_source(connection) or queues.look_ups(connection):
         return False
-    counts = outcomes.counts(connection)
     states = OPEN_STATES if standing else (*OPEN_STATES, State.STANDING)
-    return not any(counts.get(state) for state in states)
+    return not any(outcomes.listing(connection, state=state.value, limit=1) for state in states)

@@ -1,4 +1,4 @@
-"""The PostgreSQL server that tests of the store and of the processes share.
+"""The PostgreSQL server that tests of the store and of the processes share, and logs left alone.
 
 Each pytest-xdist worker starts one, at the first test that needs it. Where it does not start, those
 tests fail, since half of what is promised would be untested; ``BRIDGE_TEST_WITHOUT_POSTGRES=1``
@@ -7,11 +7,13 @@ skips them instead, and the summary says so.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from store.postgres import Postgres, running
 
 from bridge.store.database import Database
@@ -20,6 +22,18 @@ from bridge.store.migrate import migrate
 WITHOUT = "BRIDGE_TEST_WITHOUT_POSTGRES"
 UNTESTED = "not tested on PostgreSQL"
 UNSEEN = "not tested in a browser"
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """A test that sets the process's log up leaves none of it to whoever is next."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,10 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,15 +22,6 @@ from bridge.model import State
 SECRET = "whsec_0123456789abcdef"
 PHONE = "+14155550123"
 EMAIL = "ann.lee@example.com"
-
-
-@pytest.fixture(autouse=True)
-def _as_before() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers, root.level
-    yield
-    root.handlers, root.level = handlers, level
-    structlog.reset_defaults()
 
 
 def lines(style: str = "json", level: str = "info", secrets: tuple[str, ...] = (SECRET,)) -> Any:

@@ -13,8 +13,8 @@ from bridge.clock import now_ms
 from bridge.commands.listings import json_option, opened
 from bridge.commands.output import as_json, bars, table
 from bridge.errors import StoreError
+from bridge.operate import concern
 from bridge.operate.audit import Audit, Report
-from bridge.operate.concern import Kind as Concern
 from bridge.settings import Settings
 from bridge.store import notices
 from bridge.store.audit.found import Kind
@@ -87,7 +87,7 @@ def _notices(report: Report, process: str) -> list[notices.Notice]:
     return [
         notices.Notice(
             process,
-            Concern.AUDIT_BREACH.value,
+            concern.Kind.AUDIT_BREACH.value,
             f"{kind.value} {broken.code}",
             f"{count:,} {PLURAL[kind] if count > 1 else kind.value}: {broken.value}; "
             "“crm-bridge audit” names every row",

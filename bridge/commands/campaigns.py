@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from bridge.clock import iso, now_ms
+from bridge.clock import iso
 from bridge.commands.actor import actor
 from bridge.commands.listings import json_option, reading, writing
 from bridge.commands.output import as_json, table
@@ -17,7 +17,7 @@ from bridge.operate import pausing
 from bridge.settings import Settings
 from bridge.store import campaigns, leads, pauses
 from bridge.store.campaigns import Condition
-from bridge.store.database import Connection
+from bridge.store.database import Connection, clock_ms
 from bridge.store.pauses import Pause
 
 COLUMNS = (
@@ -43,12 +43,13 @@ def command(ctx: click.Context, json_: bool) -> None:
         return
     named = load(Settings.current()).campaigns
     with reading() as connection:
+        now = clock_ms(connection)
         seen = campaigns.conditions(connection)
         paused = pauses.pauses(connection)
         rows = [
             {
                 **_condition(name, seen.get(name, Condition()), paused.get(name)),
-                **_backlog(leads.backlog(connection, name)),
+                **_backlog(leads.backlog(connection, name), now),
                 "configured": _configured(named.get(name)),
             }
             for name in sorted({*named, *seen, *paused})
@@ -72,7 +73,7 @@ def pause(name: str, reason: str, hold_opt_outs: bool) -> None:
     with writing() as connection:
         _know(connection, name)
         pausing.pause(connection, name, actor=who, reason=reason, hold_opt_outs=hold_opt_outs)
-        waiting = _backlog(leads.backlog(connection, name))["waiting"]
+        waiting = _backlog(leads.backlog(connection, name), clock_ms(connection))["waiting"]
     click.echo(f"{name} is paused. {_words(waiting)} Workers obey within two seconds.")
     if hold_opt_outs:
         click.echo("Opt-outs are held too: who has opted out may be called until you resume.")
@@ -134,8 +135,7 @@ def _condition(name: str, condition: Condition, pause: Pause | None) -> dict[str
     }
 
 
-def _backlog(waiting: Mapping[Lane, tuple[int, int | None]]) -> dict[str, Any]:
-    now = now_ms()
+def _backlog(waiting: Mapping[Lane, tuple[int, int | None]], now: int) -> dict[str, Any]:
     ages = {
         lane.name.lower(): (now - since) // 1000
         for lane, (_, since) in waiting.items()

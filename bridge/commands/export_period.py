@@ -20,6 +20,7 @@ from bridge.operate.export.lines import Form
 from bridge.operate.export.make import Job
 from bridge.operate.export.subject import Period, settle_ms, settled_until
 from bridge.settings import Settings
+from bridge.store.database import clock_ms
 
 
 @click.command(
@@ -48,10 +49,12 @@ def command(
     bodies: bool,
 ) -> None:
     settings = Settings.current()
-    end = settled_until(until, settle_ms(settings["BRIDGE_COMMIT_TIMEOUT"]))
-    if since >= end:
-        raise click.UsageError("The period ends before it begins.")
-    wanted = Period(since, end, source, campaign)
-    job = Job(wanted, Form(form), seal_of(settings), actor(), bodies)
     with opened() as database:
+        with database.read() as connection:
+            now = clock_ms(connection)
+        end = settled_until(until, settle_ms(settings["BRIDGE_COMMIT_TIMEOUT"]), now)
+        if since >= end:
+            raise click.UsageError("The period ends before it begins.")
+        wanted = Period(since, end, source, campaign)
+        job = Job(wanted, Form(form), seal_of(settings), actor(), bodies)
         write_new(database, job, output)

@@ -21,8 +21,6 @@ from bridge.model import Json
 
 _ALWAYS_THERE = ("_event", "_item", "_body", "_headers", "_query", "_known")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MERGED = frozenset({"do_not_call", "custom_fields"})
-"""Fields of which the first rule does not simply win."""
 
 
 def review(

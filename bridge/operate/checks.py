@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from bridge.logs import mask_text, without_secrets
 from bridge.model import Lane, State
-from bridge.operate.concern import SUBJECT_LENGTH, TEXT_LENGTH, Concern, Kind
+from bridge.operate.concern import SUBJECT_LENGTH, TEXT_LENGTH, Concern, Kind, clean
 from bridge.store.alerts import Channel
 from bridge.store.campaigns import Condition
 from bridge.store.notices import Notice
@@ -66,12 +65,6 @@ class Bounds:
     silence_factor: float = 2.0
     silence_least: int = 3_600_000
     silence_days: float = 7.0
-
-
-def clean(text: str) -> str:
-    """What others wrote, as it may travel: one line, no secret, people masked, not too long."""
-    shown = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
-    return mask_text(without_secrets(shown))[:TEXT_LENGTH]
 
 
 def span(ms: int) -> str:

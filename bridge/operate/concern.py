@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from bridge.logs import mask_text, without_secrets
+
 TEXT_LENGTH = 400
 SUBJECT_LENGTH = 200
 
@@ -68,6 +70,12 @@ class Concern:
             "size": self.size,
             "urgent": self.urgent,
         }
+
+
+def clean(text: str) -> str:
+    """What others wrote, as it may travel: one line, no secret, people masked, not too long."""
+    shown = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return mask_text(without_secrets(shown))[:TEXT_LENGTH]
 
 
 def by_key(concerns: Iterable[Concern]) -> Mapping[tuple[str, str], Concern]:

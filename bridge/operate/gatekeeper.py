@@ -10,7 +10,8 @@ import hmac
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 
 from bridge.store.refusals import network_of
@@ -21,6 +22,15 @@ LONGEST_S = 60.0
 FORGET_S = 900.0
 """How long a wrong token is held against a network."""
 MOST_NETWORKS = 5000
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedAway:
+    """The answer to who shows no token. ``detail``: in words, for a person."""
+
+    status: int
+    detail: str
+    headers: Mapping[str, str]
 
 
 class Gatekeeper:
@@ -50,6 +60,21 @@ class Gatekeeper:
             else:
                 self._count(network)
         return good
+
+    def turned_away(self, address: str, authorization: str, setting: str) -> TurnedAway | None:
+        """None for who shows the token in ``Authorization: Bearer``, at a time when it counts.
+
+        ``setting``: where the token stands, for the answer to who does not.
+        """
+        wait = self.wait_s(address)
+        if wait > 0:
+            said = "Too many wrong tokens came from this address. Wait, and send the right one."
+            return TurnedAway(429, said, {"Retry-After": str(max(1, round(wait)))})
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() == "bearer" and self.admits(address, token.strip()):
+            return None
+        said = f"Send Authorization: Bearer and the value of {setting}."
+        return TurnedAway(401, said, {"WWW-Authenticate": "Bearer"})
 
     def _count(self, network: str) -> None:
         now = self._clock()

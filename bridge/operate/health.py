@@ -70,7 +70,7 @@ class Subject:
 
 
 class Health:
-    """The checks of one web process."""
+    """The checks as one process sees them."""
 
     def __init__(self, subject: Subject) -> None:
         self._subject = subject

@@ -6,17 +6,17 @@ nothing here grows with what is stored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from bridge.clock import now_ms
 from bridge.model import Lane, State
 from bridge.operate.desk import Desk
 from bridge.operate.health import concerns, overall
-from bridge.store import campaigns, deliveries, leads, outcomes, pages, pauses, tally
-from bridge.store.database import Connection
+from bridge.store import campaigns, deliveries, leads, pages, pauses, queues, tally
+from bridge.store.database import Connection, clock_ms
+from bridge.store.queues import Depth
 from bridge.store.tally import HOUR, MINUTE, Span
 
 DAY = 24 * HOUR
@@ -53,13 +53,14 @@ STOCKS = (State.WAITING.value, State.STANDING.value)
 
 def overview(desk: Desk) -> dict[str, Any]:
     """Is it well; figures and charts; each campaign, each source."""
-    now = now_ms()
     checks = desk.health.health()
     with desk.database.read() as connection:
+        now = clock_ms(connection)
         totals = tally.totals(connection)
-        waiting = deliveries.waiting(connection)
-        figures = _figures(connection, totals, waiting[0], now)
-        oldest = outcomes.oldest_opt_out(connection)
+        untaken = queues.deliveries_by_source(connection).values()
+        count = sum(depth.count for depth in untaken)
+        figures = _figures(connection, totals, count, now)
+        opt_outs = queues.opt_outs(connection)
         return {
             "at": now,
             "status": overall(checks).value,
@@ -69,17 +70,26 @@ def overview(desk: Desk) -> dict[str, Any]:
             ],
             "concerns": [concern.as_dict() for concern in concerns(checks)],
             "figures": figures,
-            "not_taken_in": {"count": waiting[0], "oldest_at": waiting[1]},
+            "not_taken_in": {
+                "count": count,
+                "more": count >= queues.MOST,
+                "oldest_at": _oldest(untaken),
+            },
             "oldest_opt_out": {
-                "waiting_since": min(
-                    (at for state, at in oldest.items() if state is not State.STANDING),
-                    default=None,
+                "waiting_since": _oldest(
+                    depth for state, depth in opt_outs.items() if state is not State.STANDING
                 ),
-                "standing_since": oldest.get(State.STANDING),
+                "standing_since": _oldest(
+                    depth for state, depth in opt_outs.items() if state is State.STANDING
+                ),
             },
             "campaigns": campaigns_now(connection, desk, totals),
             "sources": sources_now(connection, desk, now),
         }
+
+
+def _oldest(found: Iterable[Depth]) -> int | None:
+    return min((depth.oldest for depth in found if depth.oldest is not None), default=None)
 
 
 def _figures(
@@ -98,7 +108,8 @@ def _figures(
             for at, count in added.get(kind, {}).items():
                 steps[min(scale.count - 1, (at - first) // scale.step)] += count
             if kind == tally.ACCEPTED:
-                # accepted, and not counted yet: nobody has worked on it
+                # accepted, and not counted yet: nobody has worked on it; of a great backlog, the
+                # front
                 steps[-1] += not_taken_in
             if kind in STOCKS:
                 steps = _levels(steps, in_all[kind])

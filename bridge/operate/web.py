@@ -80,15 +80,9 @@ def _for_script() -> bool:
 def _admit_script(desk: Desk, gatekeeper: Gatekeeper) -> Response | None:
     """Refuse a call without the token; None lets it through."""
     address = desk.address_of(request.environ)
-    wait = gatekeeper.wait_s(address)
-    if wait > 0:
-        said = "Too many wrong tokens came from this address. Wait, and send the right one."
-        return problem(ProblemError(429, said), {"Retry-After": str(max(1, round(wait)))})
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer" and gatekeeper.admits(address, token.strip()):
-        return None
-    said = "Send Authorization: Bearer and the value of BRIDGE_CONSOLE_TOKEN."
-    return problem(ProblemError(401, said), {"WWW-Authenticate": "Bearer"})
+    authorization = request.headers.get("Authorization", "")
+    away = gatekeeper.turned_away(address, authorization, "BRIDGE_CONSOLE_TOKEN")
+    return None if away is None else problem(ProblemError(away.status, away.detail), away.headers)
 
 
 def _add_errors(app: Flask) -> None:

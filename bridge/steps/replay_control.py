@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from bridge.clock import iso, now_ms
+from bridge.clock import iso
 from bridge.errors import ReplayError
 from bridge.model import State
 from bridge.steps.replay_plan import Wish, share
 from bridge.steps.replay_select import Scan, Selection, begin, page, with_mapping
 from bridge.store import operator_actions, outcomes, replays
-from bridge.store.database import Connection, Database
+from bridge.store.database import Connection, Database, clock_ms
 from bridge.store.replays import Replay, ReplayState
 
 OPEN = (State.WAITING, State.IN_FLIGHT)
@@ -85,7 +85,7 @@ def create(database: Database, selection: Selection, wish: Wish, rate: float, *,
             mapping=wish.mapping,
             marks=wish.marks,
             rate=rate,
-            now=now_ms(),
+            now=clock_ms(connection),
         )
         details = {"selection": selection.as_json(), "mapping": wish.mapping}
         note(connection, "replay.run", number, actor, details)
@@ -102,7 +102,7 @@ def note(
         action=action,
         subject=f"replay {number}",
         details=details,
-        now=now_ms(),
+        now=clock_ms(connection),
     )
 
 
@@ -136,7 +136,7 @@ def cancel(database: Database, replay_id: int) -> None:
     Errors: ``ReplayError`` if it has ended.
     """
     with database.write() as connection:
-        if replays.cancel(connection, replay_id, now_ms()):
+        if replays.cancel(connection, replay_id, clock_ms(connection)):
             return
     raise ReplayError(f"replay {replay_id} is {_found(database, replay_id).state} already.")
 

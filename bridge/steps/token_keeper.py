@@ -7,7 +7,6 @@ from collections.abc import Callable
 from hashlib import blake2b
 
 from bridge import logs
-from bridge.clock import now_ms
 from bridge.enrich.oauth import Grant
 from bridge.enrich.reading import Cause, Failed
 from bridge.errors import StoreError
@@ -27,8 +26,9 @@ RETRY_S = 2.0
 class TokenKeeper:
     """``enrich.oauth.Keeper`` over the database; for one thread.
 
-    What could not be stored stays in memory and is stored at the next turn: by then the token
-    before it has ended, so nothing else is left to go on with.
+    Times go by the clock that all workers share, so that nobody whose own is ahead takes a row that
+    another still holds. What could not be stored stays in memory and is stored at the next turn: by
+    then the token before it has ended, so nothing else is left to go on with.
     """
 
     def __init__(self, database: Database) -> None:
@@ -45,13 +45,13 @@ class TokenKeeper:
         except StoreError as error:
             log.warning("tokens not read", reason=str(error))
             return None
-        return None if kept is None else _grant(oauth, kept)
+        return None if kept is None else _grant(oauth, kept, self._database.now_ms())
 
     def renew(
         self, oauth: OAuth, refused: str | None, fetch: Callable[[str | None], Grant | Failed]
     ) -> Grant | Failed:
         """Refresh while holding the row, and keep what comes."""
-        name, now = name_of(oauth), now_ms()
+        name, now = name_of(oauth), self._database.now_ms()
         try:
             self._store_again(name)
             with self._database.write() as connection:
@@ -60,7 +60,7 @@ class TokenKeeper:
             return _later(f"the database did not keep its tokens ({error})")
         if kept is None:
             return _later("another worker is fetching an access token")
-        before = _grant(oauth, kept)
+        before = _grant(oauth, kept, now)
         if before is not None and before.life_s > 0 and before.access_token != refused:
             self._let_go(name, kept.fence)
             return before
@@ -79,7 +79,7 @@ class TokenKeeper:
             return  # a mapping file without one does not load
         refresh = found.refresh_token or (before.refresh_token if before is not None else None)
         text = json.dumps({"access": found.access_token, "refresh": refresh})
-        ends_at = now_ms() + round(found.life_s * 1000)
+        ends_at = self._database.now_ms() + round(found.life_s * 1000)
         self._unstored[name] = (seen, sealed(text, secret, name), ends_at)
         try:
             self._store_again(name)
@@ -110,14 +110,14 @@ def name_of(oauth: OAuth) -> str:
     return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _grant(oauth: OAuth, kept: oauth_tokens.Kept) -> Grant | None:
+def _grant(oauth: OAuth, kept: oauth_tokens.Kept, now: int) -> Grant | None:
     if not kept.sealed or oauth.client_secret is None:
         return None
     text = opened(kept.sealed, oauth.client_secret, name_of(oauth))
     if text is None:
         return None
     held = json.loads(text)
-    return Grant(held["access"], held["refresh"], (kept.ends_at - now_ms()) / 1000)
+    return Grant(held["access"], held["refresh"], (kept.ends_at - now) / 1000)
 
 
 def _later(why: str) -> Failed:

@@ -249,14 +249,6 @@ def take(connection: Connection, ids: Sequence[int], version_of: dict[int, str])
     return taken
 
 
-def waiting(connection: Connection) -> tuple[int, int | None]:
-    """How many deliveries nobody has worked on, and when the oldest of them came."""
-    row = connection.execute(
-        select(func.count(), func.min(delivery.c.received_at)).select_from(delivery).where(STORED)
-    ).one()
-    return row[0], row[1]
-
-
 def listing(
     connection: Connection, *, source: str | None, before: int | None, limit: int
 ) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from bridge import jsontext, logs
 from bridge.model import State
 from bridge.store import attempts, digest, tally
 from bridge.store.bulk import Many, among, insert_many, listed
-from bridge.store.schema import OPEN, OPEN_OPT_OUT, REPLAYED, batch, delivery, event, outcome
+from bridge.store.schema import OPEN, REPLAYED, batch, delivery, event, outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -537,48 +537,3 @@ def open_of_replay(connection: Connection, replay_id: int) -> int:
         )
     )
     return int(rows.scalar_one())
-
-
-def counts(connection: Connection) -> dict[State, int]:
-    """How many outcomes stand in each state."""
-    rows = connection.execute(select(outcome.c.state, func.count()).group_by(outcome.c.state))
-    return {State(row[0]): row[1] for row in rows}
-
-
-def oldest_opt_out(connection: Connection) -> dict[State, int]:
-    """Per open state: when the oldest opt-out in it was accepted. However many there are, it is
-    one look into an index each."""
-    found = {}
-    for state in (State.WAITING, State.IN_FLIGHT, State.STANDING):
-        query = select(outcome.c.accepted_at).where(OPEN_OPT_OUT, outcome.c.state == state.value)
-        first = connection.scalar(query.order_by(outcome.c.accepted_at).limit(1))
-        if first is not None:
-            found[state] = first
-    return found
-
-
-def unfinished(connection: Connection, receipts: Sequence[str]) -> int:
-    """Of these deliveries, how many still have something waiting or in flight."""
-    busy = set(
-        connection.execute(
-            select(delivery.c.receipt).where(
-                delivery.c.receipt.in_(receipts), delivery.c.state == "stored"
-            )
-        ).scalars()
-    )
-    busy |= set(
-        connection.execute(
-            select(delivery.c.receipt)
-            .join(event, event.c.delivery_id == delivery.c.id)
-            .where(delivery.c.receipt.in_(receipts), event.c.state == "pending")
-        ).scalars()
-    )
-    busy |= set(
-        connection.execute(
-            select(outcome.c.receipt).where(
-                outcome.c.receipt.in_(receipts),
-                outcome.c.state.in_([State.WAITING.value, State.IN_FLIGHT.value]),
-            )
-        ).scalars()
-    )
-    return len(busy)

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from bridge.clock import now_ms
 from bridge.errors import StoreError
 from bridge.store import refusals
 from bridge.store.database import Connection, Database
@@ -84,7 +83,7 @@ class Room:
     def store(self, connection: Connection, rows: Sequence[NewRefusal]) -> None:
         """Store what has a place; now and then also delete what is too old."""
         if self._clock() >= self._expire_at:
-            before = now_ms() - int(self._days * _DAY_MS)
+            before = self._database.now_ms() - int(self._days * _DAY_MS)
             gone = refusals.expire(connection, before, EXPIRE_AT_A_TIME)
             pause = EXPIRE_EVERY_S if gone < EXPIRE_AT_A_TIME else EXPIRE_AGAIN_S
             self._expire_at = self._clock() + pause

@@ -13,8 +13,9 @@ import pytest
 from sqlalchemy import text
 
 from bridge.errors import SettingError, StoreBusy, StoreError
-from bridge.store import deliveries
+from bridge.store import deliveries, queues
 from bridge.store.database import Database
+from bridge.store.queues import Depth
 
 from .postgres import Postgres
 from .rows import NOW, a_delivery, stored
@@ -76,11 +77,11 @@ def test_what_a_reader_sees_does_not_change_under_it(
 ) -> None:
     other = opened()
     with other.read() as connection:
-        assert deliveries.waiting(connection) == (0, None)
+        assert queues.deliveries_by_source(connection) == {}
         stored(database, a_delivery())
-        assert deliveries.waiting(connection) == (0, None)
+        assert queues.deliveries_by_source(connection) == {}
     with other.read() as connection:
-        assert deliveries.waiting(connection) == (1, NOW)
+        assert queues.deliveries_by_source(connection) == {"hubspot": Depth(1, NOW)}
 
 
 def test_a_writer_that_waits_too_long_for_the_lock_is_told_that_it_is_busy(
@@ -220,5 +221,5 @@ def test_every_spelling_of_a_postgres_address_works(
     assert not database.is_sqlite
     assert database.path is None
     with database.read() as connection:
-        assert deliveries.waiting(connection) == (0, None)
+        assert queues.deliveries_by_source(connection) == {}
     database.close()

@@ -88,16 +88,6 @@ def test_many_takers_share_deliveries_without_overlap(opened: Callable[..., Data
     assert sorted(number for part in parts for number in part) == [row.id for row in rows]
 
 
-def test_waiting_counts_what_nobody_has_worked_on(database: Database) -> None:
-    with database.read() as connection:
-        assert deliveries.waiting(connection) == (0, None)
-    one, _ = stored(database, a_delivery(), a_delivery(received_at=NOW - 5_000))
-    with database.write() as connection:
-        assert deliveries.waiting(connection) == (2, NOW - 5_000)
-        deliveries.take(connection, [one.id], {})
-        assert deliveries.waiting(connection) == (1, NOW - 5_000)
-
-
 def test_listings_page_backwards(database: Database) -> None:
     rows = stored(database, *(a_delivery(source=s) for s in ("a", "b", "a")))
     with database.read() as connection:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 
 from bridge.clock import now_ms
+from bridge.commands.export import command
 from bridge.errors import ExportError
 from bridge.model import Lane, State
 from bridge.operate.export import make, resume
 from bridge.operate.export.chain import Seal
 from bridge.operate.export.lines import Form
 from bridge.operate.export.make import Job, Tip
-from bridge.operate.export.subject import Period
+from bridge.operate.export.subject import SETTLE_MS, Period
 from bridge.operate.export.verify import verify
 from bridge.operate.export.walk import Seen, Size
 from bridge.operate.finding import By, Found
@@ -27,7 +31,7 @@ from bridge.steps.erase import erase_now
 from bridge.store import attempts, clues, operator_actions, pauses, replays
 from bridge.store.attempts import Attempt
 from bridge.store.clues import Clue
-from bridge.store.database import Connection, Database
+from bridge.store.database import Connection, Database, clock_ms
 from bridge.store.digest import load
 from bridge.store.erasures import Wanted
 from bridge.store.pauses import Pause
@@ -201,7 +205,9 @@ def test_of_an_erased_person_the_proof_is_found_by_the_number(filled: Database) 
     rows = of_kind(file, "outcome")
     assert len(rows) == 8
     assert all(row["phone"].startswith("#") and row["erased_at"] for row in rows)
-    for row in of_kind(file, "delivery"):
+    deliveries = of_kind(file, "delivery")
+    assert {row["receipt"] for row in deliveries} == {row["receipt"] for row in rows}
+    for row in deliveries:
         assert (row["body"], row["body_sha256"], row["bytes"]) == (None, None, None)
         assert len(row["body_keyed_hash"]) == 64
 
@@ -342,3 +348,20 @@ def test_progress_is_told(filled: Database) -> None:
 def test_a_text_is_understood_as_on_the_console(filled: Database) -> None:
     assert person(filled, JANE).found == Found(By.PHONE, JANE, (JANE,), (12,))
     assert person(filled, "Jane@Example.com").found.by is By.EMAIL
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])  # on SQLite there is one machine
+def test_a_period_is_settled_by_the_clock_that_receipts_are_made_by(
+    filled: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, real = tmp_path / "all.jsonl", time.time_ns
+    monkeypatch.setenv("DATABASE_URL", url)
+    monkeypatch.setattr(time, "time_ns", lambda: real() + 3_600_000_000_000)
+    wanted = ["period", "--since", "2026-01-01", "--output", str(file)]
+    done = CliRunner().invoke(command, wanted)
+    monkeypatch.undo()
+    assert done.exit_code == 0, done.output
+    with filled.read() as connection:
+        now = clock_ms(connection)
+    until = verify(io.BytesIO(file.read_bytes()), ()).header["subject"]["until_ms"]
+    assert until <= now - SETTLE_MS

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from bridge.errors import StoreBusy, StoreError
-from bridge.store import deliveries
+from bridge.store import deliveries, queues
 from bridge.store.database import Database
 from bridge.store.deliveries import NewDelivery
 from bridge.store.group_commit import GroupCommit
@@ -194,4 +194,4 @@ def test_a_row_that_the_database_refuses_leaves_the_others_stored(database: Data
         ends = list(pool.map(store, [*rows[:5], twice, *rows[5:]]))
     assert ends == ["kept"] * 5 + ["StoreError"] + ["kept"] * 5
     with database.read() as connection:
-        assert deliveries.waiting(connection)[0] == 11
+        assert queues.deliveries_by_source(connection)["hubspot"].count == 11

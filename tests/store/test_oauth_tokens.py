@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+import pytest
 from sqlalchemy import Connection, select
 
+from bridge import seal
 from bridge.enrich.oauth import Grant
 from bridge.enrich.reading import Cause, Failed
 from bridge.errors import StoreBusy
 from bridge.model import OAuth, Secret
-from bridge.seal import opened, sealed
-from bridge.steps.token_keeper import TokenKeeper, name_of
+from bridge.steps.token_keeper import HOLD, TokenKeeper, name_of
 from bridge.store import oauth_tokens
 from bridge.store.database import Database
 from bridge.store.schema import oauth_token
@@ -72,6 +75,27 @@ def test_while_one_refreshes_another_waits(database: Database) -> None:
     assert provider.count == 1
 
 
+@pytest.mark.parametrize("engine", ["postgresql"])  # on SQLite there is one machine
+def test_a_worker_whose_clock_is_ahead_waits_as_well(
+    database: Database, opened: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider, seen = Provider(), list[Grant | Failed]()
+    real = time.time_ns
+
+    def slowly(refresh: str | None) -> Grant | Failed:
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time_ns", lambda: real() + 5 * HOLD * 1_000_000)
+            other = opened()
+            with other.read() as connection:
+                other.measure_clock(connection)
+            seen.append(TokenKeeper(other).renew(LOGIN, None, provider.fetch))
+        return provider.fetch(refresh)
+
+    assert access(TokenKeeper(database).renew(LOGIN, None, slowly)) == "access-1"
+    assert [type(one) for one in seen] == [Failed]
+    assert provider.count == 1
+
+
 def test_a_refresh_that_fails_lets_the_next_one_try_at_once(database: Database) -> None:
     keeper, provider = TokenKeeper(database), Provider()
     failed = Failed("no", Cause.TOKEN)
@@ -97,7 +121,7 @@ class _Failing:
     def __init__(self, database: Database) -> None:
         self._database = database
         self.left = 0
-        self.read = database.read
+        self.read, self.now_ms = database.read, database.now_ms
 
     def write(self) -> AbstractContextManager[Connection]:
         self.left -= 1
@@ -135,9 +159,9 @@ def test_a_refresh_token_that_is_set_anew_starts_anew(database: Database) -> Non
 
 
 def test_what_is_sealed_opens_with_any_live_secret_and_for_its_own_name_only() -> None:
-    box = sealed("text", Secret("S", ("old",)), "name")
-    assert opened(box, Secret("S", ("new", "old")), "name") == "text"
-    assert opened(box, Secret("S", ("new",)), "name") is None
-    assert opened(box, Secret("S", ("old",)), "other") is None
-    assert opened("no base64!", Secret("S", ("old",)), "name") is None
-    assert opened("", Secret("S", ("old",)), "name") is None
+    box = seal.sealed("text", Secret("S", ("old",)), "name")
+    assert seal.opened(box, Secret("S", ("new", "old")), "name") == "text"
+    assert seal.opened(box, Secret("S", ("new",)), "name") is None
+    assert seal.opened(box, Secret("S", ("old",)), "other") is None
+    assert seal.opened("no base64!", Secret("S", ("old",)), "name") is None
+    assert seal.opened("", Secret("S", ("old",)), "name") is None

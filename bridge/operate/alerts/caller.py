@@ -12,8 +12,7 @@ import httpx
 from bridge.clock import now_ms
 from bridge.deadline import Deadline, Sockets
 from bridge.errors import SettingError
-from bridge.logs import mask_text, without_secrets
-from bridge.operate.alerts.channel import Answer
+from bridge.operate.alerts.channel import Answer, excerpt
 from bridge.retry_after import retry_after_s
 
 REPLY_BYTES = 2_000
@@ -74,9 +73,8 @@ def _excerpt(response: httpx.Response) -> str:
         read += piece
         if len(read) >= REPLY_BYTES:
             break
-    text = " ".join(read[:REPLY_BYTES].decode("utf-8", "replace").split())
-    shown = "".join(c if c.isprintable() else "?" for c in text)
-    return f": {mask_text(without_secrets(shown))[:200]}" if shown else ""
+    text = excerpt(read[:REPLY_BYTES])
+    return f": {text}" if text else ""
 
 
 def host_of(url: str) -> str:

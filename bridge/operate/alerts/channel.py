@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bridge.operate.alerts.message import Message
+from bridge.operate.concern import clean
+
+EXCERPT = 200
+"""Characters of what a receiver says that are shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +40,9 @@ class Channel(Protocol):
     def send(self, message: Message) -> Answer:
         """Send a message, within the time that the channel was given. Never raises."""
         ...
+
+
+def excerpt(told: bytes | str) -> str:
+    """The beginning of what a receiver says, as it may be shown."""
+    text = told.decode("utf-8", "replace") if isinstance(told, bytes) else told
+    return clean(text)[:EXCERPT]

@@ -15,8 +15,7 @@ from enum import StrEnum
 from typing import Any
 
 from bridge.deadline import Deadline, Sockets
-from bridge.logs import mask_text, without_secrets
-from bridge.operate.alerts.channel import Answer
+from bridge.operate.alerts.channel import Answer, excerpt
 from bridge.operate.alerts.message import Message
 
 
@@ -68,7 +67,7 @@ class Mail:
             codes = sorted({str(code) for code, _ in error.recipients.values()})
             return Answer(False, f"the server refuses every receiver ({', '.join(codes)})")
         except smtplib.SMTPResponseException as error:
-            return Answer(False, f"SMTP {error.smtp_code}: {_excerpt(error.smtp_error)}")
+            return Answer(False, f"SMTP {error.smtp_code}: {excerpt(error.smtp_error)}")
         except smtplib.SMTPNotSupportedError:
             return Answer(False, "the server offers no STARTTLS or no login; see BRIDGE_SMTP_TLS")
         except Exception as error:  # noqa: BLE001 - whatever a hostile server makes it raise
@@ -139,9 +138,3 @@ class _TlsConnection(smtplib.SMTP_SSL):
         made = super()._get_socket(host, port, timeout)  # type: ignore[misc]  # not in its types
         self.opened(made)
         return made
-
-
-def _excerpt(told: bytes | str) -> str:
-    text = told.decode("utf-8", "replace") if isinstance(told, bytes) else told
-    shown = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
-    return mask_text(without_secrets(shown))[:200]

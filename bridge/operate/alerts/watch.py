@@ -22,8 +22,7 @@ from bridge.operate.alerts import book
 from bridge.operate.alerts.book import Item, Policy
 from bridge.operate.alerts.channel import Answer, Channel
 from bridge.operate.alerts.message import Message
-from bridge.operate.checks import clean
-from bridge.operate.concern import Concern, Kind
+from bridge.operate.concern import Concern, Kind, clean
 from bridge.operate.health import Health, concerns
 from bridge.store import alerts
 from bridge.store.alerts import Entry, Key

@@ -13,6 +13,7 @@ from bridge.operate.export import make
 from bridge.operate.export.lines import Form
 from bridge.operate.export.offer import offer
 from bridge.operate.export.subject import Period, Subject, settled_until
+from bridge.store.database import clock_ms
 
 FILES = tuple(form.content_type for form in Form)
 
@@ -28,7 +29,9 @@ def _lead(desk: Desk, given: Given) -> Response:
 
 def _period(desk: Desk, given: Given) -> Response:
     wanted = given.body
-    until = settled_until(wanted.get("until"), desk.export_settle_ms)
+    with desk.database.read() as connection:
+        now = clock_ms(connection)
+    until = settled_until(wanted.get("until"), desk.export_settle_ms, now)
     period = Period(wanted["since"], until, wanted.get("source"), wanted.get("campaign"))
     return _file(desk, given, period)
 

@@ -27,7 +27,8 @@ class Concern(Schema):
 
 
 class NotTakenIn(Schema):
-    count = number()
+    count = number("of the oldest 5,000")
+    more = flag("there may be more than were counted")
     oldest_at = time(maybe=True)
 
 

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 
 from flask import Blueprint, Response, abort, render_template, request
 
-from bridge.clock import now_ms
 from bridge.errors import ExportError
 from bridge.operate import reading
 from bridge.operate.console.cursor import chosen
@@ -21,6 +20,7 @@ from bridge.operate.export.lines import Form
 from bridge.operate.export.offer import offer
 from bridge.operate.export.subject import Period, Subject, settled_until
 from bridge.operate.finding import LONGEST
+from bridge.store.database import clock_ms
 
 DAY_MS = 86_400_000
 
@@ -29,7 +29,7 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
     """Add the page of a period, and the three files."""
 
     def period() -> str:
-        now = now_ms()
+        now = _now(desk)
         return _form(desk, since=_written(now - DAY_MS), until=_written(now), wrong="")
 
     def export_period() -> Response:
@@ -38,7 +38,7 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
         if begin is None or end is None:
             page = _form(desk, since=since, until=until, wrong="Write both times, in UTC.")
             return Response(page, 400)
-        end = settled_until(end, desk.export_settle_ms)
+        end = settled_until(end, desk.export_settle_ms, _now(desk))
         wanted = Period(begin, end, _given("source", 100), _given("campaign", 200))
         try:
             return _file(desk, wanted)
@@ -86,6 +86,12 @@ def _file(desk: Desk, subject: Subject) -> Response:
     bodies = request.form.get("bodies") == "1"
     made = offer(desk, subject, Form(form), bodies=bodies, actor=actor(desk))
     return Response(made.pieces, content_type=made.content_type, headers=made.headers)
+
+
+def _now(desk: Desk) -> int:
+    """The present by the clock that all processes share (ms)."""
+    with desk.database.read() as connection:
+        return clock_ms(connection)
 
 
 def _given(name: str, longest: int) -> str | None:

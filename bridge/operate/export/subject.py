@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from bridge.clock import iso, now_ms
+from bridge.clock import iso
 from bridge.operate.finding import Found
 
 SETTLE_MS = 5_000
@@ -83,7 +83,10 @@ class Person:
 Subject: TypeAlias = Period | Person
 
 
-def settled_until(until: int | None, settle: int) -> int:
-    """The end of a period: as it is wanted, but older than ``settle`` (ms)."""
-    latest = now_ms() - settle
+def settled_until(until: int | None, settle: int, now: int) -> int:
+    """The end of a period: as it is wanted, but older than ``settle`` (ms).
+
+    ``now`` by the clock that all processes share, since receipts are made by it.
+    """
+    latest = now - settle
     return latest if until is None else min(until, latest)

@@ -169,7 +169,7 @@ FAMILIES: tuple[Family, ...] = (
     _counter("look_ups", "source", "events that were completed by a look-up"),
     _counter("look_ups_postponed", "source", "look-ups that were put off"),
     # the bridge itself
-    _gauge("workers", "", "workers that showed within 15 seconds that they live"),
+    _gauge("workers", "", "workers that showed within BRIDGE_WORKER_SILENT that they live"),
     _gauge("worker_last_beat_timestamp_seconds", "", "when any worker last did (Unix time)"),
     _gauge("mappings_valid", "", "1 if the mapping files as they stand are in force, else 0"),
     _gauge("mapping_info", "source version", "1 for the version of each mapping file in force"),

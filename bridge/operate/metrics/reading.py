@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from bridge import __version__
-from bridge.clock import now_ms
 from bridge.errors import StoreError
 from bridge.model import Campaign, Lane, Source, State
 from bridge.operate.health import LAPSE_SHOWN_MS
@@ -91,7 +90,8 @@ class Metrics:
 
 def read(subject: Subject) -> Samples:
     """The metrics of this moment."""
-    looked = _Look(subject.sources(), subject.campaigns(), now_ms(), subject.worker_silent_ms)
+    now = subject.database.now_ms()
+    looked = _Look(subject.sources(), subject.campaigns(), now, subject.worker_silent_ms)
     looked.put("crmbridge_build_info", (__version__,), 1)
     looked.put("crmbridge_mappings_valid", (), int(subject.mapping_problem() is None))
     for source, version in subject.versions().items():
