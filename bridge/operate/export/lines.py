@@ -87,8 +87,9 @@ def record_of(form: Form, content_: bytes) -> dict[str, Any] | None:
     if form is Form.JSONL:
         text = content_ + b"}"
     else:
-        # in a cell a quote is doubled, so the first of these begins the last cell
-        at = content_.find(_RECORD)
+        # in a cell a quote is doubled, so this stands at the beginning of cells only; others may
+        # hold an object as well, an answer of the API for example
+        at = content_.rfind(_RECORD)
         text = b"" if at < 0 else content_[at + 2 : -1].replace(b'""', b'"')
     try:
         found = jsontext.loads(text)
