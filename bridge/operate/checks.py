@@ -185,20 +185,19 @@ def look_ups(found: Sequence[LookUps], now: int, bounds: Bounds) -> Check:
         late = _age(one.depth, now) > (bounds.opt_out if urgent else bounds.backlog)
         late_opt_out = late_opt_out or (late and urgent)
         why = f": {clean(one.trouble)}" if one.trouble else ""
+        told = {}
         if _REFUSED.search(one.trouble):
             words = f"the CRM refuses the credentials of {one.source}'s look-ups{why}"
-            kind = Kind.CREDENTIALS_REFUSED
-        elif late:
+            told[Kind.CREDENTIALS_REFUSED] = words
+        if late:
             what = "what may be an opt-out" if urgent else "an event"
-            words = f"{what} of {one.source} waits for a look-up{why}"
-            kind = Kind.LOOK_UPS_LATE
-        else:
-            continue
-        concerns.append(
+            told[Kind.LOOK_UPS_LATE] = f"{what} of {one.source} waits for a look-up{why}"
+        concerns += [
             Concern(
                 kind, words[:TEXT_LENGTH], one.source, one.depth.oldest, one.depth.count, urgent
             )
-        )
+            for kind, words in told.items()
+        ]
     if not concerns:
         return Check(Status.PASS, details=details)
     if late_opt_out:
