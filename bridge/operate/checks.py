@@ -320,21 +320,44 @@ def no_campaign(missing: dict[str, list[str]]) -> Check:
     return _warn(words, {"missing": missing}, concern)
 
 
-def backlog(late: Mapping[str, int], left: Sequence[str], bounds: Bounds) -> Check:
+def backlog(
+    late: Mapping[str, int],
+    left: Sequence[str],
+    bounds: Bounds,
+    *,
+    opt_outs: Mapping[str, int] | None = None,
+) -> Check:
     """``late``: by campaign how many seconds its leads are late; ``left``: those that are gone
-    while leads wait for them."""
+    while leads wait for them. ``opt_outs``: how late those are that have no outcome to be seen by,
+    since they were taken over from another campaign or are said once more."""
     details = {"late_seconds": dict(late), "not_configured_with_leads": list(left)}
-    concerns = [
-        Concern(
-            Kind.CAMPAIGN_GONE, f"leads wait for {name}, which is not configured any more", name
-        )
-        for name in left
-    ] + [
-        Concern(Kind.UPDATES_LATE, f"updates for {name} are {span(s * 1000)} late", name)
-        for name, s in late.items()
-    ]
+    untold = opt_outs or {}
+    concerns = (
+        [
+            Concern(
+                Kind.OPT_OUT_LATE,
+                f"opt-outs that {name} has to be told once more are {span(s * 1000)} late",
+                name,
+                urgent=True,
+            )
+            for name, s in untold.items()
+        ]
+        + [
+            Concern(
+                Kind.CAMPAIGN_GONE, f"leads wait for {name}, which is not configured any more", name
+            )
+            for name in left
+        ]
+        + [
+            Concern(Kind.UPDATES_LATE, f"updates for {name} are {span(s * 1000)} late", name)
+            for name, s in late.items()
+        ]
+    )
     if left:
         words = "leads wait for campaigns that are not configured any more"
+        return _warn(words, details, *concerns)
+    if untold:
+        words = f"opt-outs that have to be said once more are later than {span(bounds.opt_out)}"
         return _warn(words, details, *concerns)
     if late:
         return _warn(f"updates are later than {span(bounds.backlog)}", details, *concerns)

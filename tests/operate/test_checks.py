@@ -109,6 +109,10 @@ UNWELL: list[tuple[Check, list[tuple[Kind, str, bool]]]] = [
         checks.backlog({"one": 400}, ["old"], BOUNDS),
         [(Kind.CAMPAIGN_GONE, "old", False), (Kind.UPDATES_LATE, "one", False)],
     ),
+    (
+        checks.backlog({"one": 400}, [], BOUNDS, opt_outs={"one": 90}),
+        [(Kind.OPT_OUT_LATE, "one", True), (Kind.UPDATES_LATE, "one", False)],
+    ),
     (checks.sources({"a": ["A"]}, 1, {}, {}, NOW), [(Kind.NOT_CONFIGURED, "sources", False)]),
     (
         checks.sources({}, 1, {"a": NOW - DAY}, {"a": (HOUR, MINUTE)}, NOW),
