@@ -88,26 +88,33 @@ def _within(seconds: float, what: str) -> Any:
 
 
 class Within:
-    """The same block for every time: making a timer anew for each request is what costs."""
+    """The same block for every time: making a timer anew for each request is what costs.
 
-    __slots__ = ("_timeout",)
+    It is begun ``again``, since a timer that is merely started once more has only what was left.
+    """
+
+    __slots__ = ("_timer", "_what")
 
     def __init__(self, seconds: float, what: str) -> None:
-        self._timeout = _within(seconds, what)
+        seconds = max(0.001, seconds)
+        self._timer = gevent.get_hub().loop.timer(seconds, seconds)
+        self._what = what
 
     def __enter__(self) -> None:
-        self._timeout.start()
+        late = TimeoutError(errno.ETIMEDOUT, self._what)
+        self._timer.again(gevent.getcurrent().throw, late, update=True)
 
     def __exit__(self, *_: object) -> None:
-        self._timeout.cancel()
+        self._timer.stop()
 
     def end(self) -> None:
         """End the block's time before its end."""
-        self._timeout.cancel()
+        self._timer.stop()
 
     def close(self) -> None:
         """Give the timer up."""
-        self._timeout.close()
+        self._timer.stop()
+        self._timer.close()
 
 
 # --------------------------------------------------------------------- log

@@ -123,6 +123,19 @@ def test_an_idle_connection_is_kept_for_a_while_and_then_closed(bridge: Bridge) 
         assert time.monotonic() - begun > 0.5
 
 
+def test_each_request_of_a_connection_has_the_whole_time(bridge: Bridge) -> None:
+    """What one has used up of the time for its head, its body or its answer is none of the next."""
+    body = json.dumps(EVENT).encode()
+    head = POST + b"Content-Length: %d\r\n\r\n" % len(body)
+    with connections(bridge, [b""]) as [one]:
+        one.settimeout(PROMPT_S)
+        for _ in range(3):
+            for piece in (head[:20], head[20:] + body[:5], body[5:]):
+                one.sendall(piece)
+                time.sleep(READ_S * 0.4)
+            assert one.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
 @pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
 def test_a_refused_body_is_not_waited_for(bridge: Bridge, expect: bytes) -> None:
     texts = [POST + expect + b"Content-Length: 300000\r\n\r\n"]
