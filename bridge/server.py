@@ -50,6 +50,7 @@ MOST_LINES = 100
 
 _ERROR_LOG = "gunicorn.error"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z").match
+_LENGTH = re.compile(r"[0-9]{1,18}\Z").match
 _AFTER_SOURCE = re.compile(r"(/hooks/[^/\s?'\"]*[/?]).*")
 _REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -87,26 +88,33 @@ def _within(seconds: float, what: str) -> Any:
 
 
 class Within:
-    """The same block for every time: making a timer anew for each request is what costs."""
+    """The same block for every time: making a timer anew for each request is what costs.
 
-    __slots__ = ("_timeout",)
+    It is begun ``again``, since a timer that is merely started once more has only what was left.
+    """
+
+    __slots__ = ("_timer", "_what")
 
     def __init__(self, seconds: float, what: str) -> None:
-        self._timeout = _within(seconds, what)
+        seconds = max(0.001, seconds)
+        self._timer = gevent.get_hub().loop.timer(seconds, seconds)
+        self._what = what
 
     def __enter__(self) -> None:
-        self._timeout.start()
+        late = TimeoutError(errno.ETIMEDOUT, self._what)
+        self._timer.again(gevent.getcurrent().throw, late, update=True)
 
     def __exit__(self, *_: object) -> None:
-        self._timeout.cancel()
+        self._timer.stop()
 
     def end(self) -> None:
         """End the block's time before its end."""
-        self._timeout.cancel()
+        self._timer.stop()
 
     def close(self) -> None:
         """Give the timer up."""
-        self._timeout.close()
+        self._timer.stop()
+        self._timer.close()
 
 
 # --------------------------------------------------------------------- log
@@ -159,32 +167,48 @@ class Head:
 
     ``status`` says what is wrong with them; they are then refused. A line that goes on from the
     one before it, and blanks before a colon, are refused as well: two servers in a row may read
-    them in two ways.
+    them in two ways. So are lengths that differ or are no plain numbers. ``ambiguous``: another
+    server may see the body's end in another place, so nothing that follows it is a request.
     """
 
-    __slots__ = ("_first", "_lines", "status")
+    __slots__ = ("_first", "_lines", "ambiguous", "status")
 
     def __init__(self, stream: Any, *_: object) -> None:
-        self.status = ""
         self._lines: list[tuple[str, str]] = []
         self._first: dict[str, str] = {}
+        self.ambiguous = False
+        self.status = self._read(stream) or self._framed()
+
+    def _read(self, stream: Any) -> str:
         while True:
             line = stream.readline(LONGEST_LINE + 1)
             if line in (b"\r\n", b"\n"):
-                return
+                return ""
             if not line:
-                self.status = "the head broke off"
-                return
+                return "the head broke off"
             if len(line) > LONGEST_LINE or len(self._lines) == MOST_LINES:
-                self.status = "too many or too long header lines"
-                return
+                return "too many or too long header lines"
             name, colon, value = line.decode("latin-1").partition(":")
             if not colon or not _HEADER_NAME(name):
-                self.status = "a header line without a name"
-                return
+                return "a header line without a name"
             value = value.strip(" \t\r\n")
+            if "\r" in value or "\0" in value:
+                return "a header line with a line end or NUL in it"
             self._lines.append((name, value))
             self._first.setdefault(name.lower(), value)
+
+    def _framed(self) -> str:
+        """Where the body ends has to be told once, in a way that everybody reads alike."""
+        length = self._first.get("content-length")
+        if length is not None:
+            if _LENGTH(length) is None:
+                return "a length that is no plain number"
+            if any(v != length for n, v in self._lines if n.lower() == "content-length"):
+                return "two lengths"
+        if "transfer-encoding" in self._first:
+            encodings = [v.lower() for n, v in self._lines if n.lower() == "transfer-encoding"]
+            self.ambiguous = length is not None or encodings != ["chunked"]
+        return ""
 
     @property
     def headers(self) -> Iterable[str]:
@@ -282,7 +306,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
         self.wsgi_input = None
         with self._head:
             result = super().handle_one_request()
-        if self.wsgi_input is not None and not self.wsgi_input.finished:
+        if self.wsgi_input is not None and (self.headers.ambiguous or not self.wsgi_input.finished):
             self._linger()
             return None
         return result
@@ -303,6 +327,8 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
         """The environment of a request whose head has been read."""
         self._head.end()
         environ: dict[str, Any] = super().get_environ()
+        if self.request_version != "HTTP/1.1" and "HTTP_TRANSFER_ENCODING" in environ:
+            self.headers.ambiguous = True
         plain = self.wsgi_input
         body = Body(
             self.rfile,
@@ -320,7 +346,8 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         """As WSGI has it; says so when the connection ends for what is left of the body."""
         headers = list(headers)
-        if not self.wsgi_input.skippable and all(n.lower() != "connection" for n, _ in headers):
+        ends = self.headers.ambiguous or not self.wsgi_input.skippable
+        if ends and all(n.lower() != "connection" for n, _ in headers):
             headers.append(("Connection", "close"))
         write = super().start_response(status, headers, exc_info)
         self.wsgi_input.abandoned = self.close_connection

@@ -51,7 +51,7 @@ from bridge.steps.token_keeper import TokenKeeper
 from bridge.steps.versions import KeptMappings
 from bridge.store import arrivals, campaigns, events, leads, replays, revision, tally, workers
 from bridge.store.counters import Counts
-from bridge.store.database import Database
+from bridge.store.database import Connection, Database
 from bridge.store.schema import NEVER
 from bridge.store.shared_clock import SharedClock
 from bridge.store.wakeup import listen
@@ -121,6 +121,8 @@ class Worker:
         self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._erase_at = 0.0
+        self._started_at = 0
+        self._beat_at = 0.0
         self._seldom = Seldom()
         self._out_of_reach = False
 
@@ -132,13 +134,13 @@ class Worker:
                 return
             with self.database.read() as connection:
                 self._clock.compare(connection)
-            started_at = self.database.now_ms()
+            self._started_at = self.database.now_ms()
             if self.database.is_sqlite:
                 while self.pipeline.recover(all_of_them=True):
                     pass
             log.info("worker started", worker=self.name, version=__version__)
             while not self.bells.stopping:
-                self._tend(started_at)
+                self._tend()
                 self.bells.sleep(BEAT_EVERY_S)
             self._drain()
         log.info("worker stopped", worker=self.name)
@@ -149,19 +151,10 @@ class Worker:
 
     # ------------------------------------------------------------------ the main thread
 
-    def _tend(self, started_at: int) -> None:
+    def _tend(self) -> None:
         try:
             with self.database.write() as connection:
-                self._clock.compare(connection)
-                workers.beat(
-                    connection,
-                    name=self.name,
-                    host=workers.this_host(),
-                    pid=os.getpid(),
-                    started_at=started_at,
-                    version=__version__,
-                    now=self.database.now_ms(),
-                )
+                self._beat(connection)
                 tally.forget(connection, self.database.now_ms())
                 self._noticing.note(connection, self.database.now_ms())
             self.counts.flush(self.database)
@@ -175,6 +168,27 @@ class Worker:
             if self._out_of_reach:
                 self._out_of_reach = False
                 log.info("database in reach again")
+
+    def _beat(self, connection: Connection) -> None:
+        self._clock.compare(connection)
+        workers.beat(
+            connection,
+            name=self.name,
+            host=workers.this_host(),
+            pid=os.getpid(),
+            started_at=self._started_at,
+            version=__version__,
+            now=self.database.now_ms(),
+        )
+        self._beat_at = time.monotonic() + BEAT_EVERY_S
+
+    def _ends(self) -> bool:
+        """Whether to stop what is under way; between its parts the worker shows that it lives."""
+        if time.monotonic() >= self._beat_at and not self.bells.stopping:
+            with self.database.write() as connection:
+                self._beat(connection)
+            self.pipeline.recover()
+        return self.bells.stopping
 
     def _trouble(self, thread: str, error: StoreBusy) -> None:
         """The database cannot be reached: said once a minute for all threads together."""
@@ -206,10 +220,12 @@ class Worker:
             self._start(label, run, self.bells.sleep)
         for name in self._looking_up(current.mappings):
             self._start(f"source:{name}", self._look_up, name)
-        self._note_away(current.campaigns.keys())
+        present = self._note_away(current.campaigns.keys())
         came = self._note_arrivals(current.campaigns)
         self.conditions.limit(current.campaigns)
-        for name, campaign in current.campaigns.items():
+        # what a new one takes over may last, and holds up nobody who was there before
+        for name in sorted(current.campaigns, key=lambda one: one not in present):
+            campaign = current.campaigns[name]
             if not campaign.configured:
                 continue
             called = (campaign.id, campaign.url, campaign.token)
@@ -219,7 +235,7 @@ class Worker:
                     campaign,
                     current.campaigns.values(),
                     arrivals.earlier(came, name),
-                    lambda: self.bells.stopping,
+                    self._ends,
                 )
                 self.conditions.start(campaign)
                 self._greeted[name] = called
@@ -227,7 +243,7 @@ class Worker:
                     self._adopt_again[name] = (time.monotonic() + ADOPT_AGAIN_S, sisters)
             at, sisters = self._adopt_again.get(name, (math.inf, []))
             if at <= time.monotonic():
-                if adopt_again(self.database, campaign, sisters, lambda: self.bells.stopping):
+                if adopt_again(self.database, campaign, sisters, self._ends):
                     del self._adopt_again[name]
                 else:
                     self._adopt_again[name] = (time.monotonic() + ADOPT_AGAIN_S, sisters)
@@ -252,16 +268,18 @@ class Worker:
                 found = arrivals.note(connection, named, ready, self.database.now_ms())
         return found
 
-    def _note_away(self, there: Collection[str]) -> None:
-        """Note which campaigns have left."""
+    def _note_away(self, there: Collection[str]) -> set[str]:
+        """Note which campaigns have left; returns those that were there before and still are."""
         with self.database.read() as connection:
-            left = campaigns.present(connection) - set(there)
+            present = campaigns.present(connection)
+            left = present - set(there)
         if left:
             with self.database.write() as connection:
                 campaigns.note_away(connection, there, self.database.now_ms())
             log.warning("campaigns have left campaigns.yaml", campaigns=sorted(left))
         for name in self._greeted.keys() - set(there):
             del self._greeted[name]
+        return present - left
 
     def _start(self, label: str, target: Callable[..., None], *arguments: object) -> None:
         running = self._threads.get(label)

@@ -10,10 +10,9 @@ import click
 from bridge.commands.export_file import keys_of
 from bridge.commands.listings import json_option, opened
 from bridge.commands.output import as_json
-from bridge.operate.export.make import END
+from bridge.operate.export import make
 from bridge.operate.export.verify import Whole, WrongLineError, verify
 from bridge.settings import Settings
-from bridge.store import operator_actions
 
 
 @click.command(
@@ -36,9 +35,10 @@ def command(file: BinaryIO, noted: bool, unkeyed: bool, json_: bool) -> None:
         sys.exit(1)
     keyed = found.header["algorithm"] != "sha256"
     problem = ""
+    kept = _unnoted(found) if noted else None
     if keys and not keyed and not unkeyed:
         problem = "no key seals it, though BRIDGE_EVIDENCE_KEY is set: anybody may have made it"
-    elif noted and not _noted(found):
+    elif noted and kept is None:
         problem = "this database knows of no such file: it was made elsewhere, or made anew"
     said = {
         "whole": not problem,
@@ -48,6 +48,7 @@ def command(file: BinaryIO, noted: bool, unkeyed: bool, json_: bool) -> None:
         "hash": found.hash,
         "keyed": keyed,
         "noted": noted and not problem,
+        "lines_without_note": kept,
         "export": {name: value for name, value in found.header.items() if name != "kind"},
         "ended_at": found.end["ended_at"],
     }
@@ -55,15 +56,12 @@ def command(file: BinaryIO, noted: bool, unkeyed: bool, json_: bool) -> None:
     if problem:
         sys.exit(1)
     if not json_:
-        _tell(found, keyed=keyed, noted=noted)
+        _tell(found, keyed=keyed, kept=kept)
 
 
-def _noted(found: Whole) -> bool:
-    subject = f"export {found.header['export']}"
+def _unnoted(found: Whole) -> int | None:
     with opened() as database, database.read() as connection:
-        lines = operator_actions.listing(connection, subject=subject)
-    known = [line["details"] for line in lines if line["action"] == END]
-    return {"lines": found.lines, "hash": found.hash} in known
+        return make.unnoted(connection, found.header["export"], found.lines, found.hash)
 
 
 def _say(document: dict[str, Any], problem: str, json_: bool) -> None:
@@ -73,12 +71,17 @@ def _say(document: dict[str, Any], problem: str, json_: bool) -> None:
         click.echo(problem)
 
 
-def _tell(found: Whole, *, keyed: bool, noted: bool) -> None:
+def _tell(found: Whole, *, keyed: bool, kept: int | None) -> None:
     header = found.header
     click.echo(f"Whole: {found.lines:,} lines, made {header['made_at']} by {header['made_by']}.")
     click.echo(f"The last hash is {found.hash}.")
-    if noted:
+    if kept is not None:
         click.echo("The database has noted that it made this file.")
+        if kept and not keyed:
+            click.echo(
+                f"It broke off once and was gone on with: of its first {kept:,} lines there is no "
+                "note, and no key seals them."
+            )
     elif not keyed:
         click.echo(
             "No key seals it, so whoever can edit it can chain it anew: compare the last hash with "

@@ -178,20 +178,19 @@ def look_ups(found: Sequence[LookUps], now: int, bounds: Bounds) -> Check:
         late = _age(one.depth, now) > (bounds.opt_out if urgent else bounds.backlog)
         late_opt_out = late_opt_out or (late and urgent)
         why = f": {clean(one.trouble)}" if one.trouble else ""
+        told = {}
         if _REFUSED.search(one.trouble):
             words = f"the CRM refuses the credentials of {one.source}'s look-ups{why}"
-            kind = Kind.CREDENTIALS_REFUSED
-        elif late:
+            told[Kind.CREDENTIALS_REFUSED] = words
+        if late:
             what = "what may be an opt-out" if urgent else "an event"
-            words = f"{what} of {one.source} waits for a look-up{why}"
-            kind = Kind.LOOK_UPS_LATE
-        else:
-            continue
-        concerns.append(
+            told[Kind.LOOK_UPS_LATE] = f"{what} of {one.source} waits for a look-up{why}"
+        concerns += [
             Concern(
                 kind, words[:TEXT_LENGTH], one.source, one.depth.oldest, one.depth.count, urgent
             )
-        )
+            for kind, words in told.items()
+        ]
     if not concerns:
         return Check(Status.PASS, details=details)
     if late_opt_out:
@@ -314,21 +313,44 @@ def no_campaign(missing: dict[str, list[str]]) -> Check:
     return _warn(words, {"missing": missing}, concern)
 
 
-def backlog(late: Mapping[str, int], left: Sequence[str], bounds: Bounds) -> Check:
+def backlog(
+    late: Mapping[str, int],
+    left: Sequence[str],
+    bounds: Bounds,
+    *,
+    opt_outs: Mapping[str, int] | None = None,
+) -> Check:
     """``late``: by campaign how many seconds its leads are late; ``left``: those that are gone
-    while leads wait for them."""
+    while leads wait for them. ``opt_outs``: how late those are that have no outcome to be seen by,
+    since they were taken over from another campaign or are said once more."""
     details = {"late_seconds": dict(late), "not_configured_with_leads": list(left)}
-    concerns = [
-        Concern(
-            Kind.CAMPAIGN_GONE, f"leads wait for {name}, which is not configured any more", name
-        )
-        for name in left
-    ] + [
-        Concern(Kind.UPDATES_LATE, f"updates for {name} are {span(s * 1000)} late", name)
-        for name, s in late.items()
-    ]
+    untold = opt_outs or {}
+    concerns = (
+        [
+            Concern(
+                Kind.OPT_OUT_LATE,
+                f"opt-outs that {name} has to be told once more are {span(s * 1000)} late",
+                name,
+                urgent=True,
+            )
+            for name, s in untold.items()
+        ]
+        + [
+            Concern(
+                Kind.CAMPAIGN_GONE, f"leads wait for {name}, which is not configured any more", name
+            )
+            for name in left
+        ]
+        + [
+            Concern(Kind.UPDATES_LATE, f"updates for {name} are {span(s * 1000)} late", name)
+            for name, s in late.items()
+        ]
+    )
     if left:
         words = "leads wait for campaigns that are not configured any more"
+        return _warn(words, details, *concerns)
+    if untold:
+        words = f"opt-outs that have to be said once more are later than {span(bounds.opt_out)}"
         return _warn(words, details, *concerns)
     if late:
         return _warn(f"updates are later than {span(bounds.backlog)}", details, *concerns)

@@ -79,10 +79,15 @@ def clean(text: str) -> str:
 
 
 def by_key(concerns: Iterable[Concern]) -> Mapping[tuple[str, str], Concern]:
-    """Each concern by kind and subject; of two with one key the worse counts."""
+    """Each concern by kind and subject; of two with one key the worse counts, an urgent one
+    before a greater one."""
     found: dict[tuple[str, str], Concern] = {}
     for one in concerns:
         key = (one.kind.value, one.subject[:SUBJECT_LENGTH])
-        if key not in found or found[key].size < one.size:
+        if key not in found or _badness(found[key]) < _badness(one):
             found[key] = one
     return found
+
+
+def _badness(one: Concern) -> tuple[bool, int]:
+    return one.urgent, one.size

@@ -114,6 +114,7 @@ class Health:
         try:
             with subject.database.read() as connection:
                 noticed = notices.current(connection, now)
+                opt_outs = checks.opt_outs(queues.opt_outs(connection), now, bounds)
                 return {
                     "mappings": checks.mappings(
                         subject.mapping_problem(), self._of(noticed, Kind.MAPPING_INVALID)
@@ -123,13 +124,13 @@ class Health:
                         queues.deliveries_by_source(connection), now, bounds
                     ),
                     "look_ups": checks.look_ups(queues.look_ups(connection), now, bounds),
-                    "opt_outs": checks.opt_outs(queues.opt_outs(connection), now, bounds),
+                    "opt_outs": opt_outs,
                     "lapsed_opt_outs": checks.lapsed(
                         lapses.since(connection, now - LAPSE_SHOWN_MS)
                     ),
                     "dead_letters": checks.dead_letters(_dead(connection, now)),
                     "campaigns": self._campaigns(connection, now),
-                    "backlog": self._backlog(connection, now),
+                    "backlog": self._backlog(connection, now, opt_outs),
                     "sources": self._sources(connection, now),
                     "public_url": checks.public_url(subject.need_url()),
                     "disk": checks.disk(
@@ -156,9 +157,11 @@ class Health:
         seen = campaigns.conditions(connection)
         return checks.campaigns(ready, seen, pauses.pauses(connection), now)
 
-    def _backlog(self, connection: Connection, now: int) -> Check:
+    def _backlog(self, connection: Connection, now: int, opt_outs: Check) -> Check:
         """How late the leads of each campaign are, also of campaigns that are no longer there."""
         ready = {name for name, c in self._subject.campaigns().items() if c.configured}
+        told = any(one.kind is Kind.OPT_OUT_LATE for one in opt_outs.concerns)
+        untold: dict[str, int] = {}
         late: dict[str, int] = {}
         left: list[str] = []
         for name in sorted({*ready, *campaigns.conditions(connection)}):
@@ -166,9 +169,13 @@ class Health:
             due = min((at for lane, at in lanes.items() if lane is not Lane.STANDING), default=now)
             if name not in ready and lanes:
                 left.append(name)
-            elif now - due > self._subject.bounds.backlog:
+                continue
+            late_ms = now - lanes.get(Lane.OPT_OUT, now)
+            if late_ms > self._subject.bounds.opt_out and not told:
+                untold[name] = late_ms // 1000
+            if now - due > self._subject.bounds.backlog:
                 late[name] = (now - due) // 1000
-        return checks.backlog(late, left, self._subject.bounds)
+        return checks.backlog(late, left, self._subject.bounds, opt_outs=untold)
 
     def _sources(self, connection: Connection, now: int) -> Check:
         named = self._subject.sources()

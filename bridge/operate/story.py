@@ -188,6 +188,8 @@ def _standing(lead: dict[str, Any], rows: Iterable[dict[str, Any]]) -> dict[str,
         and row["state"] not in (State.SUPERSEDED, State.DUPLICATE)
     ]
     last = max(mine, key=lambda row: (row["event_time"], row["id"]), default=None)
+    if last is not None and last["state"] == State.UPDATED and _said_since(lead, last):
+        last = None
     lane = Lane(lead["lane"])
     due = None if lane is Lane.IDLE or lead["due_at"] >= NEVER else lead["due_at"]
     return {
@@ -204,6 +206,13 @@ def _standing(lead: dict[str, Any], rows: Iterable[dict[str, Any]]) -> dict[str,
         "outcome_id": None if last is None else last["id"],
         "message": "" if last is None else last["message"],
     }
+
+
+def _said_since(lead: dict[str, Any], row: Mapping[str, Any]) -> bool:
+    """Whether the lead's opt-out was said after this one, and so in another campaign: what was
+    confirmed of the one says nothing of the other, since an opt-in may stand between them."""
+    said = lead["ledger"].get("do_not_call")
+    return bool(lead["opted_out"] and said is not None and said[1] > row["event_time"])
 
 
 def _verdict(lead: dict[str, Any], last: dict[str, Any] | None) -> str:

@@ -191,12 +191,13 @@ def _complete(
             known.append((item.id, Ready(delivery, event, made, mapping.version)))
         else:
             later.append((item.id, now + made[0], made[1]))
-            if item.lane is Lane.OPT_OUT:
-                at_once = _opt_outs(delivery, event, mapping, memory)
+            at_once = _opt_outs(whole, found[item.id], mapping, memory)
+            if at_once.updates:
                 early.append((item.id, Ready(delivery, event, at_once, mapping.version)))
     with equipment.database.write() as connection:
         taken = events.take(connection, [event_id for event_id, _ in known])
         events.postpone(connection, later)
+        events.hurry(connection, [event_id for event_id, _ in early])
         mine = [(event_id, item) for event_id, item in known if event_id in taken] + early
         have = outcomes.of_events(connection, [event_id for event_id, _ in mine])
         lines = add_outcomes(connection, without(mine, have), current.campaigns, now)
@@ -254,10 +255,41 @@ def _mapped(
     return mapped
 
 
-def _opt_outs(delivery: Delivery, event: Event, mapping: SourceMapping, memory: Memory) -> Mapped:
-    """What can be said without the CRM's answer: the opt-out of numbers that are remembered."""
-    mapped = map_event(delivery, event, mapping, {}, memory)
+def _opt_outs(
+    item: Item,
+    answers: Sequence[tuple[str, Found | LookupFailed]],
+    mapping: SourceMapping,
+    memory: Memory,
+) -> Mapped:
+    """What can be said without the answers that lack: the opt-out of numbers that are known.
+
+    Of an event that is no opt-out at first sight only if no answer that lacks could say otherwise.
+    """
+    pending, delivery, event = item
+    records = {name: answer for name, answer in answers if isinstance(answer, Found)}
+    if pending.lane is not Lane.OPT_OUT and not _shown(item, records, answers, mapping, memory):
+        return Mapped()
+    mapped = map_event(delivery, event, mapping, records, memory)
     return Mapped(updates=tuple(update for update in mapped.updates if update.opts_out))
+
+
+def _shown(
+    item: Item,
+    records: Mapping[str, Found],
+    answers: Sequence[tuple[str, Found | LookupFailed]],
+    mapping: SourceMapping,
+    memory: Memory,
+) -> bool:
+    """Whether the records that came show an event to be an opt-out."""
+    _, delivery, event = item
+    lacking = [name for name, _ in answers if name not in records]
+    if not records or not lacking or mapping.undecided(event, lacking):
+        return False
+    try:
+        return mapping.apply(event, records, memory.of(delivery.source, event)).opts_out is True
+    except Exception:
+        log.exception("event not mapped", receipt=delivery.receipt, ordinal=event.ordinal)
+        return False
 
 
 def without(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_erasures, add_outcomes
 from bridge.steps.replay_events import Again, Slice
 from bridge.store import deliveries, erasures, events, replays
+from bridge.store.counters import Counted, Counts
 from bridge.store.database import Connection
 from bridge.store.replays import Item, Replay
 from bridge.store.schema import NEVER
@@ -82,6 +84,7 @@ def store(equipment: Equipment, replay: Replay, part: Slice, current: MappingSet
         lines = add_outcomes(connection, known, current.campaigns, now, replay_id=replay.id)
         new = [(number, ready) for number, ready in placed if ready.delivery.id in first]
         lines += add_outcomes(connection, new, current.campaigns, now)
+        _counts(new).write(connection)
         keep_clues(connection, placed)
         erasures.note_contacts(
             connection, ((n, one.delivery.source, one.event.contacts) for n, one in placed)
@@ -90,6 +93,19 @@ def store(equipment: Equipment, replay: Replay, part: Slice, current: MappingSet
         if mine:
             part.memory.keep(connection, now)
     return lines
+
+
+def _counts(new: Sequence[tuple[int, Ready]]) -> Counts:
+    """What is taken in here, and by no worker later on, counts as it does there."""
+    counts = Counts()
+    came = {ready.delivery.id: ready.delivery.source for _, ready in new}
+    for source, count in Counter(came.values()).items():
+        counts.add(Counted.RECEIVED, source, count=count)
+    for _, ready in new:
+        copy = ready.mapped is not None and ready.mapped.state is State.DUPLICATE
+        counts.add(Counted.EVENT, ready.delivery.source)
+        counts.add(Counted.COPY, ready.delivery.source, count=int(copy))
+    return counts
 
 
 def _placed(connection: Connection, agains: Sequence[Again]) -> list[tuple[int, Ready]]:

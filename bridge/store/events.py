@@ -276,6 +276,16 @@ def postpone(connection: Connection, rows: Sequence[tuple[int, int, str]]) -> No
     )
 
 
+def hurry(connection: Connection, ids: Iterable[int]) -> None:
+    """Have the look-up of pending events go the way of opt-outs, since that is what they are."""
+    connection.execute(
+        update(event)
+        .where(among(event.c.id, "ids"), PENDING, event.c.lane != int(Lane.OPT_OUT))
+        .values(lane=int(Lane.OPT_OUT)),
+        {"ids": listed(sorted(ids))},
+    )
+
+
 def next_due(connection: Connection, source: str) -> int | None:
     """When the next pending event of this source is due."""
     return connection.execute(

@@ -19,7 +19,7 @@ from bridge.clock import now_ms
 from bridge.commands.export import command
 from bridge.errors import BridgeError
 from bridge.operate.export.lines import Form
-from bridge.operate.export.subject import SETTLE_MS
+from bridge.operate.export.subject import SETTLE_MS, Period
 from bridge.operate.export.verify import Whole, WrongLineError, verify
 from bridge.store import operator_actions
 
@@ -204,13 +204,25 @@ def test_the_command_exports_verifies_and_goes_on(
     month.write_bytes(text[: len(text) // 2])
     with pytest.raises(WrongLineError):
         verify(io.BytesIO(month.read_bytes()), ())
+    status, said = run("resume", str(month), **sealed)
+    assert (status, "no key seals this file" in said) == (2, True)
     assert run("resume", str(month))[0] == 0
-    assert run("verify", str(month), "--noted")[0] == 0
+    status, said = run("verify", str(month), "--noted")
+    assert (status, "there is no note" in said) == (0, True)
+    status, said = run("verify", str(month), "--noted", "--json")
+    assert 0 < json.loads(said)["lines_without_note"] < len(lines)
     # a file of the same format that this bridge did not make: every line fits
     foreign = tmp_path / "foreign.csv"
     foreign.write_bytes(file_of(Form.CSV, []))
     assert run("verify", str(foreign))[0] == 0
     assert run("verify", str(foreign), "--noted")[0] == 1
+    # nor does it make one whole that somebody else has begun
+    header = {"export": "ab" * 16, "bodies": True, "subject": Period(0, 1).as_json()}
+    foreign.write_bytes(file_of(Form.JSONL, [], header=header)[:-20])
+    assert run("resume", str(foreign)) == (
+        2,
+        "this database has begun no such export; export anew.",
+    )
     assert run("resume", str(month)) == (
         2,
         "this file is whole; there is nothing to go on with.",

@@ -57,6 +57,14 @@ def test_a_file_that_was_left_alone_is_whole(form: Form, key: str | None) -> Non
 
 
 @both
+@pytest.mark.parametrize("name", ["message", "campaign", "source", "receipt", "phone", "state"])
+def test_a_cell_that_looks_like_the_record_is_not_taken_for_it(form: Form, name: str) -> None:
+    records = [{"kind": "outcome", name: text} for text in ('{"detail":"no"}', '{""x', ',"{""}"')]
+    found = verified(file_of(form, records, None))
+    assert found.end["lines"] == found.lines - 1
+
+
+@both
 @keyed
 def test_every_single_byte_counts(form: Form, key: str | None) -> None:
     text = file_of(form, RECORDS[:2], key)

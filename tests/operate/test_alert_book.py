@@ -115,6 +115,18 @@ def test_what_gets_worse_does_not_wait_longer_and_longer() -> None:
     assert gaps == {3600 * S}
 
 
+def test_what_becomes_urgent_is_told_at_once_and_once() -> None:
+    slow = Concern(Kind.LOOK_UPS_LATE, "events wait", "hubspot", size=9)
+    opt_out = Concern(Kind.LOOK_UPS_LATE, "what may be an opt-out waits", "hubspot", urgent=True)
+    book = Book()
+    assert book.run(200, slow) == [new(slow)]
+    assert book.run(50, opt_out) == [new(opt_out)]
+    for _ in range(8):
+        assert book.run(200, slow) == []
+        assert book.run(200, opt_out) == []
+    assert book.run(600) == [over(slow)]
+
+
 def test_never_again_is_a_policy_too() -> None:
     book = Book(Policy(repeat=()))
     book.run(1_000_000, SILENT)

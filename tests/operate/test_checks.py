@@ -8,8 +8,9 @@ import pytest
 
 from bridge.model import Lane, State
 from bridge.operate import checks
+from bridge.operate.alerts.heartbeat import undrained
 from bridge.operate.checks import Bounds, Check, Status
-from bridge.operate.concern import Kind
+from bridge.operate.concern import Kind, by_key
 from bridge.operate.health import concerns, document
 from bridge.store.alerts import Channel
 from bridge.store.campaigns import Condition
@@ -79,6 +80,10 @@ UNWELL: list[tuple[Check, list[tuple[Kind, str, bool]]]] = [
         [(Kind.CREDENTIALS_REFUSED, "hubspot", False)],
     ),
     (
+        checks.look_ups([waiting(Lane.OPT_OUT, 2 * MINUTE, "HUBSPOT answers 401")], NOW, BOUNDS),
+        [(Kind.CREDENTIALS_REFUSED, "hubspot", True), (Kind.LOOK_UPS_LATE, "hubspot", True)],
+    ),
+    (
         checks.opt_outs({State.WAITING: Depth(2, NOW - 2 * MINUTE)}, NOW, BOUNDS),
         [(Kind.OPT_OUT_LATE, "", True)],
     ),
@@ -103,6 +108,10 @@ UNWELL: list[tuple[Check, list[tuple[Kind, str, bool]]]] = [
     (
         checks.backlog({"one": 400}, ["old"], BOUNDS),
         [(Kind.CAMPAIGN_GONE, "old", False), (Kind.UPDATES_LATE, "one", False)],
+    ),
+    (
+        checks.backlog({"one": 400}, [], BOUNDS, opt_outs={"one": 90}),
+        [(Kind.OPT_OUT_LATE, "one", True), (Kind.UPDATES_LATE, "one", False)],
     ),
     (checks.sources({"a": ["A"]}, 1, {}, {}, NOW), [(Kind.NOT_CONFIGURED, "sources", False)]),
     (
@@ -136,6 +145,23 @@ def test_what_is_not_well_is_named(check: Check, wanted: list[tuple[Kind, str, b
 
 def test_every_kind_is_told_by_some_check() -> None:
     assert {kind for _, wanted in UNWELL for kind, _, _ in wanted} == set(Kind)
+
+
+@pytest.mark.parametrize("trouble", ["", "HUBSPOT answers 401", "HUBSPOT answers 503"])
+def test_no_heartbeat_while_what_may_be_an_opt_out_waits_for_a_look_up(trouble: str) -> None:
+    found = checks.look_ups([waiting(Lane.OPT_OUT, 2 * MINUTE, trouble)], NOW, BOUNDS)
+    assert undrained(found.concerns)
+    soon = checks.look_ups([waiting(Lane.OPT_OUT, 1, trouble)], NOW, BOUNDS)
+    assert not undrained(soon.concerns)
+
+
+def test_many_events_that_are_late_do_not_hide_the_one_that_may_be_an_opt_out() -> None:
+    opt_out = LookUps("hubspot", Lane.OPT_OUT, Depth(1, NOW - HOUR), "")
+    others = LookUps("hubspot", Lane.FIRST, Depth(5000, NOW - HOUR), "")
+    for found in ([opt_out, others], [others, opt_out]):
+        [told] = by_key(checks.look_ups(found, NOW, BOUNDS).concerns).values()
+        assert (told.urgent, told.size) == (True, 1)
+        assert "may be an opt-out" in told.text
 
 
 def test_concerns_are_for_the_operator_and_the_urgent_come_first() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bridge.model import Campaign, Lane, Secret
 from bridge.steps.greet import adopt_again, greet
-from bridge.store import adoption, campaigns, leads, outcomes
+from bridge.store import adoption, campaigns, leads, outcomes, workers
 from bridge.store.database import Connection, Database
 from bridge.worker import ADOPT_AGAIN_S
 
@@ -236,3 +236,37 @@ def test_a_worker_takes_over_once_more_after_two_minutes(
             with database.write() as connection:
                 seen.append((sorted(told(connection, "two")), campaigns.present(connection)))
     assert seen == [([], {"one"})] * 2 + [([OUT], {"one", "two"})] * 2
+
+
+def test_a_long_take_over_holds_up_no_other_campaign_and_shows_that_the_worker_lives(
+    database: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adoption, "AT_A_TIME", 1)
+    crm = World(database, tmp_path)
+    crm.write(HEAD + RULES, ("two",))
+    clock: Any = SimpleNamespace(now=1000.0)
+    clock.monotonic = lambda: clock.now
+    with idle_worker(crm, url, monkeypatch) as (worker, _):
+        worker._start_missing()
+    with database.write() as connection:
+        for number in range(5):
+            opted_out(connection, "two", f"+1415555030{number}")
+    crm.write(HEAD + RULES, ("one", "two"))  # the new one stands first in the file
+    monkeypatch.setattr("bridge.worker.time", clock)
+    slow: list[tuple[float, bool, int | None]] = []
+    with idle_worker(crm, url, monkeypatch) as (worker, started):
+        plain = adoption.adopt
+
+        def adopt(connection: Connection, *given: Any, **more: Any) -> adoption.Adopted:
+            clock.now += 3
+            served = "opt-outs of two" in started
+            slow.append((clock.now, served, workers.last_beat(connection)))
+            return plain(connection, *given, **more)
+
+        monkeypatch.setattr(adoption, "adopt", adopt)
+        worker._start_missing()
+    assert len(slow) == 6
+    assert all(served for _, served, _ in slow)
+    beats = [beat for _, _, beat in slow if beat is not None]
+    assert len(beats) == len(slow)
+    assert len(set(beats)) > 3, "one between any two parts that take longer than a beat"

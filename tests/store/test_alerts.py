@@ -8,17 +8,21 @@ from dataclasses import replace
 
 import pytest
 from http_receiver import HttpReceiver
+from sqlalchemy import update
 
+from bridge.model import Campaign, Secret
 from bridge.operate.alerts.book import Policy
+from bridge.operate.alerts.heartbeat import undrained
 from bridge.operate.alerts.slack import Slack
 from bridge.operate.alerts.watch import Setup, Watch
 from bridge.operate.concern import Kind
-from bridge.operate.health import Health, Subject
+from bridge.operate.health import Health, Subject, concerns
 from bridge.steps.rhythm import Rhythm
-from bridge.store import alerts, deliveries, notices, silences
+from bridge.store import adoption, alerts, campaigns, deliveries, notices, silences
 from bridge.store.alerts import Entry
 from bridge.store.database import Database
 from bridge.store.notices import Notice
+from bridge.store.schema import lead
 from bridge.store.silences import DAY_MS, Usual
 
 from .rows import NOW, a_delivery
@@ -141,6 +145,31 @@ def test_silences_are_seen_as_they_end_and_not_by_who_slept_meanwhile(database: 
     clock[0] += 10
     rhythm = again
     assert look(20, 31_000_000 + 2_000_000) == 2_000_000, "after a restart as well"
+
+
+@pytest.mark.parametrize("condition", ["open", "paused"])
+def test_opt_outs_taken_over_that_do_not_go_out_hold_the_heartbeat_back(
+    database: Database, monkeypatch: pytest.MonkeyPatch, condition: str
+) -> None:
+    """No outcome speaks for them, and their campaign may not be called."""
+    campaign = Campaign("one", "id", "http://127.0.0.1:9", Secret("T", ("t",)))
+    health = Health(
+        Subject(database, sources=dict, campaigns=lambda: {"one": campaign},
+                mapping_problem=lambda: None, need_url=dict)
+    )  # fmt: skip
+    refused = campaigns.Condition("paused", "HTTP 401", NOW, NOW, 1, 401)
+    said = {"+14155550101": [True, 1, "k", False]}
+    with database.write() as connection:
+        campaigns.greet(connection, "one", "id", NOW)
+        if condition != "open":
+            campaigns.close(connection, "one", NOW, refused)
+        adoption.take_over(connection, "one", said, database.now_ms() - 30_000)
+    assert undrained(concerns(health.health())) == []
+    monkeypatch.setattr("bridge.operate.health.KEPT_S", 0)
+    with database.write() as connection:
+        connection.execute(update(lead).values(due_at=database.now_ms() - 70_000))
+    [late] = undrained(concerns(health.health()))
+    assert (late.kind, late.subject, late.urgent) == (Kind.OPT_OUT_LATE, "one", True)
 
 
 # --------------------------------------------------------------------- two that tell at once

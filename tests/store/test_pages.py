@@ -222,6 +222,32 @@ def test_an_opt_out_behind_all_that_is_looked_through_is_found_where_the_ledger_
     assert found["verdict"] == "on_its_way"
 
 
+@pytest.mark.parametrize("reassert", [True, False])
+def test_what_was_confirmed_of_an_older_opt_out_says_nothing_of_one_taken_over_since(
+    database: Database, *, reassert: bool
+) -> None:
+    """Between the two the lead may have opted in."""
+    phone = "+14155550123"
+    [made] = put(database, {"opts_out": True, "fields": {"do_not_call": True}})
+    with database.write() as connection:
+        connection.execute(update(outcome).values(state="updated", decided_at=NOW))
+        query = select(outcome.c.event_time).where(outcome.c.id == made)
+        time = connection.execute(query).scalar_one()
+    found = []
+    for said in (time, time + 1):
+        ledger = f'{{"do_not_call":[true,{said},"k",false]}}'
+        with database.write() as connection:
+            values = {"opted_out": True, "ledger": ledger, "reassert": reassert}
+            connection.execute(update(lead).values(**values))
+        with database.read() as connection:
+            found += standings(connection, [phone])
+    assert [one["verdict"] for one in found] == [
+        "sent_again" if reassert else "confirmed",
+        "taken_over",
+    ]
+    assert [one["confirmed_at"] for one in found] == [NOW, None]
+
+
 def test_a_page_of_a_number_has_what_was_erased_in_its_order(database: Database) -> None:
     made = put(database, *({} for _ in range(6)))
     with database.write() as connection:

@@ -14,7 +14,8 @@ from bridge.steps import replay_control as control
 from bridge.steps.replay_plan import Wish
 from bridge.steps.replay_select import Selection
 from bridge.steps.versions import keep
-from bridge.store import leads, mapping_versions, replays
+from bridge.store import counters, leads, mapping_versions, replays
+from bridge.store.counters import Counted
 from bridge.store.database import Database
 from bridge.store.replays import Item, ReplayState
 
@@ -157,6 +158,10 @@ def test_deliveries_whose_source_has_no_mapping_are_taken_in_by_a_kept_one(world
     assert world.outcomes(receipt=lost) == []
     world.replay(mapping=version, receipt=lost)
     assert [(c, s) for c, s, _ in world.brief(lost)] == [("one", "waiting"), ("two", "waiting")]
+    with world.database.read() as connection:
+        counted = counters.read(connection)
+    for what in (Counted.RECEIVED, Counted.EVENT):
+        assert counted.by_name(what) == {"crm": 2}, "a count of metrics never falls"
     # with a mapping in force, the worker takes in by itself what nobody has
     world.write(HEAD + RULES)
     fresh = world.receive(event(3, name="C"))

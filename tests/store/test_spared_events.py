@@ -10,8 +10,9 @@ import pytest
 
 from bridge.clock import now_ms
 from bridge.enrich import Lookups
+from bridge.errors import LookupFailed
 from bridge.map.search import search
-from bridge.model import State
+from bridge.model import Found, Lane, State, Wanted
 from bridge.steps import replay_control as control
 from bridge.store.database import Database
 from bridge.store.replays import ReplayState
@@ -163,3 +164,82 @@ def test_a_replay_goes_on_without_it_after_its_tries(world: Looking) -> None:
     rows = [row for row in world.outcomes(receipt=receipt) if row["replay_id"] == number]
     assert {row["state"] for row in rows} == {State.WAITING.value}
     assert all("without the record of person" in row["message"] for row in rows)
+
+
+COMPANY_AWAY = (
+    HEAD
+    + """\
+  contacts: {ids: [contact]}
+enrich:
+  person:
+    url: "${CRM_URL}/people/{id}"
+    token: "${CRM_TOKEN}"
+    ids: contact
+  company:
+    url: "${CRM_URL}/companies/{id}"
+    token: "${CRM_TOKEN}"
+    ids: company
+rules:
+  - name: opt-out
+    when: WHEN
+    channel: voice
+    lead:
+      phone_number: {all: [person.phone, company.phone]}
+      do_not_call: {value: true}
+  - name: details
+    when: name
+    lead: {phone_number: {all: [person.phone, company.phone]}, first_name: name}
+"""
+)
+
+
+class Half:
+    """Look-ups of which one brings a record, and the other nothing yet."""
+
+    def __init__(self, record: dict[str, Any]) -> None:
+        self.record = record
+        self.away = True
+
+    def resolve(self, wanted: list[Wanted], _now: object) -> list[Found | LookupFailed]:
+        return [
+            Found((self.record,))
+            if one.lookup == "person"
+            else LookupFailed("the company is away")
+            if self.away
+            else Found(({"phone": OTHER, "calls": False},))
+            for one in wanted
+        ]
+
+
+@pytest.mark.parametrize(
+    ("when", "lane", "at_once"),
+    [
+        ("dnc", Lane.OPT_OUT, True),
+        ("person.dnc", Lane.OPT_OUT, True),
+        ("person.dnc && company.calls == `false`", Lane.FIRST, False),
+    ],
+)
+def test_a_number_that_came_is_opted_out_while_another_record_is_away(
+    world: Looking, when: str, lane: Lane, at_once: bool
+) -> None:
+    world.write(COMPANY_AWAY.replace("WHEN", f'"{when}"'))
+    event = {"id": "a", "contact": "7", "company": "3", "dnc": True, "name": "Ann"}
+    (receipt,) = world.take_in(event)
+    half = Half({"phone": PHONE, "dnc": True})
+    for _ in range(2):
+        with world.database.write() as connection:
+            connection.exec_driver_sql("UPDATE event SET due_at = 0 WHERE state = 'pending'")
+        world.worker().look_up("crm", half)  # type: ignore[arg-type]
+        told = {(row["phone"], row["opts_out"]) for row in world.outcomes(receipt=receipt)}
+        assert told == ({(PHONE, True)} if at_once else set())
+        with world.database.read() as connection:
+            [waits] = connection.exec_driver_sql("SELECT lane FROM event WHERE state = 'pending'")
+        assert waits[0] == int(lane)
+    half.away = False
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE event SET due_at = 0 WHERE state = 'pending'")
+    world.worker().look_up("crm", half)  # type: ignore[arg-type]
+    rows = world.outcomes(receipt=receipt)
+    assert {(row["phone"], row["opts_out"]) for row in rows} == {(PHONE, True), (OTHER, True)}
+    assert len(rows) == 4, "for each of two campaigns and numbers one"
+    assert world.waiting() == []

@@ -123,6 +123,19 @@ def test_an_idle_connection_is_kept_for_a_while_and_then_closed(bridge: Bridge) 
         assert time.monotonic() - begun > 0.5
 
 
+def test_each_request_of_a_connection_has_the_whole_time(bridge: Bridge) -> None:
+    """What one has used up of the time for its head, its body or its answer is none of the next."""
+    body = json.dumps(EVENT).encode()
+    head = POST + b"Content-Length: %d\r\n\r\n" % len(body)
+    with connections(bridge, [b""]) as [one]:
+        one.settimeout(PROMPT_S)
+        for _ in range(3):
+            for piece in (head[:20], head[20:] + body[:5], body[5:]):
+                one.sendall(piece)
+                time.sleep(READ_S * 0.4)
+            assert one.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
 @pytest.mark.parametrize("expect", [b"", b"Expect: 100-continue\r\n"])
 def test_a_refused_body_is_not_waited_for(bridge: Bridge, expect: bytes) -> None:
     texts = [POST + expect + b"Content-Length: 300000\r\n\r\n"]
@@ -186,3 +199,58 @@ def test_what_the_server_cannot_read_is_logged_as_json_without_path_tokens(
     found = [line for line in map(json.loads, lines) if line["log.logger"] == "gunicorn.error"]
     assert len(found) >= len(texts) - 1
     assert any("Invalid http version" in line["message"] for line in found)
+
+
+NEXT = b"GET /hooks/crm HTTP/1.1\r\nHost: x\r\n\r\n"
+BODY = json.dumps(EVENT).encode()
+SIZE = len(BODY)
+OLD = POST.replace(b"/1.1", b"/1.0")
+CHUNKED = b"Transfer-Encoding: chunked\r\n"
+CHUNKS = b"%x\r\n" % SIZE + BODY + b"\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        (b"Content-Length: +%d\r\n" % SIZE, BODY),
+        (b"Content-Length: %s\r\n" % b"_".join(b"%c" % digit for digit in b"%d" % SIZE), BODY),
+        (b"Content-Length: %030d\r\n" % SIZE, BODY),
+        (b"Content-Length: %d, %d\r\n" % (SIZE, SIZE), BODY),
+        (b"Content-Length: %d\r\nContent-Length: 0\r\n" % SIZE, BODY),
+        (b"Content-Length: 0\r\nContent-Length: %d\r\n" % SIZE, BODY),
+        (b"X: y\rContent-Length: %d\r\n" % SIZE, BODY),
+        (b"X: \0\r\nContent-Length: %d\r\n" % SIZE, BODY),
+    ],
+)
+def test_a_body_whose_end_is_not_plain_is_refused_and_nothing_follows(
+    bridge: Bridge, head: bytes, body: bytes
+) -> None:
+    before = len(bridge.deliveries())
+    with connections(bridge, [POST + head + b"\r\n" + body + NEXT]) as [one]:
+        reply = answer(one, READ_S + 2)
+    assert reply.startswith(b"HTTP/1.1 400")
+    assert reply.count(b"HTTP/1.1") == 1
+    assert len(bridge.deliveries()) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "status"),
+    [
+        # as RFC 9112, section 6.3, has it: read as chunks, and the connection ends
+        (POST + b"Content-Length: %d\r\n" % SIZE + CHUNKED + b"\r\n" + CHUNKS, b"200"),
+        (OLD + b"Connection: keep-alive\r\n" + CHUNKED + b"\r\n" + CHUNKS, b"200"),
+        (POST + b"Transfer-Encoding: chunked\x0b\r\n\r\n" + CHUNKS, b"200"),
+        (POST + CHUNKED * 2 + b"\r\n" + CHUNKS, b"501"),
+        (POST.replace(b"/hooks/crm", b"/livez") + b"Transfer-Encoding: x\r\n\r\n", b"405"),
+    ],
+)
+def test_nothing_is_read_behind_a_body_that_may_end_elsewhere(
+    bridge: Bridge, text: bytes, status: bytes
+) -> None:
+    before = len(bridge.deliveries())
+    with connections(bridge, [text + NEXT]) as [one]:
+        reply = answer(one, READ_S + 2)
+    assert reply.startswith(b"HTTP/1.1 " + status)
+    assert reply.count(b"HTTP/1.1") == 1
+    assert b"Connection: close" in reply
+    assert len(bridge.deliveries()) == before + (status == b"200")

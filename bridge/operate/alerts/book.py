@@ -54,10 +54,14 @@ def look(
         if known is None:
             since = now if concern.since is None else concern.since
             known = Entry(*key, "", False, 0, since, first_at=now)
+        elif concern.urgent and not known.urgent and known.told_at is not None:
+            # whoever has heard that something was slow has not heard that it may be an opt-out
+            known = replace(known, told_at=None)
         after[key] = replace(
             known,
             text=concern.text,
-            urgent=concern.urgent,
+            # for as long as it lasts, so that what comes and goes is not told anew each time
+            urgent=concern.urgent or known.urgent,
             size=concern.size,
             gone_at=None,
             owed=known.owed or concern.kind in FACTS or now - known.first_at >= policy.wait,

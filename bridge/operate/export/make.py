@@ -13,6 +13,7 @@ from typing import Any
 
 from bridge import __version__
 from bridge.clock import iso, now_ms
+from bridge.errors import ExportError
 from bridge.operate.export.chain import FORMAT, Seal
 from bridge.operate.export.lines import HEAD, Form, content, line
 from bridge.operate.export.subject import Person, Subject
@@ -22,6 +23,8 @@ from bridge.store import evidence, operator_actions, pages
 from bridge.store.database import Connection, Database, clock_ms
 
 BEGIN, GO_ON, END = "export.begin", "export.resume", "export.end"
+MOST_NOTES = 500
+"""Of one export: how often it may have been gone on with."""
 
 
 @dataclass(slots=True)
@@ -59,9 +62,34 @@ def person(connection: Connection, found: Found) -> Person | None:
     return Person(found, leads) if known else None
 
 
-def begin(connection: Connection, job: Job, *, action: str = BEGIN) -> None:
+def begin(connection: Connection, job: Job) -> None:
     """Note who makes the file; to be committed before anything of it leaves."""
-    details = {**job.subject.noted(), "as": job.form.value, "bodies": job.bodies}
+    _note_begin(connection, job, BEGIN, {})
+
+
+def go_on(connection: Connection, job: Job, kept: int) -> None:
+    """The same of a file that broke off; ``kept``: how many of its lines stay.
+
+    Errors: ``ExportError`` if no such file was begun here.
+    """
+    lines = operator_actions.listing(connection, subject=job.note, limit=MOST_NOTES)
+    if not any(line["action"] in (BEGIN, GO_ON) for line in lines):
+        raise ExportError("this database has begun no such export; export anew.")
+    _note_begin(connection, job, GO_ON, {"kept": kept})
+
+
+def unnoted(connection: Connection, export: str, lines: int, hash_: str) -> int | None:
+    """None if no file with this many lines and this last hash was ended here; else of how many
+    lines at its beginning there is no note, since they stood in a file that broke off."""
+    noted = operator_actions.listing(connection, subject=f"export {export}", limit=MOST_NOTES)
+    ends = [line["details"] for line in noted if line["action"] == END]
+    if {"lines": lines, "hash": hash_} not in ends:
+        return None
+    return max((line["details"]["kept"] for line in noted if line["action"] == GO_ON), default=0)
+
+
+def _note_begin(connection: Connection, job: Job, action: str, more: dict[str, Any]) -> None:
+    details = {**job.subject.noted(), "as": job.form.value, "bodies": job.bodies, **more}
     operator_actions.note(
         connection,
         actor=job.actor,
