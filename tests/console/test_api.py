@@ -54,6 +54,7 @@ def test_a_lead_s_story_goes_from_the_raw_webhook_to_the_reply(
     delivery = get(api, f"deliveries/{told.opt_out}")
     assert '"dnc"' in delivery["body"]
     assert "authorization" not in delivery["headers"]
+    assert delivery["trace"]["version"] == delivery["version"]
     [traced] = delivery["trace"]["events"]
     assert {update["campaign"] for update in traced["updates"]} == {"one", "two"}
 

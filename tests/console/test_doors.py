@@ -182,6 +182,17 @@ def test_raw_bodies_are_saved_and_never_shown_as_pages(client: httpx.Client, tol
     assert raw.content.startswith(b"[<script>")
 
 
+def test_a_delivery_names_the_version_in_force_and_another_only_if_it_is(
+    client: httpx.Client, bridge: Bridge, told: Story
+) -> None:
+    sign_in(client)
+    for receipt in (told.opt_out, told.unreadable):
+        [version] = {row["version"] for row in bridge.deliveries() if row["receipt"] == receipt}
+        page = client.get(f"/console/deliveries/{receipt}").text
+        assert f'in force now, version <span class="mono">{version}</span>' in page
+        assert "by another version" not in page
+
+
 def test_pages_that_are_not_there_say_so(client: httpx.Client, told: Story) -> None:
     sign_in(client)
     for path in (
