@@ -18,7 +18,7 @@ from bridge.store.alerts import Channel
 from bridge.store.campaigns import Condition
 from bridge.store.notices import Notice
 from bridge.store.pauses import Pause
-from bridge.store.queues import Depth, LookUps
+from bridge.store.queues import MOST, Depth, LookUps
 from bridge.store.silences import Usual
 from bridge.store.workers import Beat
 
@@ -254,15 +254,14 @@ def lapsed(found: Mapping[str, int]) -> Check:
     return _warn(words, {"campaigns": dict(found)}, *concerns)
 
 
-def dead_letters(added: Mapping[int, int]) -> Check:
-    """What ended as dead within the last hour: start of the minute (ms) → how many."""
-    count = sum(added.values())
-    if count <= 0:
+def dead_letters(found: Depth) -> Check:
+    """What ended as dead within the last hour, and still is."""
+    if not found.count:
         return Check(Status.PASS)
-    words = f"{_count(count, 'dead letter')} within {span(DEAD_SHOWN_MS)}"
-    first = min(at for at, number in added.items() if number)
-    concern = Concern(Kind.DEAD_LETTERS, words, since=first, size=count, urgent=True)
-    return _warn(words, {"count": count}, concern)
+    more = " or more" if found.count >= MOST else ""
+    words = f"{_count(found.count, 'dead letter')}{more} within {span(DEAD_SHOWN_MS)}"
+    concern = Concern(Kind.DEAD_LETTERS, words, since=found.oldest, size=found.count, urgent=True)
+    return _warn(words, {"count": found.count}, concern)
 
 
 def campaigns(

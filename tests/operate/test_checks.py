@@ -47,7 +47,7 @@ WELL: list[Check] = [
     checks.look_ups([waiting(Lane.FIRST, 2 * MINUTE)], NOW, BOUNDS),
     checks.opt_outs({State.STANDING: Depth(5, NOW - 900 * DAY)}, NOW, BOUNDS),
     checks.lapsed({}),
-    checks.dead_letters({}),
+    checks.dead_letters(Depth(0)),
     checks.campaigns(["one"], {"one": Condition()}, {}, NOW),
     checks.backlog({}, [], BOUNDS),
     checks.sources({"b": ["B"]}, 2, {"a": NOW}, {}, NOW),
@@ -92,7 +92,7 @@ UNWELL: list[tuple[Check, list[tuple[Kind, str, bool]]]] = [
         [(Kind.OPT_OUT_STANDS, "", False)],
     ),
     (checks.lapsed({"one": 2}), [(Kind.OPT_OUT_GIVEN_UP, "one", True)]),
-    (checks.dead_letters({NOW: 3}), [(Kind.DEAD_LETTERS, "", True)]),
+    (checks.dead_letters(Depth(3, NOW)), [(Kind.DEAD_LETTERS, "", True)]),
     (
         checks.campaigns(
             ["a", "b", "c", "d"], {"a": REFUSED, "b": MISSING, "c": BUSY}, {"d": PAUSE}, NOW
