@@ -218,6 +218,27 @@ def test_pages_that_are_not_there_say_so(client: httpx.Client, told: Story) -> N
         assert client.get(f"/console/outcomes?{query}").status_code == 200, query
 
 
+def test_what_cannot_be_a_receipt_is_told_on_the_form_and_plans_nothing(
+    client: httpx.Client, told: Story
+) -> None:
+    sign_in(client)
+    form = client.get("/console/replays/new?receipt=nonsense")
+    assert (form.status_code, "This is no receipt" in form.text) == (400, True)
+    assert 'value="nonsense"' in form.text
+    assert "The plan</h2>" not in form.text
+    run = {"receipt": "nonsense", "state": "dead", "csrf": csrf_of(form)}
+    refused = client.post("/console/replays/new", data=run)
+    assert (refused.status_code, "This is no receipt" in refused.text) == (400, True)
+
+
+def test_the_pages_of_refusals_say_what_to_do(client: httpx.Client, told: Story) -> None:
+    sign_in(client)
+    listed = client.get("/console/refusals").text
+    receipt = listed.partition("/console/refusals/")[2][:32]
+    for page in (listed, client.get(f"/console/refusals/{receipt}").text):
+        assert "crm-bridge refusals verify --run" in page
+
+
 def test_no_phone_number_and_no_token_stands_in_a_log(bridge: Bridge, api: httpx.Client) -> None:
     api.post("/api/leads/search", json={"text": "(415) 555-0103"})
     said = bridge.log("web")
