@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from bridge.model import Lane, State
-from bridge.operate.concern import SUBJECT_LENGTH, TEXT_LENGTH, Concern, Kind, clean
+from bridge.operate.concern import SUBJECT_LENGTH, TEXT_LENGTH, Concern, Kind, clean, who
 from bridge.store.alerts import Channel
 from bridge.store.campaigns import Condition
 from bridge.store.notices import Notice
@@ -298,7 +298,7 @@ def _of_campaign(name: str, condition: Condition, pause: Pause | None) -> Iterab
         reason = clean(pause.reason)
         yield Concern(
             Kind.CAMPAIGN_PAUSED_BY_HAND,
-            f"{clean(pause.actor)} paused {name}, {rest}" + (f": {reason}" if reason else ""),
+            f"{who(pause.actor)} paused {name}, {rest}" + (f": {reason}" if reason else ""),
             name,
             pause.since,
             urgent=pause.holds_opt_outs,

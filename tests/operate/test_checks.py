@@ -33,7 +33,7 @@ def waiting(lane: Lane, age: int, trouble: str = "") -> LookUps:
     return LookUps("hubspot", lane, Depth(2, NOW - age), trouble)
 
 
-PAUSE = Pause(NOW - 5, "ann@example.com", "call +1 415 555 0123", holds_opt_outs=True)
+PAUSE = Pause(NOW - 5, "Ann", "call +1 415 555 0123, jane@example.com", holds_opt_outs=True)
 REFUSED = Condition("paused", "HTTP 401: no", NOW - 7, status=401)
 MISSING = Condition("paused", "HTTP 404: no", NOW - 7, status=404)
 BUSY = Condition("backoff", "HTTP 503", NOW - 7, status=503)
@@ -141,6 +141,15 @@ def test_what_is_not_well_is_named(check: Check, wanted: list[tuple[Kind, str, b
         assert "\n" not in one.text
         assert "example.com" not in one.text
         assert "415 555 0123" not in one.text
+
+
+def test_who_paused_a_campaign_is_named_in_full_and_in_one_short_line() -> None:
+    mail = Pause(NOW, "r@example.com (API,\n 127.0.0.1)", "", holds_opt_outs=False)
+    [told] = checks.campaigns(["main"], {}, {"main": mail}, NOW).concerns
+    assert told.text == "r@example.com (API, 127.0.0.1) paused main, but for opt-outs"
+    long = Pause(NOW, "n" * 500, "", holds_opt_outs=False)
+    [told] = checks.campaigns(["main"], {}, {"main": long}, NOW).concerns
+    assert told.text == "n" * 100 + " paused main, but for opt-outs"
 
 
 def test_every_kind_is_told_by_some_check() -> None:
