@@ -250,7 +250,7 @@ class Trials:
 
     def trace(self, receipt: str) -> dict[str, Any] | None:
         """What the mapping in force makes of a stored delivery, as far as it can be told without
-        asking the CRM again."""
+        asking the CRM again; ``version``: that mapping's."""
         with self._database.read() as connection:
             delivery = deliveries.by_receipt(connection, receipt)
         mapping = None if delivery is None else self._current().mappings.get(delivery.source)
@@ -259,7 +259,7 @@ class Trials:
 
         events: list[Event] | str = self._aside(lambda: self._split(mapping, delivery))
         if isinstance(events, str):
-            return _unread(events)
+            return {**_unread(events), "version": mapping.version}
         with self._database.read() as connection:
             known = [
                 (event, _known(connection, delivery.source, event))
@@ -267,7 +267,7 @@ class Trials:
             ]
         known += [(event, Known()) for event in events[MOST_EVENTS:]]
         told: dict[str, Any] = self._aside(lambda: _told(mapping, known, {}))
-        return told
+        return {**told, "version": mapping.version}
 
     def _split(self, mapping: SourceMapping, delivery: Delivery) -> list[Event] | str:
         """The events of a delivery, or why it cannot be read."""

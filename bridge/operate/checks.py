@@ -13,12 +13,12 @@ from enum import StrEnum
 from typing import Any
 
 from bridge.model import Lane, State
-from bridge.operate.concern import SUBJECT_LENGTH, TEXT_LENGTH, Concern, Kind, clean
+from bridge.operate.concern import SUBJECT_LENGTH, TEXT_LENGTH, Concern, Kind, clean, who
 from bridge.store.alerts import Channel
 from bridge.store.campaigns import Condition
 from bridge.store.notices import Notice
 from bridge.store.pauses import Pause
-from bridge.store.queues import Depth, LookUps
+from bridge.store.queues import MOST, Depth, LookUps
 from bridge.store.silences import Usual
 from bridge.store.workers import Beat
 
@@ -254,15 +254,14 @@ def lapsed(found: Mapping[str, int]) -> Check:
     return _warn(words, {"campaigns": dict(found)}, *concerns)
 
 
-def dead_letters(added: Mapping[int, int]) -> Check:
-    """What ended as dead within the last hour: start of the minute (ms) → how many."""
-    count = sum(added.values())
-    if count <= 0:
+def dead_letters(found: Depth) -> Check:
+    """What ended as dead within the last hour, and still is."""
+    if not found.count:
         return Check(Status.PASS)
-    words = f"{_count(count, 'dead letter')} within {span(DEAD_SHOWN_MS)}"
-    first = min(at for at, number in added.items() if number)
-    concern = Concern(Kind.DEAD_LETTERS, words, since=first, size=count, urgent=True)
-    return _warn(words, {"count": count}, concern)
+    more = " or more" if found.count >= MOST else ""
+    words = f"{_count(found.count, 'dead letter')}{more} within {span(DEAD_SHOWN_MS)}"
+    concern = Concern(Kind.DEAD_LETTERS, words, since=found.oldest, size=found.count, urgent=True)
+    return _warn(words, {"count": found.count}, concern)
 
 
 def campaigns(
@@ -299,7 +298,7 @@ def _of_campaign(name: str, condition: Condition, pause: Pause | None) -> Iterab
         reason = clean(pause.reason)
         yield Concern(
             Kind.CAMPAIGN_PAUSED_BY_HAND,
-            f"{clean(pause.actor)} paused {name}, {rest}" + (f": {reason}" if reason else ""),
+            f"{who(pause.actor)} paused {name}, {rest}" + (f": {reason}" if reason else ""),
             name,
             pause.since,
             urgent=pause.holds_opt_outs,

@@ -11,6 +11,7 @@ from bridge.logs import mask_text, without_secrets
 
 TEXT_LENGTH = 400
 SUBJECT_LENGTH = 200
+NAME_LENGTH = 100
 
 
 class Kind(StrEnum):
@@ -74,8 +75,17 @@ class Concern:
 
 def clean(text: str) -> str:
     """What others wrote, as it may travel: one line, no secret, people masked, not too long."""
-    shown = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
-    return mask_text(without_secrets(shown))[:TEXT_LENGTH]
+    return mask_text(without_secrets(_one_line(text)))[:TEXT_LENGTH]
+
+
+def who(name: str) -> str:
+    """An operator's name as it may travel: as ``clean``, but an address stays readable, since
+    whoever is told has to know whom to ask."""
+    return without_secrets(_one_line(name))[:NAME_LENGTH]
+
+
+def _one_line(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def by_key(concerns: Iterable[Concern]) -> Mapping[tuple[str, str], Concern]:

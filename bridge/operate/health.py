@@ -39,6 +39,7 @@ from bridge.store import (
 )
 from bridge.store.database import Connection, Database
 from bridge.store.notices import Notice
+from bridge.store.queues import Depth
 
 KEPT_S = 1.0
 LAPSE_SHOWN_MS = 7 * 86_400_000
@@ -211,9 +212,12 @@ def document(found: dict[str, Check], version: str, *, details: bool) -> dict[st
     return {"status": overall(found).value, "version": version, "checks": shown}
 
 
-def _dead(connection: Connection, now: int) -> dict[int, int]:
-    since = (now - checks.DEAD_SHOWN_MS) // tally.MINUTE * tally.MINUTE
-    return tally.series(connection, tally.Span.MINUTE, since).get("dead", {})
+def _dead(connection: Connection, now: int) -> Depth:
+    since = now - checks.DEAD_SHOWN_MS
+    first = since // tally.MINUTE * tally.MINUTE
+    if not any(tally.series(connection, tally.Span.MINUTE, first).get("dead", {}).values()):
+        return Depth(0)
+    return queues.dead(connection, since)
 
 
 def _free_bytes(path: Path) -> int:

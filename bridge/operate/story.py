@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bridge.model import Lane, State
+from bridge.operate import holding
 from bridge.operate.finding import Found
+from bridge.operate.holding import Holding
 from bridge.store import attempts, pages
 from bridge.store.database import Connection
 from bridge.store.pages import Wanted
@@ -48,6 +50,7 @@ def story(
 def standings(connection: Connection, phones: Sequence[str]) -> list[dict[str, Any]]:
     """Where the leads of some numbers (E.164) stand with their opt-outs, in each campaign."""
     leads = pages.leads_of(connection, phones)
+    held = holding.read(connection) if leads else Holding()
     found = []
     for phone in phones:
         mine = [lead for lead in leads if lead["phone"] == phone]
@@ -56,7 +59,7 @@ def standings(connection: Connection, phones: Sequence[str]) -> list[dict[str, A
         if any("do_not_call" in lead["ledger"] and lead["campaign"] not in told for lead in mine):
             # its word on calls is older than all that was looked at, or of another campaign
             opt_outs = pages.opt_outs(connection, phone, all_=True)
-        found += [_standing(lead, opt_outs) for lead in mine]
+        found += [_standing(lead, opt_outs, held) for lead in mine]
     return found
 
 
@@ -178,7 +181,9 @@ def _by_event(
     return sorted(found.values(), key=lambda entry: (entry["received_at"], entry["id"]))[::-1]
 
 
-def _standing(lead: dict[str, Any], rows: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def _standing(
+    lead: dict[str, Any], rows: Iterable[dict[str, Any]], held: Holding
+) -> dict[str, Any]:
     """Where a lead stands with its opt-out, by its newest one that was not superseded."""
     mine = [
         row
@@ -192,20 +197,28 @@ def _standing(lead: dict[str, Any], rows: Iterable[dict[str, Any]]) -> dict[str,
         last = None
     lane = Lane(lead["lane"])
     due = None if lane is Lane.IDLE or lead["due_at"] >= NEVER else lead["due_at"]
+    in_flight = lead["lease_until"] > 0
+    held_back = [] if in_flight else held.of(lead["campaign"], lane)
+    verdict = _verdict(lead, last)
     return {
         "id": lead["id"],
         "campaign": lead["campaign"],
         "phone": lead["phone"],
         "opted_out": bool(lead["opted_out"]),
         "lane": lane.name.lower(),
-        "due_at": due,
-        "held": lead["lease_until"] > 0,
-        "verdict": _verdict(lead, last),
+        "due_at": holding.next_call(due, held_back),
+        "in_flight": in_flight,
+        "held_back": held_back,
+        "verdict": "held_back" if held_back and verdict in _WAITS else verdict,
         "received_at": None if last is None else last["delivered_at"] or last["accepted_at"],
         "confirmed_at": last["decided_at"] if last and last["state"] == State.UPDATED else None,
         "outcome_id": None if last is None else last["id"],
         "message": "" if last is None else last["message"],
     }
+
+
+_WAITS = frozenset({"sent_again", "standing", "on_its_way", "taken_over"})
+"""Verdicts that promise a call; none is made while the campaign is held back."""
 
 
 def _said_since(lead: dict[str, Any], row: Mapping[str, Any]) -> bool:

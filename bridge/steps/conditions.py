@@ -27,7 +27,6 @@ from bridge.store.schema import NEVER
 
 log = logs.get("send")
 
-OPT_OUT_LANES = (Lane.OPT_OUT, Lane.STANDING)
 Token = tuple[str, str]
 
 
@@ -108,7 +107,7 @@ class Conditions:
     def holds(self, name: str, lane: Lane) -> bool:
         """Whether a person has paused the campaign for this lane."""
         pause = self._pauses.get(name)
-        return pause is not None and (pause.holds_opt_outs or lane not in OPT_OUT_LANES)
+        return pause is not None and pause.holds(lane)
 
     # ------------------------------------------------------------------ what is heard
 

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, select, union_all
 
 from bridge import jsontext
-from bridge.store import digest
+from bridge.store import digest, newest
 from bridge.store.schema import STORED, batch, delivery, event, lead, outcome, refusal
 
 WINDOW = 10_000
@@ -40,13 +40,17 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which outcomes; None: whichever. ``phone`` in E.164."""
+    """Which outcomes; None: whichever. ``phone`` in E.164.
+
+    ``newest``: only such as no replay has overtaken; one outcome of an event for each lead.
+    """
 
     state: str | None = None
     campaign: str | None = None
     source: str | None = None
     receipt: str | None = None
     phone: str | None = None
+    newest: bool = False
 
 
 _OUTCOME: Select[Any] = (
@@ -87,12 +91,13 @@ def outcomes(connection: Connection, wanted: Wanted, *, before: int | None, limi
     rest += [name for name in ("campaign", "source") if getattr(wanted, name) is not None]
     if before is not None:
         by_index.append(outcome.c.id < before)
-    if not rest:
+    if not rest and not wanted.newest:
         ids = list(connection.scalars(_newest(by_index, forms, limit + 1)))
         more, looked = (ids[limit - 1] if len(ids) > limit else None), False
     else:
         window = _newest(by_index, forms, WINDOW).subquery()
         match = [window.c[name] == getattr(wanted, name) for name in rest]
+        match += [newest.counts(window.c)] if wanted.newest else []
         query = select(window.c.id).where(*match).order_by(window.c.id.desc()).limit(limit + 1)
         ids = list(connection.scalars(query))
         if len(ids) > limit:
@@ -112,14 +117,22 @@ def _newest(
     ``forms``: only of a number that is written in these ways. Each way is read by itself, since
     only then the rows come from the index in their order.
     """
-    columns = (outcome.c.id, outcome.c.state, outcome.c.campaign, outcome.c.source)
-    newest = select(*columns, outcome.c.opts_out).where(*conditions)
-    newest = newest.order_by(outcome.c.id.desc()).limit(most)
+    found = select(*_LOOKED_AT).where(*conditions)
+    found = found.order_by(outcome.c.id.desc()).limit(most)
     if not forms:
-        return newest
-    each = [newest.where(outcome.c.phone == form).subquery() for form in forms]
+        return found
+    each = [found.where(outcome.c.phone == form).subquery() for form in forms]
     both = union_all(*(select(one) for one in each)).subquery()
     return select(both).order_by(both.c.id.desc()).limit(most)
+
+
+_LOOKED_AT = tuple(
+    outcome.c[name]
+    for name in (
+        *("id", "state", "campaign", "source", "opts_out"),
+        *("event_id", "phone", "replay_id"),
+    )
+)
 
 
 def opt_outs(connection: Connection, phone: str, *, all_: bool = False) -> list[dict[str, Any]]:
@@ -127,8 +140,8 @@ def opt_outs(connection: Connection, phone: str, *, all_: bool = False) -> list[
 
     Among its newest outcomes, so many as a page looks through; ``all_``: among all there are.
     """
-    newest = _newest([], _written(connection, phone), ALL if all_ else WINDOW).subquery()
-    query = select(newest.c.id).where(newest.c.opts_out).order_by(newest.c.id.desc())
+    found = _newest([], _written(connection, phone), ALL if all_ else WINDOW).subquery()
+    query = select(found.c.id).where(found.c.opts_out).order_by(found.c.id.desc())
     return outcomes_by_id(connection, list(connection.scalars(query.limit(OPT_OUTS))))
 
 

@@ -10,8 +10,12 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, select
 
+from bridge.model import Lane
 from bridge.store.database import upsert
 from bridge.store.schema import campaign_pause
+
+OPT_OUT_LANES = (Lane.OPT_OUT, Lane.STANDING)
+"""Lanes that go on while a pause does not hold opt-outs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,10 @@ class Pause:
     actor: str
     reason: str
     holds_opt_outs: bool
+
+    def holds(self, lane: Lane) -> bool:
+        """Whether what waits in this lane is not sent."""
+        return self.holds_opt_outs or lane not in OPT_OUT_LANES
 
 
 def pauses(connection: Connection) -> dict[str, Pause]:

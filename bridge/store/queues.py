@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 
 from bridge.model import Lane, State
+from bridge.store import newest
 from bridge.store.schema import (
     LEASED,
     OPEN_OPT_OUT,
@@ -135,6 +136,25 @@ def opt_outs(connection: Connection) -> dict[State, Depth]:
         if count:
             found[state] = Depth(count, oldest)
     return found
+
+
+def dead(connection: Connection, since: int) -> Depth:
+    """What ended as dead since then (ms), by the newest outcome of each event: a replay that
+    leaves it dead makes no second one, and one that mends it none at all."""
+    front = _front(
+        select(
+            *(outcome.c[name] for name in ("event_id", "campaign", "phone", "replay_id")),
+            outcome.c.decided_at,
+        )
+        .where(outcome.c.state == State.DEAD.value)
+        .order_by(outcome.c.id.desc())
+    )
+    count, oldest = connection.execute(
+        select(func.count(), func.min(front.c.decided_at)).where(
+            front.c.decided_at >= since, newest.counts(front.c)
+        )
+    ).one()
+    return Depth(count, oldest)
 
 
 # ----------------------------------------------------------------------- lanes

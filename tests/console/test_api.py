@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from unittest import SkipTest
 
@@ -53,6 +54,7 @@ def test_a_lead_s_story_goes_from_the_raw_webhook_to_the_reply(
     delivery = get(api, f"deliveries/{told.opt_out}")
     assert '"dnc"' in delivery["body"]
     assert "authorization" not in delivery["headers"]
+    assert delivery["trace"]["version"] == delivery["version"]
     [traced] = delivery["trace"]["events"]
     assert {update["campaign"] for update in traced["updates"]} == {"one", "two"}
 
@@ -185,6 +187,41 @@ def test_a_campaign_is_paused_and_resumed_with_a_line_of_who_did_it(
     assert [line["action"] for line in lines] == ["campaign.resume", "campaign.pause"]
     assert {line["actor"] for line in lines} == {"night shift (API, 127.0.0.1)"}
     assert api.post("/api/campaigns/three/pause", json=body).status_code == 404
+
+
+def test_an_opt_out_that_a_pause_holds_says_so(
+    api: httpx.Client, bridge: Bridge, told: Story
+) -> None:
+    phone = "+14155550112"
+    body = {"reason": "holidays", "hold_opt_outs": True}
+    heard = bridge.said("worker", "campaign paused by hand")
+    api.post("/api/campaigns/two/pause", json=body, headers={"X-Operator": "r@example.com"})
+    try:
+        wait_until(
+            lambda: bridge.said("worker", "campaign paused by hand") > heard, what="the pause"
+        )
+        receipt = bridge.deliver("crm", [{"id": "held", "phone": phone, "dnc": True}])
+        wait_until(lambda: bridge.states(receipt).count("updated") == 1, what="campaign one")
+        leads = {lead["campaign"]: lead for lead in search(api, phone)["leads"]}
+        assert (leads["one"]["verdict"], leads["one"]["held_back"]) == ("confirmed", [])
+        two = leads["two"]
+        assert (two["verdict"], two["due_at"], two["in_flight"]) == ("held_back", None, False)
+        [hold] = two["held_back"]
+        assert hold["since"]
+        wanted = {"by": "hand", "who": "r@example.com (API, 127.0.0.1)", "reason": "holidays"}
+        assert {**hold, **wanted, "opt_outs": True} == hold
+        file = api.post("/api/leads/export", json={"text": phone}).text.splitlines()
+        [record] = [
+            line
+            for line in map(json.loads, file)
+            if line["kind"] == "lead" and line["campaign"] == "two"
+        ]
+        assert (record["held_back"], record["due_at"]) == ([hold], None)
+    finally:
+        api.post("/api/campaigns/two/resume")
+    wait_until(lambda: bridge.states(receipt) == ["updated"] * 2, what="the end of the pause")
+    leads = {lead["campaign"]: lead for lead in search(api, phone)["leads"]}
+    assert (leads["two"]["verdict"], leads["two"]["held_back"]) == ("confirmed", [])
 
 
 def test_a_replay_is_planned_run_and_watched(

@@ -182,6 +182,17 @@ def test_raw_bodies_are_saved_and_never_shown_as_pages(client: httpx.Client, tol
     assert raw.content.startswith(b"[<script>")
 
 
+def test_a_delivery_names_the_version_in_force_and_another_only_if_it_is(
+    client: httpx.Client, bridge: Bridge, told: Story
+) -> None:
+    sign_in(client)
+    for receipt in (told.opt_out, told.unreadable):
+        [version] = {row["version"] for row in bridge.deliveries() if row["receipt"] == receipt}
+        page = client.get(f"/console/deliveries/{receipt}").text
+        assert f'in force now, version <span class="mono">{version}</span>' in page
+        assert "by another version" not in page
+
+
 def test_pages_that_are_not_there_say_so(client: httpx.Client, told: Story) -> None:
     sign_in(client)
     for path in (
@@ -205,6 +216,27 @@ def test_pages_that_are_not_there_say_so(client: httpx.Client, told: Story) -> N
         "campaign=%00&cursor=9",
     ):
         assert client.get(f"/console/outcomes?{query}").status_code == 200, query
+
+
+def test_what_cannot_be_a_receipt_is_told_on_the_form_and_plans_nothing(
+    client: httpx.Client, told: Story
+) -> None:
+    sign_in(client)
+    form = client.get("/console/replays/new?receipt=nonsense")
+    assert (form.status_code, "This is no receipt" in form.text) == (400, True)
+    assert 'value="nonsense"' in form.text
+    assert "The plan</h2>" not in form.text
+    run = {"receipt": "nonsense", "state": "dead", "csrf": csrf_of(form)}
+    refused = client.post("/console/replays/new", data=run)
+    assert (refused.status_code, "This is no receipt" in refused.text) == (400, True)
+
+
+def test_the_pages_of_refusals_say_what_to_do(client: httpx.Client, told: Story) -> None:
+    sign_in(client)
+    listed = client.get("/console/refusals").text
+    receipt = listed.partition("/console/refusals/")[2][:32]
+    for page in (listed, client.get(f"/console/refusals/{receipt}").text):
+        assert "crm-bridge refusals verify --run" in page
 
 
 def test_no_phone_number_and_no_token_stands_in_a_log(bridge: Bridge, api: httpx.Client) -> None:

@@ -40,6 +40,18 @@ def verified(text: bytes, *keys: str) -> Whole:
     return verify(io.BytesIO(text), keys)
 
 
+@pytest.mark.parametrize("form", Form)
+@pytest.mark.parametrize("key", [None, "a-key"])
+def test_line_ends_that_were_changed_are_named(form: Form, key: str | None) -> None:
+    text = file_of(form, RECORDS, key)
+    keys = () if key is None else (key,)
+    with pytest.raises(WrongLineError, match="line 1 is wrong: its end was changed from LF"):
+        verified(text.replace(b"\n", b"\r\n"), *keys)
+    first, _, rest = text.partition(b"\n")
+    with pytest.raises(WrongLineError, match="line 2 is wrong: its end was changed from LF"):
+        verified(first + b"\n" + rest.replace(b"\n", b"\r\n", 1), *keys)
+
+
 def wrong(text: bytes, *keys: str) -> int:
     """The number of the first line that is wrong."""
     with pytest.raises(WrongLineError) as caught:

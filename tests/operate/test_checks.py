@@ -33,7 +33,7 @@ def waiting(lane: Lane, age: int, trouble: str = "") -> LookUps:
     return LookUps("hubspot", lane, Depth(2, NOW - age), trouble)
 
 
-PAUSE = Pause(NOW - 5, "ann@example.com", "call +1 415 555 0123", holds_opt_outs=True)
+PAUSE = Pause(NOW - 5, "Ann", "call +1 415 555 0123, jane@example.com", holds_opt_outs=True)
 REFUSED = Condition("paused", "HTTP 401: no", NOW - 7, status=401)
 MISSING = Condition("paused", "HTTP 404: no", NOW - 7, status=404)
 BUSY = Condition("backoff", "HTTP 503", NOW - 7, status=503)
@@ -47,7 +47,7 @@ WELL: list[Check] = [
     checks.look_ups([waiting(Lane.FIRST, 2 * MINUTE)], NOW, BOUNDS),
     checks.opt_outs({State.STANDING: Depth(5, NOW - 900 * DAY)}, NOW, BOUNDS),
     checks.lapsed({}),
-    checks.dead_letters({}),
+    checks.dead_letters(Depth(0)),
     checks.campaigns(["one"], {"one": Condition()}, {}, NOW),
     checks.backlog({}, [], BOUNDS),
     checks.sources({"b": ["B"]}, 2, {"a": NOW}, {}, NOW),
@@ -92,7 +92,7 @@ UNWELL: list[tuple[Check, list[tuple[Kind, str, bool]]]] = [
         [(Kind.OPT_OUT_STANDS, "", False)],
     ),
     (checks.lapsed({"one": 2}), [(Kind.OPT_OUT_GIVEN_UP, "one", True)]),
-    (checks.dead_letters({NOW: 3}), [(Kind.DEAD_LETTERS, "", True)]),
+    (checks.dead_letters(Depth(3, NOW)), [(Kind.DEAD_LETTERS, "", True)]),
     (
         checks.campaigns(
             ["a", "b", "c", "d"], {"a": REFUSED, "b": MISSING, "c": BUSY}, {"d": PAUSE}, NOW
@@ -141,6 +141,15 @@ def test_what_is_not_well_is_named(check: Check, wanted: list[tuple[Kind, str, b
         assert "\n" not in one.text
         assert "example.com" not in one.text
         assert "415 555 0123" not in one.text
+
+
+def test_who_paused_a_campaign_is_named_in_full_and_in_one_short_line() -> None:
+    mail = Pause(NOW, "r@example.com (API,\n 127.0.0.1)", "", holds_opt_outs=False)
+    [told] = checks.campaigns(["main"], {}, {"main": mail}, NOW).concerns
+    assert told.text == "r@example.com (API, 127.0.0.1) paused main, but for opt-outs"
+    long = Pause(NOW, "n" * 500, "", holds_opt_outs=False)
+    [told] = checks.campaigns(["main"], {}, {"main": long}, NOW).concerns
+    assert told.text == "n" * 100 + " paused main, but for opt-outs"
 
 
 def test_every_kind_is_told_by_some_check() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import insert, update
 
 from bridge.model import Lane, State
-from bridge.store import deliveries, events, leads, outcomes, queues
+from bridge.store import deliveries, events, leads, outcomes, pages, queues
 from bridge.store.database import Database
 from bridge.store.queues import MOST, MOST_IN_ALL, Depth
 from bridge.store.schema import lead
@@ -109,3 +109,23 @@ def test_many_busy_campaigns_share_what_is_counted(database: Database) -> None:
     assert found.most == 125
     assert found.depths[row["campaign"], Lane.FIRST].count == 125
     assert len(found.depths) == 40
+
+
+def test_a_dead_letter_counts_by_its_newest_outcome(database: Database) -> None:
+    whole = {"campaign": "", "phone": "", "state": State.DEAD, "decided_at": NOW}
+    replayed = {"replay_id": 1, "decided_at": NOW + 5}
+    with database.write() as connection:
+        lead_ = a_lead(connection)
+        outcomes.add(connection, [an_outcome(n, None, **whole) for n in range(1, 5)])
+        assert queues.dead(connection, NOW) == Depth(4, NOW)
+        again = [
+            an_outcome(1, None, **(whole | replayed)),
+            an_outcome(2, lead_, state=State.UPDATED, **replayed),
+        ]
+        outcomes.add(connection, again)
+        assert queues.dead(connection, NOW) == Depth(3, NOW)
+        outcomes.add(connection, [an_outcome(3, lead_, state=State.DEAD, **replayed)])
+        assert queues.dead(connection, NOW) == Depth(3, NOW)
+        assert queues.dead(connection, NOW + 1) == Depth(2, NOW + 5)
+        page = pages.outcomes(connection, pages.Wanted("dead", newest=True), before=None, limit=50)
+    assert [(row["event_id"], row["replay_id"]) for row in page.rows] == [(3, 1), (1, 1), (4, 0)]

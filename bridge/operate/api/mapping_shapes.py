@@ -60,6 +60,12 @@ class Trial(Schema):
     more_events = number()
 
 
+class DeliveryTrial(Trial):
+    """What the mapping in force makes of a stored delivery."""
+
+    version = text("of the mapping in force")
+
+
 class Rule(Schema):
     name = text()
     reached = flag("whether some case lets it fire")

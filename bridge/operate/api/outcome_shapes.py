@@ -60,6 +60,18 @@ class Outcomes(Schema):
     looked_through = flag("more may match: the page ended since it had looked far enough")
 
 
+class Hold(Schema):
+    """What holds a campaign back: a pause by hand, or the campaign API's answers."""
+
+    by = word("hand", "api")
+    who = text("who paused it; empty: the API's answers did")
+    since = time(maybe=True)
+    reason = text()
+    opt_outs = flag("opt-outs are held back as well")
+    condition = word("", "backoff", "paused")
+    tried_at = time(maybe=True)
+
+
 class Lead(Schema):
     """Where one lead stands with its opt-out."""
 
@@ -69,6 +81,12 @@ class Lead(Schema):
     opted_out = flag()
     lane = text()
     due_at = time(maybe=True)
+    in_flight = flag("a worker is sending it now")
+    held_back = fields.List(
+        fields.Nested(Hold),
+        required=True,
+        metadata={"description": "nothing that waits is sent before all of these have ended"},
+    )
     verdict = word(
         "none",
         "lifted",
@@ -76,6 +94,7 @@ class Lead(Schema):
         "sent_again",
         "standing",
         "on_its_way",
+        "held_back",
         "not_confirmed",
         "taken_over",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields
 
 from bridge.operate.api.kinds import flag, number, text, time
-from bridge.operate.api.mapping_shapes import Trial
+from bridge.operate.api.mapping_shapes import DeliveryTrial
 from bridge.operate.api.outcome_shapes import Outcome
 
 
@@ -52,7 +52,7 @@ class DeliveryWhole(Delivery):
     body_base64 = text()
     events = fields.List(fields.Nested(EventRow), required=True)
     outcomes = fields.List(fields.Nested(Outcome), required=True)
-    trace = fields.Nested(Trial, required=True, allow_none=True)
+    trace = fields.Nested(DeliveryTrial, required=True, allow_none=True)
 
 
 class Refusal(Schema):

@@ -17,6 +17,10 @@ PER_PAGE = 30
 STATES = (State.DEAD, State.REJECTED, State.NOT_FOUND, State.UNCONFIRMED, State.SKIPPED)
 """States of which a replay may make something else."""
 MAPPINGS = ("current", "original")
+NO_RECEIPT = (
+    "This is no receipt: one has 32 characters, each of them 0 to 9 or a to f. A webhook's answer "
+    "names it, and so does the page of its delivery. Nothing was planned."
+)
 
 
 def add_pages(blueprint: Blueprint, desk: Desk) -> None:
@@ -27,7 +31,7 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
         more = rows[PER_PAGE - 1]["id"] if len(rows) > PER_PAGE else None
         return render_template("replays.html", rows=rows[:PER_PAGE], cursor=more)
 
-    def new_replay() -> str | Response:
+    def new_replay() -> Response:
         return _plan_or_run(desk)
 
     def replay(id_: int) -> str:
@@ -54,15 +58,16 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
     blueprint.add_url_rule(rule, view_func=change_replay, methods=["POST"])
 
 
-def _plan_or_run(desk: Desk) -> str | Response:
+def _plan_or_run(desk: Desk) -> Response:
     """The form; with a selection its plan; and the run of a plan that was seen."""
     given = request.form if request.method == "POST" else request.args
     selection, mapping = _selection(given), given.get("mapping", "current")
     if mapping not in MAPPINGS:
         abort(400)
     plan: dict[str, Any] | None = None
-    wrong = ""
-    if selection:
+    no_receipt = "receipt" in selection and not is_receipt(selection["receipt"])
+    wrong = NO_RECEIPT if no_receipt else ""
+    if selection and not wrong:
         try:
             if request.method == "POST":
                 number = desk.replays.run(selection, mapping, actor(desk))
@@ -75,7 +80,7 @@ def _plan_or_run(desk: Desk) -> str | Response:
                 "This is too much to be planned on a page. Choose less, or use the command line: "
                 "crm-bridge replay."
             )
-    return render_template(
+    page = render_template(
         "new_replay.html",
         selection=selection,
         mapping=mapping,
@@ -85,6 +90,7 @@ def _plan_or_run(desk: Desk) -> str | Response:
         campaigns=sorted(desk.campaigns()),
         sources=sorted(desk.sources()),
     )
+    return Response(page, 400 if no_receipt else 200, content_type="text/html; charset=utf-8")
 
 
 def _selection(given: Any) -> dict[str, Any]:
@@ -97,6 +103,4 @@ def _selection(given: Any) -> dict[str, Any]:
     states = [state for state in given.getlist("state") if state in set(State)]
     if states:
         selection["states"] = states
-    if "receipt" in selection and not is_receipt(selection["receipt"]):
-        abort(400)
     return selection

@@ -16,13 +16,14 @@ STATES = tuple(state.value for state in State)
 def add_pages(blueprint: Blueprint, desk: Desk) -> None:
     """Add the lists and the single outcome."""
 
-    def page(state: str | None, template: str) -> str:
+    def page(state: str | None, template: str, *, newest: bool = False) -> str:
         receipt = chosen("receipt", 32)
         wanted = Wanted(
             state,
             chosen("campaign"),
             chosen("source", 100),
             receipt if is_receipt(receipt) else None,
+            newest=newest,
         )
         return render_template(
             template,
@@ -38,7 +39,7 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
         return page(state if state in STATES else None, "outcomes.html")
 
     def dead() -> str:
-        return page(State.DEAD.value, "dead.html")
+        return page(State.DEAD.value, "dead.html", newest=True)
 
     def outcome(id_: int) -> str:
         found = reading.one_outcome(desk, id_)

@@ -28,6 +28,7 @@ VERDICTS: Mapping[str, str] = {
     "sent_again": "Confirmed before, and being asserted once more",
     "standing": "Not confirmed yet: the opt-out stands and is sent again",
     "on_its_way": "The opt-out is on its way",
+    "held_back": "Not confirmed yet: the opt-out waits, for its campaign is held back",
     "not_confirmed": "Not confirmed: the bridge has given up",
     "taken_over": "Taken over from another campaign, not confirmed here yet",
 }

@@ -122,7 +122,11 @@ def _lead_now(row: Row) -> Record | None:
 def lead(row: Row) -> Record:
     """Where a lead stands with its opt-out, in one campaign; ``row`` as ``story.standings``."""
     times = {name: iso(row[name]) for name in ("due_at", "received_at", "confirmed_at")}
-    named = {"kind": "lead", "lead": row["id"], "outcome": row["outcome_id"]}
+    held = [
+        {**hold, "since": iso(hold["since"]), "tried_at": iso(hold["tried_at"])}
+        for hold in row["held_back"]
+    ]
+    named = {"kind": "lead", "lead": row["id"], "outcome": row["outcome_id"], "held_back": held}
     return {
         **{name: value for name, value in row.items() if name not in ("id", "outcome_id")},
         **times,

@@ -14,6 +14,10 @@ from bridge.operate.export.lines import HEAD, LONGEST, Form, parted, record_of
 _NAMED = {"export": ("export", "made_at", "made_by"), "end": ("ended_at",)}
 """Which texts a record of these kinds has to have."""
 
+LINE_ENDS = (
+    "its end was changed from LF to CRLF, as editors, mail and Git do; "
+    "verify the file as it was exported"
+)
 CHANGED = "it was changed, or lines before it were taken out, put in or moved"
 
 
@@ -86,6 +90,8 @@ class Reading:
         number, before, ended, first = 0, "", False, True
         while text := self._stream.readline(LONGEST + 1):
             self.lines = number = number + 1
+            if text.endswith(b"\r\n"):  # no line ends like this when it is written
+                raise WrongLineError(number, LINE_ENDS)
             if number == 1 and not text.startswith(b"{"):
                 self.form = Form.CSV
                 if text != HEAD:
