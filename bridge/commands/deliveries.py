@@ -17,6 +17,7 @@ from bridge.commands.output import as_json, table
 from bridge.store import deliveries
 
 COLUMNS = ("id", "received_at", "source", "scheme", "state", "bytes", "problem", "receipt")
+HEAD = ("received_at", "state", "source", "receipt")
 
 
 @click.command(help="List deliveries, the newest first; --body prints the raw body of one.")
@@ -40,6 +41,6 @@ def command(
     if json_:
         as_json(shown)
     elif shown:
-        table(COLUMNS, shown)
+        table(COLUMNS, shown, head=HEAD, text="problem")
     else:
         click.echo("no delivery matches")

@@ -29,6 +29,7 @@ COLUMNS = (
     "replay_id",
     "receipt",
 )
+HEAD = ("accepted_at", "state", "campaign", "phone", "receipt")
 
 
 @click.command(help="List outcomes, the newest first. Phone numbers are shown in full.")
@@ -73,6 +74,7 @@ def command(
     if json_:
         as_json(shown)
     elif shown:
-        table(COLUMNS, shown)
+        rows = [{**row, "replay_id": row["replay_id"] or None} for row in shown]
+        table(COLUMNS, rows, head=HEAD, text="message")
     else:
         click.echo("no outcome matches")

@@ -32,6 +32,7 @@ COLUMNS = (
     "reason",
     "receipt",
 )
+HEAD = ("received_at", "source", "address", "receipt")
 
 
 @click.group(
@@ -55,7 +56,7 @@ def command(
     if json_:
         as_json(shown)
     elif shown:
-        table(COLUMNS, shown)
+        table(COLUMNS, shown, head=HEAD, text="reason")
     else:
         click.echo("no refusal matches")
 
