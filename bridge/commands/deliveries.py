@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from bridge.commands.known import must_know_source
 from bridge.commands.listings import (
     before_option,
     json_option,
@@ -37,6 +38,8 @@ def command(
             sys.stdout.buffer.write(found.body)
             return
         rows = deliveries.listing(connection, source=source, before=before, limit=limit)
+        if not rows and source is not None:
+            must_know_source(connection, source)
     shown = [with_times(row, "received_at") for row in rows]
     if json_:
         as_json(shown)

@@ -7,6 +7,7 @@ import sys
 import click
 
 from bridge import logs
+from bridge.commands.known import must_know_source
 from bridge.commands.listings import (
     before_option,
     json_option,
@@ -52,6 +53,8 @@ def command(
         return
     with reading() as connection:
         rows = refusals.listing(connection, source=source, before=before, limit=limit)
+        if not rows and source is not None:
+            must_know_source(connection, source)
     shown = [with_times(row, "received_at") for row in rows]
     if json_:
         as_json(shown)
