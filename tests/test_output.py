@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from bridge.commands.output import table
+from bridge.commands.replay_shown import print_plan
+from bridge.map.difference import Difference
+from bridge.steps.replay_plan import Plan
 
 RECEIPT = "01a2168f219c9e764c51f4608743263a"
 ROW = {
@@ -55,3 +60,11 @@ def test_a_block_begins_with_what_tells_rows_apart_and_leaves_out_what_is_empty(
         f"  {ROW['message']}",
         '  id: 7  fields: {"first_name": "Zoë", "email": "zoe@example.com"}',
     ]
+
+
+def test_a_plan_tells_how_many_reasons_it_does_not_show(capsys: pytest.CaptureFixture[str]) -> None:
+    problems = Counter({f"reason {number}": number for number in range(1, 9)})
+    print_plan(Plan(Difference(0), deliveries=1, problems=problems))
+    printed = capsys.readouterr().out
+    assert printed.count("would be dead") == 5
+    assert "  and 3 more such reasons (6 events)\n" in printed
