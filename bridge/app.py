@@ -54,6 +54,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         pool_size=8,
     )
     app = Flask(__name__, static_folder=None)
+    app.extensions["mappings"] = live
     acceptor = Acceptor(
         sources=lambda: live.current().sources,
         keep=_commit_to(database, settings, counts),

@@ -1,5 +1,8 @@
 """gunicorn as the bridge runs it: ``gunicorn --config python:bridge.gunicorn_conf``."""
 
+from typing import Any
+
+from bridge import logs
 from bridge.settings import Settings
 
 _settings = Settings.current()
@@ -17,3 +20,27 @@ accesslog = None
 errorlog = "-"
 loglevel = "warning"
 control_socket_disable = True
+
+
+def post_worker_init(worker: Any) -> None:
+    """Called in each process that has loaded the application; the first says that all is ready."""
+    if worker.age > 1:
+        return
+    log = logs.get("web")
+    host, port, *_ = worker.sockets[0].getsockname()
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    found = worker.wsgi.extensions["mappings"].current()
+    lacking = [
+        kind
+        for kind, all_ in (("source", found.sources), ("campaign", found.campaigns))
+        if not any(one.configured for one in all_.values())
+    ]
+    if lacking:
+        log.warning(
+            "web is ready, but nothing can be taken in and sent yet",
+            listening=where,
+            problem=f"no {' and no '.join(lacking)} is configured",
+            advice="“crm-bridge mapping check” tells what is missing",
+        )
+    else:
+        log.info("web is ready", listening=where)

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from store.rows import a_delivery, an_event, an_outcome, stored
 
 from bridge import __version__
 from bridge.cli import COMMANDS, cli, main
@@ -21,6 +22,8 @@ from bridge.commands.export import COMMANDS as EXPORT_COMMANDS
 from bridge.commands.mapping import COMMANDS as MAPPING_COMMANDS
 from bridge.errors import BridgeError, MappingError, Mistake
 from bridge.settings import SETTINGS
+from bridge.store import events, outcomes
+from bridge.store.database import Database
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [
@@ -181,6 +184,45 @@ def test_listings_of_an_empty_database_are_empty(run: Run) -> None:
         assert "matches" in run(name).stdout
     names = [row["name"] for row in json.loads(run("campaigns", "--json").stdout)]
     assert "main" in names
+
+
+def test_outcomes_are_found_by_a_number_as_people_write_it(run: Run, tmp_path: Path) -> None:
+    assert run("migrate").returncode == 0
+    database = Database(f"sqlite:///{tmp_path / 'bridge.db'}")
+    (delivery,) = stored(database, a_delivery())
+    with database.write() as connection:
+        added = events.add(connection, [an_event(delivery.id, 0, "k")])
+        outcomes.add(connection, [an_outcome(added[delivery.id, 0].id, None)])
+    database.close()
+    for text in ("+14155550123", "(415) 555-0123", "415.555.0123"):
+        (row,) = json.loads(run("outcomes", "--json", "--phone", text).stdout)
+        assert row["phone"] == "+14155550123"
+    done = run("outcomes", "--phone", "(415) 555-0123", BRIDGE_DEFAULT_REGION="FR")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "(415) 555-0123 is no phone number." in done.stderr
+    assert "in FR (BRIDGE_DEFAULT_REGION)" in done.stderr
+    assert run("outcomes", "--phone", "+14155550199").stdout == "no outcome matches\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("outcomes", "--campaign", "mian"), "there is no campaign mian. Did you mean main?"),
+        (("outcomes", "--source", "hubspt"), "there is no source hubspt. Did you mean hubspot?"),
+        (("deliveries", "--source", "hubspt"), "Did you mean hubspot?"),
+        (("refusals", "--source", "hubspt"), "Did you mean hubspot?"),
+        (("refusals", "--source", "qqq"), "there is no source qqq. There are: activecampaign,"),
+    ],
+)
+def test_a_listing_refuses_names_that_nothing_knows(
+    run: Run, arguments: tuple[str, ...], said: str
+) -> None:
+    assert run("migrate").returncode == 0
+    done = run(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    broken = run(*arguments, BRIDGE_MAPPINGS="/nowhere")
+    assert broken.returncode == 0, broken.stderr
 
 
 def test_every_mistake_is_printed_and_counted(

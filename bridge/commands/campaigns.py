@@ -9,6 +9,7 @@ import click
 
 from bridge.clock import iso
 from bridge.commands.actor import actor
+from bridge.commands.known import unknown
 from bridge.commands.listings import json_option, reading, writing
 from bridge.commands.output import as_json, table
 from bridge.live import load
@@ -101,8 +102,7 @@ def _know(connection: Connection, name: str) -> None:
         return  # also when the mapping files have a mistake just now
     named = load(Settings.current()).campaigns
     if name not in named:
-        there = ", ".join(sorted({*named, *seen})) or "none"
-        raise click.UsageError(f"there is no campaign {name}. There are: {there}.")
+        raise unknown("campaign", name, {*named, *seen})
 
 
 def _words(waiting: Mapping[str, int]) -> str:

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from bridge.commands.known import must_know_source
 from bridge.commands.listings import (
     before_option,
     json_option,
@@ -17,6 +18,7 @@ from bridge.commands.output import as_json, table
 from bridge.store import deliveries
 
 COLUMNS = ("id", "received_at", "source", "scheme", "state", "bytes", "problem", "receipt")
+HEAD = ("received_at", "state", "source", "receipt")
 
 
 @click.command(help="List deliveries, the newest first; --body prints the raw body of one.")
@@ -36,10 +38,12 @@ def command(
             sys.stdout.buffer.write(found.body)
             return
         rows = deliveries.listing(connection, source=source, before=before, limit=limit)
+        if not rows and source is not None:
+            must_know_source(connection, source)
     shown = [with_times(row, "received_at") for row in rows]
     if json_:
         as_json(shown)
     elif shown:
-        table(COLUMNS, shown)
+        table(COLUMNS, shown, head=HEAD, text="problem")
     else:
         click.echo("no delivery matches")

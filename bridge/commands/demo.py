@@ -17,6 +17,7 @@ from bridge.store import outcomes, refusals
 from bridge.store.database import Database
 
 COLUMNS = ("what came in", "campaign", "lead", "lead update", "outcome", "ms", "")
+HEAD = ("what came in", "campaign", "lead", "")
 
 
 @click.command(help="Post real payloads through sandbox, bridge and worker, and show the outcomes.")
@@ -53,7 +54,7 @@ class Show:
             if scene.expected and scene.expected[0].state.value == "standing":
                 noah = receipt
         self._confirm_noah(noah)
-        table(COLUMNS, self.rows)
+        table(COLUMNS, self.rows, head=HEAD, text="outcome")
         self.problems += wrong_leads(self.stage.leads())
         for problem in self.problems:
             click.echo(f"NOT as it must be: {problem}", err=True)

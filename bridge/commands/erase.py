@@ -74,6 +74,6 @@ def _list(before: int | None, limit: int, json_: bool) -> None:
     if json_:
         as_json(shown)
     elif shown:
-        table(COLUMNS, shown)
+        table(COLUMNS, shown, head=("requested_at", "source", "receipt"))
     else:
         click.echo("nobody was erased")

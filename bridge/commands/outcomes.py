@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from bridge.commands.known import must_know_campaign, must_know_source, read_phones
 from bridge.commands.listings import (
     before_option,
     json_option,
@@ -29,12 +30,13 @@ COLUMNS = (
     "replay_id",
     "receipt",
 )
+HEAD = ("accepted_at", "state", "campaign", "phone", "receipt")
 
 
 @click.command(help="List outcomes, the newest first. Phone numbers are shown in full.")
 @click.option("--state", type=click.Choice([s.value for s in State]), help="Only this state.")
 @click.option("--campaign", help="Only this campaign.")
-@click.option("--phone", help="Only this phone number, in E.164 (+14155550123).")
+@click.option("--phone", help="Only this phone number, as people write it.")
 @click.option("--receipt", help="Only this delivery.")
 @click.option("--source", help="Only this source.")
 @before_option
@@ -50,17 +52,22 @@ def command(
     limit: int,
     json_: bool,
 ) -> None:
+    phones = None if phone is None else read_phones(phone)
     with reading() as connection:
         rows = outcomes.listing(
             connection,
             state=state,
             campaign=campaign,
-            phone=phone,
+            phones=phones,
             receipt=receipt,
             source=source,
             before=before,
             limit=limit,
         )
+        if not rows and source is not None:
+            must_know_source(connection, source)
+        if not rows and campaign is not None:
+            must_know_campaign(connection, campaign)
     shown = []
     for row in rows:
         decided = row["decided_at"]
@@ -73,6 +80,7 @@ def command(
     if json_:
         as_json(shown)
     elif shown:
-        table(COLUMNS, shown)
+        rows = [{**row, "replay_id": row["replay_id"] or None} for row in shown]
+        table(COLUMNS, rows, head=HEAD, text="message")
     else:
         click.echo("no outcome matches")

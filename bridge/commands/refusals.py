@@ -7,6 +7,7 @@ import sys
 import click
 
 from bridge import logs
+from bridge.commands.known import must_know_source
 from bridge.commands.listings import (
     before_option,
     json_option,
@@ -32,6 +33,7 @@ COLUMNS = (
     "reason",
     "receipt",
 )
+HEAD = ("received_at", "source", "address", "receipt")
 
 
 @click.group(
@@ -51,11 +53,13 @@ def command(
         return
     with reading() as connection:
         rows = refusals.listing(connection, source=source, before=before, limit=limit)
+        if not rows and source is not None:
+            must_know_source(connection, source)
     shown = [with_times(row, "received_at") for row in rows]
     if json_:
         as_json(shown)
     elif shown:
-        table(COLUMNS, shown)
+        table(COLUMNS, shown, head=HEAD, text="reason")
     else:
         click.echo("no refusal matches")
 

@@ -10,6 +10,8 @@ from bridge.commands.output import as_json
 from bridge.steps.replay_control import Report
 from bridge.steps.replay_plan import Plan
 
+_SHOWN = 5
+
 
 def print_plan(made: Plan) -> None:
     """Show the plan of a replay to a person."""
@@ -34,8 +36,11 @@ def print_plan(made: Plan) -> None:
             f"  {made.look_ups} events need a look-up: what they lead to shows when it runs, or "
             "with --look-up"
         )
-    for problem, count in made.problems.most_common(5):
+    for problem, count in made.problems.most_common(_SHOWN):
         click.echo(f"  would be dead ({count}): {problem}")
+    if (more := len(made.problems) - _SHOWN) > 0:
+        rest = made.problems.total() - sum(n for _, n in made.problems.most_common(_SHOWN))
+        click.echo(f"  and {more} more such reason{'' if more == 1 else 's'} ({rest} events)")
     _print_examples(made)
     click.echo("Nothing was done. To do it, add --run.")
 

@@ -28,7 +28,7 @@ def command(json_: bool, markdown: bool) -> None:
     if json_:
         as_json(rows)
     else:
-        table(("name", "value", "default", "help"), rows)
+        table(("name", "value", "default", "help"), rows, text="help")
 
 
 def page() -> str:

@@ -363,7 +363,7 @@ def listing(
     *,
     state: str | None = None,
     campaign: str | None = None,
-    phone: str | None = None,
+    phones: Sequence[str] | None = None,
     receipt: str | None = None,
     source: str | None = None,
     before: int | None = None,
@@ -393,8 +393,9 @@ def listing(
     ):
         if value is not None:
             query = query.where(column == value)
-    if phone is not None:  # a number that was erased is found by its hash
-        query = query.where(outcome.c.phone.in_([phone, digest.load(connection).of(phone)]))
+    if phones is not None:  # a number that was erased is found by its hash
+        hashed = digest.load(connection)
+        query = query.where(outcome.c.phone.in_([*phones, *map(hashed.of, phones)]))
     if before is not None:
         query = query.where(outcome.c.id < before)
     rows = []

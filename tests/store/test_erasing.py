@@ -37,7 +37,7 @@ def erased(database: Database, table: str) -> list[int]:
 
 def by_phone(database: Database, phone: str) -> list[int]:
     with database.read() as connection:
-        return [row["id"] for row in outcomes.listing(connection, phone=phone)]
+        return [row["id"] for row in outcomes.listing(connection, phones=[phone])]
 
 
 def sound(database: Database) -> bool:

@@ -139,7 +139,7 @@ def test_a_listing_narrows_and_pages(database: Database) -> None:
         rest = outcomes.listing(connection, before=newest[-1]["id"])
         assert [row["phone"][-1] for row in rest] == ["0"]
         assert outcomes.listing(connection, state="updated") == []
-        (one,) = outcomes.listing(connection, phone="+14155550001")
+        (one,) = outcomes.listing(connection, phones=["+14155550001"])
         assert one["ordinal"] == 1
 
 

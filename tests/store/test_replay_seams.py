@@ -167,7 +167,7 @@ def test_a_person_who_is_erased_while_a_replay_runs_is_not_brought_back(
     assert done(world, number) == 2
     assert replayed(world, lost, number) == []
     assert replayed(world, kept, number) == [("one", "waiting", OTHER)]
-    assert world.outcomes(phone=PHONE)[0]["phone"] != PHONE
+    assert world.outcomes(phones=[PHONE])[0]["phone"] != PHONE
     with world.database.read() as connection:
         assert connection.execute(text("SELECT phone FROM lead ORDER BY id")).scalars().all()[
             1:
@@ -182,7 +182,7 @@ def test_a_replay_whose_mapping_has_learned_to_erase_asks_for_it(world: World) -
     number = world.replay(receipt=receipt)
     assert replayed(world, receipt, number) == [("one", "waiting", PHONE)]
     assert erase_people(world.database)  # it waits for the opt-out to be confirmed
-    assert world.outcomes(phone=PHONE)[0]["phone"] == PHONE
+    assert world.outcomes(phones=[PHONE])[0]["phone"] == PHONE
     finish(world)
     execute(world, "UPDATE erasure SET due_at = 0")
     while erase_people(world.database):

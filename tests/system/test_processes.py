@@ -212,7 +212,10 @@ def test_run_ends_with_an_error_when_one_of_its_processes_is_killed(
 
 
 def test_run_ends_well_when_asked_to(sandbox: Sandbox, make_bridge: MakeBridge) -> None:
-    group, _ = running(make_bridge(campaigns=ONE), sandbox)
+    bridge = make_bridge(campaigns=ONE)
+    group, _ = running(bridge, sandbox)
+    (line,) = [line for line in group.log.read_text().splitlines() if "web is ready" in line]
+    assert json.loads(line)["crmbridge.listening"] == f"127.0.0.1:{bridge.port}"
     group.terminate()
     assert group.ended() == 0
     assert not group.alive()
