@@ -417,8 +417,9 @@ class Source:
 
     Each is equal to itself alone, so that what follows from one can be remembered under it.
 
-    ``verify``: any one passing is enough. ``missing`` names the settings that have no value;
-    while there are any, the source is not configured and its hook answers 503.
+    ``verify``: any one passing is enough. ``missing`` names the settings that have no value, as
+    ``A or B`` where one of them is enough; while there are any, the source is not configured and
+    its hook answers 503.
     """
 
     name: str

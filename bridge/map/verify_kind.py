@@ -63,7 +63,7 @@ TakeSecret: TypeAlias = Callable[[tuple[str, ...]], Secret]
 
 
 class SecretMissingError(LookupError):
-    """A secret has no value; the text is the setting's name."""
+    """A secret has no value; the text is the setting's name, or those of which one is enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +93,16 @@ class Entry:
 
     def _alternatives(self, take: TakeSecret, beside: Beside) -> tuple[Scheme, ...]:
         built: list[Scheme] = []
-        lacking: SecretMissingError | None = None
+        lacking: list[str] = []
         for part in self.parts:
             try:
                 built.append(part.build(take, beside))
             except SecretMissingError as error:
                 if not part.optional:
                     raise
-                lacking = error
-        if not built and lacking is not None:
-            raise lacking
+                lacking.append(str(error))
+        if not built and lacking:
+            raise SecretMissingError(_any_of(lacking))
         return tuple(built)
 
     def uses(self, name: str) -> bool:
@@ -589,13 +589,18 @@ def _proves_nothing(what: str) -> ValidationError:
     )
 
 
+def _any_of(names: Iterable[str]) -> str:
+    return " or ".join(dict.fromkeys(names))
+
+
 def build_schemes(
     entries: Iterable[Entry], take: TakeSecret, decoder: Decoder = Decoder.JSON
 ) -> tuple[tuple[Scheme, ...], tuple[str, ...]]:
     """The schemes that have their secrets, and the settings that have no value.
 
-    An optional entry without its secret is left out; when none remains, all that were left out
-    are missing. ``decoder``: that of the source, for schemes that look into the body.
+    An optional entry without its secret is left out; when none remains, one of those that were
+    left out is missing: ``A or B``. ``decoder``: that of the source, for schemes
+    that look into the body.
     """
     entries = tuple(entries)
     beside = Beside(any(entry.uses("hubspot_v3") for entry in entries), decoder)
@@ -607,6 +612,6 @@ def build_schemes(
             schemes.append(entry.build(take, beside))
         except SecretMissingError as lacking:
             (left_out if entry.optional else missing).append(str(lacking))
-    if not schemes and not missing:
-        missing = left_out
+    if not schemes and not missing and left_out:
+        missing = [_any_of(left_out)]
     return tuple(schemes), tuple(dict.fromkeys(missing))

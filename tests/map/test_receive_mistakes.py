@@ -143,7 +143,7 @@ def test_an_alternative_without_its_secret_may_be_left_out(load: Load) -> None:
     assert load({"crm.yaml": whole(receive)}).sources["crm"].configured
     both = receive.replace("${CRM_TOKEN}", "${NEITHER}", 2).replace("${NEITHER}", "${CRM_TOKEN}", 1)
     both = both.replace('"${NEITHER}"}\n', '"${NEITHER}"}\n            optional: true\n')
-    assert load({"crm.yaml": whole(both)}).sources["crm"].missing == ("NEITHER",)
+    assert load({"crm.yaml": whole(both)}).sources["crm"].missing == ("NOT_SET or NEITHER",)
 
 
 def test_a_secret_written_into_a_handshake_is_refused(load: Load) -> None:
