@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bridge.errors import MappingError, Mistake
 from bridge.map.campaigns import FILE, STANDARD, read_campaigns
+from bridge.map.case_file import REGION
 from bridge.map.document import Document, parse_document, read_bytes, read_document
 from bridge.map.mapping import MappingSet, SourceMapping
 from bridge.map.route import Directory
@@ -122,6 +123,7 @@ def read_folder(
 class CaseMappings:
     """Mappings as their cases see them: settings without a value have one.
 
+    ``environment``: what lies below the settings that a case brings.
     Errors of ``under``: ``MappingError``.
     """
 
@@ -141,7 +143,7 @@ class CaseMappings:
                 name,
                 mapping.directory,
                 Overlay(self._environment, values),
-                region=mapping.kept.region,
+                region=values.get(REGION, mapping.kept.region),
                 named=f"{name}.yaml",
                 placeholders=True,
             )
