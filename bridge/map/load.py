@@ -165,6 +165,23 @@ def load_kept(kept: KeptMapping, environment: Environment) -> SourceMapping:
     )
 
 
+def load_for_cases(kept: KeptMapping, environment: Environment, *, region: str) -> SourceMapping:
+    """A mapping that is in force as its cases see it: placeholders, every campaign configured.
+
+    Errors: ``MappingError`` if it cannot do without a setting that ``environment`` lacks.
+    """
+    routing = kept.routing or {"main": {"groups": []}}
+    return load_text(
+        kept.text.encode(),
+        kept.source,
+        directory_of({name: {**seen, "configured": True} for name, seen in routing.items()}),
+        environment,
+        region=region,
+        named=f"{kept.source}.yaml",
+        placeholders=True,
+    )
+
+
 def load_text(
     content: bytes,
     stem: str,
