@@ -590,6 +590,11 @@ class Settings:
         """The settings of this process."""
         return cls(Environment.current())
 
+    @classmethod
+    def declared(cls) -> Settings:
+        """Every setting at its default, none of a mapping file set: what cases are run with."""
+        return cls(Environment({}))
+
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
 

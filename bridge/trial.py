@@ -2,6 +2,7 @@
 
 Behind the console's playground, where anybody with its token may write a mapping. So a draft sees
 no secret: of the settings it gets those alone that the files on disk fill in outside of secrets.
+Cases, which a file on disk may name any setting in, see no setting of the process at all.
 """
 
 from __future__ import annotations
@@ -16,15 +17,18 @@ from typing import Any
 from bridge.clock import now_ms
 from bridge.errors import BridgeError, DecodeError, MappingError
 from bridge.map import (
+    CaseResult,
     MappingSet,
     SourceMapping,
     load_cases,
     load_mappings,
     run_cases,
 )
-from bridge.map.case_file import Case, body_of
+from bridge.map.case_file import Case
+from bridge.map.cases import Under, events_of, found_for
 from bridge.map.draft import draft_mapping
-from bridge.model import Delivery, Event, Found, Known, Mapped, Secret, Source
+from bridge.map.load import CaseMappings, load_for_cases
+from bridge.model import Delivery, Event, Found, Known, Mapped, Secret
 from bridge.receive.decode import decode
 from bridge.settings import Settings
 from bridge.store import contacts, deliveries
@@ -98,6 +102,8 @@ class Trials:
         self._database = database
         self._aside = aside
         self._read = partial(decode, max_depth=settings["BRIDGE_MAX_DEPTH"])
+        self._of_cases = Settings.declared()
+        self._read_case = partial(decode, max_depth=self._of_cases["BRIDGE_MAX_DEPTH"])
         self._shelf: tuple[str, list[dict[str, Any]]] | None = None
         self._allowed: tuple[str, dict[str, str]] | None = None
 
@@ -112,7 +118,7 @@ class Trials:
             files = self._aside(lambda: self._files(key, current))
         else:
             files = self._shelf[1]
-        return [self._with_state(dict(one), current.sources) for one in files]
+        return [self._with_state(one, current) for one in files]
 
     def text(self, source: str) -> str | None:
         """A mapping file as it stands on disk."""
@@ -125,34 +131,55 @@ class Trials:
 
     def _files(self, key: str, current: MappingSet) -> list[dict[str, Any]]:
         """The files with their cases; kept also where nobody waited for the end."""
-        found = self._placeheld(current).mappings
-        files = [self._file(mapping) for _, mapping in sorted(found.items())]
+        under = CaseMappings(self._of_cases.environment).under
+        found = self._on_disk()
+        if found is None:
+            files = [self._in_force(one, under) for _, one in sorted(current.mappings.items())]
+        else:
+            files = [self._file(one, under) for _, one in sorted(found.mappings.items())]
         self._shelf = key, files
         return files
 
-    def _placeheld(self, current: MappingSet) -> MappingSet:
-        """The files as their cases see them; those in force where the folder is broken now."""
+    def _on_disk(self) -> MappingSet | None:
+        """The files as their cases see them; None where one of them has a mistake now."""
+        bare = self._of_cases
         try:
             return load_mappings(
                 self._folder,
-                self._environment(current),
-                api_url=self._settings["BRIDGE_API_URL"],
+                bare.environment,
+                api_url=bare["BRIDGE_API_URL"],
                 api_token=None,
-                default_region=self._settings["BRIDGE_DEFAULT_REGION"],
+                default_region=bare["BRIDGE_DEFAULT_REGION"],
                 placeholders=True,
             )
         except MappingError:
-            return current
+            return None
 
     @staticmethod
-    def _with_state(one: dict[str, Any], sources: Mapping[str, Source]) -> dict[str, Any]:
-        source = sources.get(one["name"])
-        missing = [] if source is None else list(source.missing)
-        state = "ready" if source is not None and not missing else "not_configured"
-        return {**one, "missing": missing, "state": "not_taken_in" if source is None else state}
+    def _with_state(one: dict[str, Any], current: MappingSet) -> dict[str, Any]:
+        """A file with what goes by the settings of this process: its version is of outcomes."""
+        mapping = current.mappings.get(one["name"])
+        if mapping is None:
+            return {**one, "missing": [], "state": "not_taken_in"}
+        return {
+            **one,
+            "title": mapping.source.title,
+            "version": mapping.version,
+            "missing": list(mapping.source.missing),
+            "state": "ready" if mapping.source.configured else "not_configured",
+        }
 
-    def _file(self, mapping: SourceMapping) -> dict[str, Any]:
-        """A file with its cases; ``rules`` say which of them some case lets fire."""
+    def _in_force(self, mapping: SourceMapping, under: Under) -> dict[str, Any]:
+        bare = self._of_cases
+        region = bare["BRIDGE_DEFAULT_REGION"]
+        try:
+            seen = load_for_cases(mapping.kept, bare.environment, region=region)
+        except MappingError as error:
+            return self._described(mapping, (), set(), str(error))
+        return self._file(seen, under)
+
+    def _file(self, mapping: SourceMapping, under: Under) -> dict[str, Any]:
+        """A file, loaded as its cases see it, with them."""
         name = mapping.source.name
         path = self._folder / f"{name}.cases.yaml"
         cases: tuple[Case, ...] = ()
@@ -162,11 +189,18 @@ class Trials:
                 cases = load_cases(path)
             except (BridgeError, OSError) as error:
                 problem = str(error)
-        results = run_cases(mapping, cases, decode=self._read)
-        reached = {rule for case in cases for rule in self._fired(mapping, case)}
+        results = run_cases(mapping, cases, decode=self._read_case, under=under)
+        reached = {rule for case in cases for rule in self._fired(mapping, case, under)}
+        return self._described(mapping, results, reached, problem)
+
+    @staticmethod
+    def _described(
+        mapping: SourceMapping, results: Sequence[CaseResult], reached: set[str], problem: str
+    ) -> dict[str, Any]:
+        """``reached``: the rules that some case lets fire."""
         return {
-            "name": name,
-            "file": f"{name}.yaml",
+            "name": mapping.source.name,
+            "file": f"{mapping.source.name}.yaml",
             "title": mapping.source.title,
             "version": mapping.version,
             "look_ups": sorted(mapping.lookups),
@@ -185,28 +219,15 @@ class Trials:
             "cases_problem": problem,
         }
 
-    def _fired(self, mapping: SourceMapping, case: Case) -> set[str]:
-        try:
-            document = case.payload
-            if case.body is not None:
-                document = self._read(mapping.source.decode, case.body)
-        except BridgeError:
-            return set()
-        delivery = Delivery(
-            0,
-            "case",
-            mapping.source.name,
-            case.received_at,
-            "POST",
-            case.query,
-            case.headers,
-            body_of(case),
-            "case",
-        )
+    def _fired(self, mapping: SourceMapping, case: Case, under: Under) -> set[str]:
         fired: set[str] = set()
-        for event in mapping.split(document, delivery):
-            given = {name: dict(rows) for name, rows in case.found.items()}
-            mapped = mapping.apply(event, _found(mapping, event, given), case.known)
+        try:
+            mapping = under(mapping, case.settings)
+            events = events_of(mapping, case, self._read_case)
+        except BridgeError:
+            return fired
+        for event in events:
+            mapped = mapping.apply(event, found_for(mapping, event, case), case.known)
             fired |= {trace.rule for trace in mapped.trace if trace.fired}
         return fired
 

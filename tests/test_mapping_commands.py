@@ -306,6 +306,65 @@ def test_a_case_that_fails_shows_both_values_and_what_is_left_out(folder: Path) 
     assert shown["reached"] < shown["branches"]
 
 
+def test_cases_do_not_depend_on_what_is_set_where_they_are_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user's own settings neither fail the shipped cases nor take from what they reach."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BRIDGE_MAPPINGS", str(MAPPINGS))
+    (tmp_path / ".env").write_text("HUBSPOT_OPT_OUT_PROPERTY=dnc\nBRIDGE_MAX_DEPTH=2\n")
+    monkeypatch.setenv("BRIDGE_DEFAULT_REGION", "DE")
+    done = run("test", "hubspot", "--strict")
+    assert done.exit_code == 0, done.output
+    checked = run("check", "--strict")
+    assert checked.exit_code == 0, checked.output
+    assert checked.stderr == ""
+
+
+REGIONAL = """\
+- name: {name}
+  payload: {{kind: stop, phone: "030 901820"}}
+  settings: {settings}
+  expect: [{{updates: [{{phone_number: "+4930901820", do_not_call: true}}]}}]
+"""
+
+
+def test_a_case_brings_the_country_of_its_numbers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "crm.cases.yaml").write_text(
+        REGIONAL.format(name="of its own", settings="{BRIDGE_DEFAULT_REGION: DE}")
+        + REGIONAL.format(name="of nobody", settings="{}")
+    )
+    monkeypatch.setenv("BRIDGE_DEFAULT_REGION", "DE")
+    (shown,) = json.loads(run("test", "--json").stdout)
+    assert [case["passed"] for case in shown["cases"]] == [True, False]
+
+
+def test_a_new_case_brings_what_was_set_where_it_was_made(
+    folder: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "crm.yaml").write_text(
+        GOOD.replace("kind == 'stop'", "kind == '${STOP_WORD:-stop}'").replace(
+            "event_id: [id]", "event_id: [id]\n  events: ${EVENTS:-rows}"
+        )
+    )
+    monkeypatch.setenv("STOP_WORD", "changed")
+    monkeypatch.setenv("EVENTS", "events")
+    monkeypatch.setenv("BRIDGE_DEFAULT_REGION", "DE")
+    receipt = stored(database, {"events": [{**EVENT, "kind": "changed", "phone": "030 901820"}]})
+    assert run("case", receipt, "--write").exit_code == 0
+    text = (folder / "crm.cases.yaml").read_text()
+    brought = '{"BRIDGE_DEFAULT_REGION": "DE", "EVENTS": "events", "STOP_WORD": "changed"}'
+    assert f"settings: {brought}" in text
+    assert '"do_not_call": true' in text
+    assert "s3cret" not in text
+    for name in ("STOP_WORD", "EVENTS", "BRIDGE_DEFAULT_REGION"):
+        monkeypatch.delenv(name)
+    done = run("test", "crm")
+    assert done.exit_code == 0, done.output
+
+
 def test_a_stored_delivery_becomes_a_case_without_its_person(
     folder: Path, database: Database
 ) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from bridge.commands.mapping_files import case_mappings, decoder, folder_of
+from bridge.commands.mapping_files import decoder, folder_of, read_with_placeholders
 from bridge.commands.mapping_payload import (
     Given,
     Records,
@@ -49,7 +49,7 @@ def command(
     """
     settings = Settings.current()
     given = given_records(None, lookup)
-    folder, _ = case_mappings(settings)
+    folder = read_with_placeholders(settings)
     with database_if_there(settings) as connection:
         delivery = delivery_of(source or "", payload, connection)
         source = source or delivery.source
@@ -71,11 +71,7 @@ def command(
                 delivery,
                 given=found,
                 known=known,
-                settings={
-                    name: value
-                    for name in settings.environment
-                    if (value := settings.environment.get(name)) is not None
-                },
+                settings=settings.environment,
                 decode=decoder(settings),
             )
         except DecodeError as error:

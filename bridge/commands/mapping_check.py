@@ -51,8 +51,8 @@ def command(format_: str, json_: bool, strict: bool) -> None:
     report = check_folder(
         folder,
         partial(read, settings),
-        settings.environment,
-        decode=decoder(settings),
+        Settings.declared().environment,
+        decode=decoder(Settings.declared()),
     )
     refused = {} if settings["BRIDGE_PUBLIC_URL"] else _over_url(report.mappings.sources)
     closed = [] if report.mistakes else list(_closed(report, refused))

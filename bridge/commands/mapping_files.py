@@ -17,24 +17,44 @@ def folder_of(settings: Settings) -> Path:
     return Path(settings["BRIDGE_MAPPINGS"])
 
 
-def read(settings: Settings, placeholders: bool) -> Folder:
-    """The folder with every mistake in it; with placeholders as cases see it."""
-    return read_folder(
-        folder_of(settings),
-        settings.environment,
-        api_url=settings["BRIDGE_API_URL"],
-        api_token=settings.environment.secret("BRIDGE_API_TOKEN"),
-        default_region=settings["BRIDGE_DEFAULT_REGION"],
-        placeholders=placeholders,
-    )
+def read(settings: Settings, for_cases: bool) -> Folder:
+    """The folder with every mistake in it.
+
+    For cases with placeholders, and without the settings of this process: what a case shows may
+    not depend on where it is run.
+    """
+    seen = Settings.declared() if for_cases else settings
+    return _read(folder_of(settings), seen, for_cases)
 
 
 def case_mappings(settings: Settings) -> tuple[Folder, CaseMappings]:
     """The folder as cases see it. Errors: ``MappingError`` with every mistake."""
-    found = read(settings, True)
+    return _faultless(read(settings, True)), CaseMappings(Settings.declared().environment)
+
+
+def read_with_placeholders(settings: Settings) -> Folder:
+    """The folder with the settings of this process, and placeholders for those without a value.
+
+    Errors: ``MappingError`` with every mistake.
+    """
+    return _faultless(_read(folder_of(settings), settings, True))
+
+
+def _read(folder: Path, seen: Settings, placeholders: bool) -> Folder:
+    return read_folder(
+        folder,
+        seen.environment,
+        api_url=seen["BRIDGE_API_URL"],
+        api_token=seen.environment.secret("BRIDGE_API_TOKEN"),
+        default_region=seen["BRIDGE_DEFAULT_REGION"],
+        placeholders=placeholders,
+    )
+
+
+def _faultless(found: Folder) -> Folder:
     if found.mistakes:
         raise MappingError(list(found.mistakes))
-    return found, CaseMappings(settings.environment)
+    return found
 
 
 def decoder(settings: Settings) -> Decode:

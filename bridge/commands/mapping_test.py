@@ -61,7 +61,7 @@ def command(source: str | None, json_: bool, strict: bool) -> None:
         results = run_cases(
             mapping,
             load_cases(path),
-            decode=decoder(settings),
+            decode=decoder(Settings.declared()),
             under=under.under,
             coverage=coverage,
         )

@@ -30,6 +30,8 @@ from bridge.model import FIELDS, Json, Known
 
 RECEIVED = "2030-01-01T00:00:00Z"
 """When a case counts as received if it does not say: later than any event in it."""
+REGION = "BRIDGE_DEFAULT_REGION"
+"""The setting that a case may bring though no mapping file names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,8 @@ _CASE = Part(
             least=0,
             default={},
             metadata=about(
-                "Values of settings that the mapping file names, for this case.",
+                "Values of settings that the mapping file names, for this case, and of "
+                f"{REGION}; every other is at its default, whatever is set where it is run.",
                 {"HUBSPOT_DELETION_OPTS_OUT": "yes"},
             ),
         ),

@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 
 from bridge.clock import iso
 from bridge.map.anonymous import Anonymous
+from bridge.map.case_file import REGION
 from bridge.map.cases import Decode
 from bridge.map.document import Document
 from bridge.map.mapping import SourceMapping
@@ -21,6 +22,8 @@ Given = Mapping[str, Mapping[str, Json]]
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'")
 _SETTING = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)")
 _WIDTH = 100
+_SPLITS = ("events", "each", "event_id", "event_time", "contacts", "lists", "drop")
+_ASKS = ("when", "account", "ids")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +149,16 @@ def _strings(value: Json) -> Iterator[str]:
 
 
 def _settings(file: Document) -> list[str]:
-    """The settings that decide what the rules do; secrets stand in other parts of the file."""
+    """The settings that decide what becomes of an event; secrets stand in other parts of the file.
+
+    BRIDGE_DEFAULT_REGION, which no file names, is the first of them.
+    """
     data = file.data if isinstance(file.data, dict) else {}
+    receive, enrich = data.get("receive") or {}, data.get("enrich") or {}
     parts = [data.get("define"), data.get("rules")]
-    return sorted({name for text in _strings(parts) for name in _SETTING.findall(text)})
+    parts += [receive.get(key) for key in _SPLITS]
+    parts += [plan.get(key) for plan in enrich.values() for key in _ASKS]
+    return [REGION, *sorted({n for text in _strings(parts) for n in _SETTING.findall(text)})]
 
 
 def _used(

@@ -17,7 +17,7 @@ from bridge.map.review import review
 from bridge.map.substitution import Environment
 
 Read = Callable[[bool], Folder]
-"""Reads the folder; with placeholders for settings without a value, or without."""
+"""Reads the folder as cases see it, with placeholders in place of settings, or as it is used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,10 @@ class Report:
 
 
 def check_folder(folder: Path, read: Read, environment: Environment, *, decode: Decode) -> Report:
-    """Checks every mapping file, ``campaigns.yaml`` and every case file of a folder."""
+    """Checks every mapping file, ``campaigns.yaml`` and every case file of a folder.
+
+    ``environment`` is that of the cases, below the settings that each of them brings.
+    """
     real, tried = read(False), read(True)
     mistakes, warnings = list(real.mistakes), list[Mistake]()
     case_mappings = CaseMappings(environment)

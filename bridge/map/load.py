@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bridge.errors import MappingError, Mistake
 from bridge.map.campaigns import FILE, STANDARD, read_campaigns
+from bridge.map.case_file import REGION
 from bridge.map.document import Document, parse_document, read_bytes, read_document
 from bridge.map.mapping import MappingSet, SourceMapping
 from bridge.map.route import Directory
@@ -122,6 +123,7 @@ def read_folder(
 class CaseMappings:
     """Mappings as their cases see them: settings without a value have one.
 
+    ``environment``: what lies below the settings that a case brings.
     Errors of ``under``: ``MappingError``.
     """
 
@@ -141,7 +143,7 @@ class CaseMappings:
                 name,
                 mapping.directory,
                 Overlay(self._environment, values),
-                region=mapping.kept.region,
+                region=values.get(REGION, mapping.kept.region),
                 named=f"{name}.yaml",
                 placeholders=True,
             )
@@ -160,6 +162,23 @@ def load_kept(kept: KeptMapping, environment: Environment) -> SourceMapping:
         environment,
         region=kept.region,
         named=f"{kept.source}.yaml (version {kept.version})",
+    )
+
+
+def load_for_cases(kept: KeptMapping, environment: Environment, *, region: str) -> SourceMapping:
+    """A mapping that is in force as its cases see it: placeholders, every campaign configured.
+
+    Errors: ``MappingError`` if it cannot do without a setting that ``environment`` lacks.
+    """
+    routing = kept.routing or {"main": {"groups": []}}
+    return load_text(
+        kept.text.encode(),
+        kept.source,
+        directory_of({name: {**seen, "configured": True} for name, seen in routing.items()}),
+        environment,
+        region=region,
+        named=f"{kept.source}.yaml",
+        placeholders=True,
     )
 
 

@@ -57,6 +57,11 @@ CASES = """
   payload: {id: "1", phone: "+14155550123", dnc: true}
   expect:
     - updates: [{campaigns: all, phone_number: "+14155550123", do_not_call: true}]
+- name: an opt-out elsewhere
+  settings: {SHOWN_SETTING: elsewhere}
+  payload: {id: "2", phone: "+14155550124", dnc: true}
+  expect:
+    - updates: [{campaigns: all, phone_number: "+14155550124", do_not_call: true}]
 """
 
 

@@ -131,7 +131,7 @@ def test_the_overview_counts_what_there_is(api: httpx.Client, bridge: Bridge, to
 
 def test_mappings_tell_their_state_cases_and_coverage(api: httpx.Client, told: Story) -> None:
     rows = {row["name"]: row for row in get(api, "mappings")["rows"]}
-    assert [case["passed"] for case in rows["contacts"]["cases"]] == [True]
+    assert [case["passed"] for case in rows["contacts"]["cases"]] == [True, True]
     assert rows["contacts"]["rules"] == [{"name": "opt-out", "reached": True}]
     assert rows["crm"]["cases"] == []
     assert rows["unset"]["state"] == "not_configured"

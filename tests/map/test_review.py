@@ -123,6 +123,16 @@ def test_names_that_nothing_uses_and_names_that_look_misspelt(tmp_path: Path) ->
     }
 
 
+def test_a_field_named_like_what_is_always_there_needs_a_case_that_lacks_it(
+    tmp_path: Path,
+) -> None:
+    text = "rules:\n" + rule("one", "event == 'a'", LEAD + "email: mail}\n")
+    assert warnings(tmp_path, text) == []
+    case = "- {name: c, payload: {kind: a}, expect: [{skipped: no rule}]}\n"
+    codes = {(one.code, one.text) for one in warnings(tmp_path, text, case)}
+    assert ("perhaps-misspelt", "event") in codes
+
+
 def test_a_text_without_quotes(tmp_path: Path) -> None:
     text = "rules:\n" + rule("one", "kind == stop", LEAD + "email: mail}\n")
     (found,) = warnings(tmp_path, text)

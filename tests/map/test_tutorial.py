@@ -37,7 +37,9 @@ def run(*arguments: str) -> Result:
 
 
 def test_the_file_is_right_and_does_what_the_case_expects(folder: Path) -> None:
-    assert "acme.yaml  Acme CRM  not configured: set ACME_TOKEN" in run("check").stdout
+    checked = run("check", "--strict")
+    assert "acme.yaml  Acme CRM  not configured: set ACME_TOKEN" in checked.stdout
+    assert (checked.exit_code, checked.stderr) == (0, "")
     tried = run("try", "acme", "mappings/payloads/acme.json", "--json")
     (event,) = json.loads(tried.stdout)
     (update,) = event["updates"]
