@@ -24,12 +24,13 @@ control_socket_disable = True
 
 def post_worker_init(worker: Any) -> None:
     """Called in each process that has loaded the application; the first says that all is ready."""
-    if worker.age > 1:
+    live = getattr(worker.wsgi, "extensions", {}).get("mappings")
+    if worker.age > 1 or live is None:  # None: another application under this configuration
         return
     log = logs.get("web")
     host, port, *_ = worker.sockets[0].getsockname()
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    found = worker.wsgi.extensions["mappings"].current()
+    found = live.current()
     lacking = [
         kind
         for kind, all_ in (("source", found.sources), ("campaign", found.campaigns))

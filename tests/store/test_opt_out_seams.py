@@ -66,7 +66,7 @@ def world(database: Database, tmp_path: Path) -> World:
 
 def said(world: World, phone: str) -> list[Any]:
     """What the events say of a number's consent, in the order in which they came."""
-    return [row["fields"].get("do_not_call") for row in world.outcomes(phone=phone)]
+    return [row["fields"].get("do_not_call") for row in world.outcomes(phones=[phone])]
 
 
 def test_an_opt_in_of_a_clock_that_is_ahead_hides_no_opt_out_that_comes_next(world: World) -> None:
@@ -274,6 +274,6 @@ def test_an_opt_out_goes_to_a_new_number_by_its_own_time_whenever_that_is_heard_
         for claimed in claim(world.worker()._equipment, world.mappings.campaigns["one"], lane):
             payloads[claimed.lead.phone] = claimed.plan.payload
     assert payloads[OLD]["do_not_call"] is payloads[NEW]["do_not_call"] is True
-    row = world.outcomes(phone=NEW)[-1]
+    row = world.outcomes(phones=[NEW])[-1]
     assert row["event_time"] == at + 20
     assert ("left out first_name" in row["message"]) is late

@@ -210,15 +210,17 @@ def test_a_mistake_in_a_mapping_and_its_mending(world: World) -> None:
 
 def test_dead_letters_breaches_and_a_silent_source(world: World) -> None:
     before, bridge = len(world.webhook.taken), world.bridge
-    receipt = bridge.deliver("crm", [{"id": "d", "phone": "no number", "dnc": True}])
-    wait_until(lambda: bridge.states(receipt) == ["dead"], what="a dead letter")
+    unread = [{"id": name, "phone": "no number", "dnc": True} for name in "de"]
+    receipt = bridge.deliver("crm", unread)
+    wait_until(lambda: bridge.states(receipt) == ["dead", "dead"], what="dead letters")
+    one = "id = (SELECT min(id) FROM outcome WHERE state = 'dead')"
     with bridge.database.write() as connection:
         for day in (0, 8):
             silences.note(connection, "crm", now_ms() - day * DAY_MS, 1000)
         connection.exec_driver_sql(
             f"UPDATE delivery SET received_at = {now_ms() - 3_700_000} WHERE source = 'crm'"
         )
-        connection.exec_driver_sql("UPDATE outcome SET decided_at = NULL WHERE state = 'dead'")
+        connection.exec_driver_sql(f"UPDATE outcome SET decided_at = NULL WHERE {one}")
     assert bridge.run("audit").returncode == 1
     wanted = [
         ("dead_letters", ""),
@@ -231,7 +233,7 @@ def test_dead_letters_breaches_and_a_silent_source(world: World) -> None:
     assert set(shown.values()) == {"warn"}
     # mended, heard of again, and an hour later
     with bridge.database.write() as connection:
-        connection.exec_driver_sql("UPDATE outcome SET decided_at = 5 WHERE state = 'dead'")
+        connection.exec_driver_sql(f"UPDATE outcome SET decided_at = 5 WHERE {one}")
         connection.exec_driver_sql("UPDATE tally SET at = at - 3660000 WHERE kind = 'dead'")
     bridge.deliver("crm", opt_out(PHONES[4]))
     assert bridge.run("audit").returncode == 0
