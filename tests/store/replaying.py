@@ -77,6 +77,22 @@ rules:
     when: again
     lead: {phone_number: phone, mark_as_unanswered: {value: true}}
 """
+CONSENT = """
+rules:
+  - name: consent
+    when: "dnc != `null`"
+    allow_opt_in: true
+    channel: voice
+    lead: {phone_number: {all: [phone, _known.phones]}, do_not_call: {from: dnc, to: boolean}}
+  - name: remembered
+    when: _known.opted_out
+    yields_to_opt_in: true
+    channel: voice
+    lead: {phone_number: {all: [phone, _known.phones]}, do_not_call: {value: true}}
+  - name: details
+    when: name
+    lead: {phone_number: phone, first_name: name}
+"""
 CAMPAIGNS = ("one", "two")
 
 

@@ -33,27 +33,16 @@ from bridge.store.database import Database
 from bridge.store.migrate import migrate
 from bridge.store.schema import NEVER
 
-from .replaying import HEAD, World
+from .replaying import CONSENT, HEAD, World
 
-RULES = """
-rules:
-  - name: consent
-    when: "dnc != `null`"
-    allow_opt_in: true
-    channel: voice
-    lead: {phone_number: {all: [phone, _known.phones]}, do_not_call: {from: dnc, to: boolean}}
-  - name: remembered
-    when: _known.opted_out
-    yields_to_opt_in: true
-    channel: voice
-    lead: {phone_number: {all: [phone, _known.phones]}, do_not_call: {value: true}}
-  - name: details
-    when: name
-    lead: {phone_number: phone, first_name: name}
+RULES = (
+    CONSENT
+    + """
   - name: again
     when: again
     lead: {phone_number: phone, mark_as_unanswered: {value: true}}
 """
+)
 FILE = HEAD.replace("event_id", "contacts: {ids: [contact]}\n  event_id") + RULES
 PHONES = [f"+1415555010{number}" for number in range(6)]
 LANES = (Lane.OPT_OUT, Lane.FIRST, Lane.RETRY, Lane.REPLAY, Lane.STANDING)

@@ -20,28 +20,12 @@ from bridge.store import campaigns, contacts, leads
 from bridge.store.database import Connection, Database
 
 from .idle_worker import idle_worker
-from .replaying import BOUNDS, HEAD, LOOK_UP, World
+from .replaying import BOUNDS, CONSENT, HEAD, LOOK_UP, World
 from .waiting import while_open
 
 OLD, NEW = "+14155550101", "+14155550102"
 HOUR = 3_600_000
 KNOWING = HEAD.replace("event_id", "contacts: {ids: [contact]}\n  event_id")
-CONSENT = """
-rules:
-  - name: consent
-    when: "dnc != `null`"
-    allow_opt_in: true
-    channel: voice
-    lead: {phone_number: {all: [phone, _known.phones]}, do_not_call: {from: dnc, to: boolean}}
-  - name: remembered
-    when: _known.opted_out
-    yields_to_opt_in: true
-    channel: voice
-    lead: {phone_number: {all: [phone, _known.phones]}, do_not_call: {value: true}}
-  - name: details
-    when: name
-    lead: {phone_number: phone, first_name: name}
-"""
 BY_RECORD = """
 rules:
   - name: opt-out
