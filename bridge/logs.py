@@ -21,8 +21,6 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any, TextIO
 
-import structlog
-
 from bridge import ecs
 from bridge.jsontext import dumps
 
@@ -142,6 +140,8 @@ def configure(
     out: TextIO | None = None,
 ) -> None:
     """Set the process's log up; ``style`` is json, text or auto (text on a terminal)."""
+    import structlog  # noqa: PLC0415 - slow to load, and most commands write no line
+
     stream = out or sys.stderr
     _blotted.clear()
     _blotter.cache_clear()
@@ -192,7 +192,7 @@ class _Handler(logging.Handler):
     """Lines of other libraries, through the same formatter."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        log = structlog.get_logger()
+        log = _logger()
         fields: dict[str, Any] = {"logger": record.name, "message": record.getMessage()}
         if record.exc_info:
             fields["exc_info"] = record.exc_info
@@ -218,6 +218,22 @@ def _log_uncaught(kind: Any, error: Any, trace: Any) -> None:
         get("process").critical("uncaught error", exc_info=(kind, error, trace))
 
 
-def get(name: str) -> Any:
-    """A logger whose lines carry the name of their stage."""
-    return structlog.get_logger(stage=name)
+def _logger(**fields: Any) -> Any:
+    import structlog  # noqa: PLC0415 - slow to load, and most commands write no line
+
+    return structlog.get_logger(**fields)
+
+
+class Log:
+    """A logger whose lines carry the name of their stage. It has all methods of structlog's."""
+
+    def __init__(self, stage: str) -> None:
+        self._stage = stage
+
+    def __getattr__(self, method: str) -> Any:
+        return getattr(_logger(stage=self._stage), method)
+
+
+def get(name: str) -> Log:
+    """The logger of a stage."""
+    return Log(name)

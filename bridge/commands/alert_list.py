@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from bridge.clock import iso
+from bridge.commands.as_json import as_json
 from bridge.commands.listings import json_option, reading
-from bridge.commands.output import as_json, table
+from bridge.commands.output import table
 from bridge.store import alerts
 from bridge.store.alerts import Entry
 

@@ -11,8 +11,9 @@ import click
 
 from bridge import logs
 from bridge.clock import now_ms
+from bridge.commands.as_json import as_json
 from bridge.commands.listings import json_option
-from bridge.commands.output import as_json, table
+from bridge.commands.output import table
 from bridge.operate.alerts import chosen
 from bridge.operate.alerts.channel import Answer
 from bridge.operate.alerts.heartbeat import CHANNEL

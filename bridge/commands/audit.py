@@ -10,8 +10,9 @@ from typing import Any
 import click
 
 from bridge.clock import now_ms
+from bridge.commands.as_json import as_json
 from bridge.commands.listings import json_option, opened
-from bridge.commands.output import as_json, bars, table
+from bridge.commands.output import bars, table
 from bridge.errors import StoreError
 from bridge.operate import concern
 from bridge.operate.audit import Audit, Report

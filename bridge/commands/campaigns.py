@@ -9,9 +9,10 @@ import click
 
 from bridge.clock import iso
 from bridge.commands.actor import actor
+from bridge.commands.as_json import as_json
 from bridge.commands.known import unknown
 from bridge.commands.listings import json_option, reading, writing
-from bridge.commands.output import as_json, table
+from bridge.commands.output import table
 from bridge.live import load
 from bridge.model import Campaign, Lane
 from bridge.operate import pausing

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from bridge.commands.as_json import as_json
 from bridge.commands.known import must_know_source
 from bridge.commands.listings import (
     before_option,
@@ -14,7 +15,7 @@ from bridge.commands.listings import (
     reading,
     with_times,
 )
-from bridge.commands.output import as_json, table
+from bridge.commands.output import table
 from bridge.store import deliveries
 
 COLUMNS = ("id", "received_at", "source", "scheme", "state", "bytes", "problem", "receipt")

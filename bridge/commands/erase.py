@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from bridge.commands.as_json import as_json
 from bridge.commands.listings import (
     before_option,
     json_option,
@@ -13,7 +14,7 @@ from bridge.commands.listings import (
     opened,
     with_times,
 )
-from bridge.commands.output import as_json, table
+from bridge.commands.output import table
 from bridge.model import ContactRef
 from bridge.steps.erase import erase_now
 from bridge.store import erasures

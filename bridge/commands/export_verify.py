@@ -7,9 +7,9 @@ from typing import Any, BinaryIO
 
 import click
 
+from bridge.commands.as_json import as_json
 from bridge.commands.export_file import keys_of
 from bridge.commands.listings import json_option, opened
-from bridge.commands.output import as_json
 from bridge.operate.export import make
 from bridge.operate.export.verify import Whole, WrongLineError, verify
 from bridge.settings import Settings

@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from bridge.commands.annotations import github, sarif
+from bridge.commands.as_json import as_json
 from bridge.commands.mapping_files import decoder, excerpt, folder_of, path_of, read
-from bridge.commands.output import as_json
 from bridge.errors import Mistake
 from bridge.map.check import Report, check_folder
 from bridge.model import Source

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,8 +24,9 @@ from bridge.model import Delivery, Event, Found
 from bridge.receive.decode import decode, redacted
 from bridge.receive.verify import body_credentials
 from bridge.settings import Settings
-from bridge.store import deliveries
-from bridge.store.database import Connection, Database
+
+if TYPE_CHECKING:
+    from bridge.store.database import Connection
 
 Given = Mapping[str, Mapping[str, Any]]
 """What stands in for the look-ups: look-up → id → record."""
@@ -45,6 +46,13 @@ def mapping_of(settings: Settings, source: str) -> SourceMapping:
 @contextmanager
 def database_if_there(settings: Settings) -> Iterator[Connection | None]:
     """A connection for reading; None where there is no database of this version."""
+    if _no_file(settings["DATABASE_URL"]):
+        yield None
+        return
+    # slow to load, and whoever writes a mapping file need not have a database
+    from bridge.store import revision  # noqa: PLC0415
+    from bridge.store.database import Database  # noqa: PLC0415
+
     try:
         database = Database(settings["DATABASE_URL"])
     except StoreError:
@@ -54,8 +62,6 @@ def database_if_there(settings: Settings) -> Iterator[Connection | None]:
         if database.path is not None and not database.path.exists():
             yield None
             return
-        from bridge.store import revision  # noqa: PLC0415 - seldom needed
-
         try:
             revision.check(database)
         except StoreError:
@@ -69,7 +75,17 @@ def database_if_there(settings: Settings) -> Iterator[Connection | None]:
 
 def stored(connection: Connection | None, receipt: str) -> Delivery | None:
     """The stored delivery of a receipt, if there is one."""
-    return None if connection is None else deliveries.by_receipt(connection, receipt)
+    if connection is None:
+        return None
+    from bridge.store import deliveries  # noqa: PLC0415 - slow to load, and seldom needed
+
+    return deliveries.by_receipt(connection, receipt)
+
+
+def _no_file(url: str) -> bool:
+    """Whether this is clearly the URL of an SQLite file that is not there."""
+    name = url.removeprefix("sqlite:///")
+    return name != url and "?" not in name and not Path(name).exists()
 
 
 def delivery_of(source: str, payload: str, connection: Connection | None) -> Delivery:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bridge import logs
-from bridge.commands.output import as_json
+from bridge.commands.as_json import as_json
 from bridge.errors import StoreError
 from bridge.map import MappingSet, SourceMapping, load_kept, load_mappings, load_text
 from bridge.map.shadow import Shadow

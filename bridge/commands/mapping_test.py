@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
+from bridge.commands.as_json import as_json
 from bridge.commands.mapping_files import case_mappings, decoder, folder_of, path_of
-from bridge.commands.output import as_json
 from bridge.errors import Mistake
 from bridge.map import CaseResult, load_cases, run_cases
 from bridge.map.coverage import Coverage

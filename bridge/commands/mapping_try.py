@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bridge.clock import iso
+from bridge.commands.as_json import as_json
 from bridge.commands.mapping_payload import (
     Records,
     as_stored,
@@ -18,7 +19,6 @@ from bridge.commands.mapping_payload import (
     given_records,
     mapping_of,
 )
-from bridge.commands.output import as_json
 from bridge.map.explain import Finding
 from bridge.map.trace import FieldTrace, RuleSteps
 from bridge.model import State

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from bridge.commands.as_json import as_json
 from bridge.commands.known import must_know_campaign, must_know_source, read_phones
 from bridge.commands.listings import (
     before_option,
@@ -12,7 +13,7 @@ from bridge.commands.listings import (
     reading,
     with_times,
 )
-from bridge.commands.output import as_json, table
+from bridge.commands.output import table
 from bridge.model import State
 from bridge.store import outcomes
 

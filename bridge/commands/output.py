@@ -1,4 +1,4 @@
-"""How commands print: a table for people, JSON for scripts."""
+"""How commands print to people: tables, and bars for long work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import click
 from rich import box
 from rich.cells import cell_len
 from rich.console import Console
@@ -27,11 +26,6 @@ from rich.text import Text
 
 _AS_NEEDED = 1_000_000
 _INDENT = "  "
-
-
-def as_json(value: Any) -> None:
-    """Print a value as JSON."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def table(

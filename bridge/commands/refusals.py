@@ -7,6 +7,7 @@ import sys
 import click
 
 from bridge import logs
+from bridge.commands.as_json import as_json
 from bridge.commands.known import must_know_source
 from bridge.commands.listings import (
     before_option,
@@ -15,7 +16,7 @@ from bridge.commands.listings import (
     reading,
     with_times,
 )
-from bridge.commands.output import as_json, progress, table
+from bridge.commands.output import progress, table
 from bridge.live import load
 from bridge.settings import Settings
 from bridge.steps.verify_again import Judge, Verdicts

@@ -11,9 +11,10 @@ import click
 
 from bridge import logs
 from bridge.commands.actor import actor
+from bridge.commands.as_json import as_json
 from bridge.commands.listings import before_option, json_option, limit_option, with_times
 from bridge.commands.moments import Moment
-from bridge.commands.output import as_json, progress, table
+from bridge.commands.output import progress, table
 from bridge.commands.replay_shown import print_plan, print_report
 from bridge.errors import ReplayError
 from bridge.live import LiveMappings

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from bridge.commands.output import as_json
+from bridge.commands.as_json import as_json
 from bridge.steps.replay_control import Report
 from bridge.steps.replay_plan import Plan
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from bridge.commands.as_json import as_json
 from bridge.commands.listings import json_option, opened
-from bridge.commands.output import as_json, bars
+from bridge.commands.output import bars
 from bridge.settings import Settings
 from bridge.steps.erase import ages, erase_people
 from bridge.store import retention

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from bridge.commands.output import as_json, table
+from bridge.commands.as_json import as_json
+from bridge.commands.output import table
 from bridge.settings import SETTINGS, Settings
 
 

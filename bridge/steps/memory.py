@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from bridge.model import ContactRef, Event, Known, Mapped
-from bridge.store import contacts
-from bridge.store.database import Connection
+
+if TYPE_CHECKING:
+    from bridge.store.database import Connection
 
 Learned = tuple[tuple[str, ...], bool | None, int]
 
@@ -22,6 +24,8 @@ class Memory:
     @classmethod
     def recall(cls, connection: Connection, seen: Iterable[tuple[str, Event]]) -> Memory:
         """What is remembered of the contacts of these events; (source, event) each."""
+        from bridge.store import contacts  # noqa: PLC0415 - slow to load; a trial does without
+
         wanted: dict[str, set[ContactRef]] = {}
         for source, event in seen:
             wanted.setdefault(source, set()).update(event.contacts)
@@ -71,6 +75,8 @@ class Memory:
         Errors: ``StoreChanged`` if somebody else has learned of a contact since it was recalled;
         all that was mapped by this memory has to be mapped again.
         """
+        from bridge.store import contacts  # noqa: PLC0415 - slow to load; a trial does without
+
         for source, seen in sorted(self._learned.items()):
             recalled = {ref: self._recalled.get((source, ref), Known()) for ref in seen}
             contacts.remember(connection, source, seen, now, recalled=recalled)

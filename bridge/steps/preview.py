@@ -6,9 +6,9 @@ between the events of one delivery (phone numbers, consent) is learnt here too, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bridge.forward.payload import element
 from bridge.map import SourceMapping
@@ -17,8 +17,9 @@ from bridge.model import Delivery, Event, Found, LeadUpdate, State
 from bridge.record.ledger import plan
 from bridge.steps.events import events_of
 from bridge.steps.memory import Memory
-from bridge.store import ledgers
-from bridge.store.database import Connection
+
+if TYPE_CHECKING:
+    from bridge.store.database import Connection
 
 LookUp = Callable[[Event], Mapping[str, Found]]
 """What the look-ups of an event bring, by look-up name."""
@@ -123,12 +124,24 @@ def _copies(
     """Place of an event → id of the stored event of which it is a copy."""
     if connection is None:
         return {}
+    from bridge.store import ledgers  # noqa: PLC0415 - slow to load, and seldom needed
+
     stored = ledgers.stored_events(connection, (event.key for event in events))
     return {
         place: stored[event.key][1]
         for place, event in enumerate(events)
         if event.key in stored and stored[event.key][0] != delivery.id
     }
+
+
+def _ledgers(
+    connection: Connection | None, leads: Iterable[tuple[str, str]]
+) -> Mapping[tuple[str, str], Mapping[str, Any]]:
+    if connection is None:
+        return {}
+    from bridge.store import ledgers  # noqa: PLC0415 - slow to load, and seldom needed
+
+    return ledgers.ledgers(connection, leads)
 
 
 def _fates(
@@ -142,7 +155,7 @@ def _fates(
     for place, one in enumerate(traces):
         for update in one.mapped.updates if place not in copies else ():
             by_lead.setdefault((update.campaign, update.phone), []).append((place, update))
-    stored = ledgers.ledgers(connection, by_lead) if connection is not None else {}
+    stored = _ledgers(connection, by_lead)
     fates: list[list[Fate]] = [[] for _ in traces]
     for key, many in by_lead.items():
         campaign = mapping.directory.campaigns[key[0]]
