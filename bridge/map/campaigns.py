@@ -8,20 +8,9 @@ from typing import Any
 
 from bridge.map.address import Address
 from bridge.map.document import Document
-from bridge.map.kinds import (
-    Kind,
-    Many,
-    Named,
-    Number,
-    Part,
-    SecretRef,
-    Text,
-    Word,
-    about,
-    faulty,
-    load_part,
-)
+from bridge.map.kinds import Kind, Number, SecretRef, Text, Word, about, faulty
 from bridge.map.nearest import advice
+from bridge.map.parts import Many, Named, Part, load_part
 from bridge.map.route import ALL
 from bridge.map.secrets import Secrets
 from bridge.map.substitution import Environment, missing_in, substitute

@@ -10,20 +10,8 @@ from typing import Any
 
 from bridge.errors import MappingError
 from bridge.map.document import Document, read_document
-from bridge.map.kinds import (
-    Definitions,
-    Fault,
-    Flag,
-    Kind,
-    Many,
-    Named,
-    Part,
-    Template,
-    Text,
-    about,
-    faulty,
-    load_part,
-)
+from bridge.map.kinds import Definitions, Fault, Flag, Kind, Template, Text, about, faulty
+from bridge.map.parts import Many, Named, Part, load_part
 from bridge.map.times import FormatError, time_format
 from bridge.map.unusable import Unusable
 from bridge.model import FIELDS, Json, Known

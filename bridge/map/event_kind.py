@@ -8,18 +8,9 @@ from typing import Any
 from marshmallow import ValidationError
 
 from bridge.map.expression import Expression
-from bridge.map.kinds import (
-    Definitions,
-    Expr,
-    Kind,
-    Many,
-    Number,
-    Part,
-    Text,
-    about,
-    faulty,
-    kind_of,
-)
+from bridge.map.expression_kind import Expr
+from bridge.map.kinds import Definitions, Kind, Number, Text, about, faulty, kind_of
+from bridge.map.parts import Many, Part
 from bridge.map.times import FORMATS
 from bridge.map.transform_kind import Format, checked_format
 from bridge.model import Json

@@ -1,28 +1,20 @@
 """The kinds of value a mapping file may hold, as marshmallow fields.
 
-A field that cannot take its value raises ``ValidationError`` with ``Fault``s; ``report`` turns a
-whole tree of them into mistakes with line and column.
+A field that cannot take its value raises ``ValidationError`` with ``Fault``s.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, TypeAlias
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, validates_schema
+from marshmallow import ValidationError, fields
 
-from bridge.map.document import Document, Path_
-from bridge.map.expression import LONGEST, Expression, ExpressionError
-from bridge.map.lint import Use, traps
-from bridge.map.nearest import advice
 from bridge.map.substitution import Filled, missing_in, raw, reference
 from bridge.model import Json
-
-MOST_ADVICE = 50
-"""Unknown keys of one mapping for which the nearest spelling is looked for, which takes time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,136 +260,6 @@ class Word(Kind):
         return {"anyOf": [{"enum": list(self.words)}, dict(SETTING)]}
 
 
-class Expr(Kind):
-    """A JMESPath expression, compiled; ``use`` decides which traps are looked for."""
-
-    what = "an expression"
-
-    def __init__(self, use: Use = Use.VALUE, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.use = use
-
-    def read(self, value: Json) -> Any:
-        """The compiled expression."""
-        return compiled(value, self.use)
-
-    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
-        del definitions
-        return {"type": "string", "minLength": 1, "maxLength": LONGEST}
-
-
-_NUMBER = re.compile(r"\+?[0-9][0-9 ().\-/]{4,}\Z|\+?\([0-9][0-9 ().\-/]{4,}\Z")
-
-
-def compiled(value: Json, use: Use = Use.VALUE) -> Expression:
-    """The expression in a text of the file. Errors: ``ValidationError`` with faults."""
-    if not isinstance(value, str):
-        word = {True: "true", False: "false"}.get(value) if isinstance(value, bool) else None
-        hint = "Put the expression in quotes."
-        if use is Use.WHEN and value is True:
-            hint = "Leave `when` out: the rule then always applies."
-        elif word is not None or isinstance(value, int | float):
-            hint = f"For a constant write {{value: {word or value}}}."
-        raise faulty("wrong-type", f"must be an expression, not {kind_of(value)}.", hint)
-    if isinstance(value, Filled) and any(set(put) & set("'\"`\\") for put in value.put):
-        raise faulty(
-            "unsafe-setting",
-            f"takes a setting that holds a quote, a backtick or a backslash: {quoted(value)}.",
-            "Change that setting; inside an expression these would change its meaning.",
-        )
-    written = str(raw(value))
-    if _NUMBER.match(written):
-        raise faulty(
-            "number-as-expression",
-            f"must be an expression; {quoted(value)} is the number itself.",
-            f'For a constant write {{value: "{written}"}}.',
-        )
-    try:
-        expression = Expression(str(value), written)
-    except ExpressionError as error:
-        if not missing_in(value):
-            raise _unreadable(error) from None
-        # A bare placeholder such as test-NAME is no identifier; its underscored form is one.
-        try:
-            expression = Expression(str(value).replace("test-", "test_"), written)
-        except ExpressionError:
-            raise _unreadable(error) from None
-    found = [Fault(t.code, t.message, t.hint, t.part) for t in traps(expression, use)]
-    if found:
-        raise ValidationError(list[Any](found))
-    return expression
-
-
-def _unreadable(error: ExpressionError) -> ValidationError:
-    return faulty("bad-expression", f"cannot be read: {error}", error.hint, error.part)
-
-
-class Many(Kind):
-    """A list of one kind, not empty."""
-
-    what = "a list"
-
-    def __init__(self, inner: Kind, *, least: int = 1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.inner, self.least = inner, least
-
-    def read(self, value: Json) -> Any:
-        """The items, as a tuple."""
-        if not isinstance(value, list):
-            raise faulty(
-                "wrong-type",
-                f"must be a list, not {kind_of(value)}.",
-                self.hint() or "Write its items below, each after `- `.",
-            )
-        if len(value) < self.least:
-            raise faulty("empty-list", "is an empty list.", self.hint() or "Write an item.")
-        items, errors = [], {}
-        for index, item in enumerate(value):
-            try:
-                items.append(self.inner.deserialize(item))
-            except ValidationError as error:
-                errors[index] = error.messages
-        if errors:
-            raise ValidationError(dict[str, Any](errors))  # type: ignore[arg-type]
-        return tuple(items)
-
-    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
-        least = {"minItems": self.least} if self.least else {}
-        return {"type": "array", "items": self.inner.below(definitions), **least}
-
-
-class Named(Kind):
-    """A mapping whose keys are names of the author's choice."""
-
-    what = "a mapping of names"
-
-    def __init__(self, inner: Kind, *, least: int = 1, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.inner, self.least = inner, least
-
-    def read(self, value: Json) -> Any:
-        """The values by name."""
-        if not isinstance(value, dict):
-            raise self.wrong(value)
-        if len(value) < self.least:
-            raise faulty("empty-mapping", "is empty.", self.hint() or "Write `name: value`.")
-        found: dict[str, Any] = {}
-        errors: dict[str, Any] = {}
-        for key, item in value.items():
-            try:
-                found[key] = self.inner.deserialize(item)
-            except ValidationError as error:
-                errors[key] = error.messages
-        if errors:
-            raise ValidationError(errors)
-        return found
-
-    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
-        least = {"minProperties": self.least} if self.least else {}
-        inner = self.inner.below(definitions)
-        return {"type": "object", "additionalProperties": inner, **least}
-
-
 class SecretRef(Kind):
     """A secret: one ``${NAME}`` or a list of them, never the secret itself. Gives the names."""
 
@@ -459,130 +321,3 @@ def plain(value: Json) -> Json:
     if isinstance(value, list):
         return [plain(item) for item in value]
     return str(value) if isinstance(value, str) else value
-
-
-class Shape(Schema):
-    """A mapping with fixed keys. Any other key is a mistake with the nearest spelling."""
-
-    class Meta:
-        unknown = EXCLUDE
-
-    @validates_schema(pass_original=True, skip_on_field_errors=False)
-    def _no_other_keys(self, data: Any, original: Any, **kwargs: Any) -> None:
-        del data, kwargs
-        known = set(self.fields)
-        unknown = [key for key in original if key not in known]
-        others = {
-            key: [Fault("unknown-key", "is not known here.", hint)]
-            for place, key in enumerate(unknown)
-            for hint in (_advice(key, original[key], known) if place < MOST_ADVICE else "",)
-        }
-        if others:
-            raise ValidationError(dict[str, Any](others))
-
-
-def _advice(key: str, value: Json, known: set[str]) -> str:
-    """What to do about a key that is not known. One without a value was no key to its author."""
-    if value is not None:
-        return advice(key, known)
-    word, _, rest = key.partition(" ")
-    if word in known and rest:
-        return f"Write a colon behind `{word}`: `{word}: {rest}`."
-    return (
-        f"{advice(key, known)} If it belongs to the value before it, put both in brackets: "
-        f"[a, {key}]."
-    )
-
-
-Check = Callable[[Mapping[str, Any], Mapping[str, Json]], Iterable[tuple[str | None, Fault]]]
-
-
-class Part(Kind):
-    """A mapping with fixed keys, and what must hold between them.
-
-    ``check`` says it; ``one_of`` tells the JSON Schema of keys of which exactly one must be there.
-    """
-
-    what = "a mapping"
-
-    def __init__(
-        self,
-        keys: Mapping[str, Kind],
-        check: Check | None = None,
-        *,
-        one_of: Sequence[str] = (),
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.keys = keys
-        self.one_of = one_of
-        self.shape = Shape.from_dict(dict[str, Any](keys))()
-        self.check = check
-
-    def read(self, value: Json) -> Any:
-        """The values by key, those left out at their defaults."""
-        if not isinstance(value, dict):
-            raise faulty(
-                "wrong-type",
-                f"must be a mapping, not {kind_of(value)}.",
-                self.hint() or advice("", self.keys),
-            )
-        errors: dict[str, Any] = {}
-        try:
-            loaded: Mapping[str, Any] = self.shape.load(value)
-        except ValidationError as error:
-            errors = dict[str, Any](error.messages_dict)
-            loaded = error.valid_data if isinstance(error.valid_data, dict) else {}
-        for key, fault in self.check(loaded, value) if self.check else ():
-            if key not in errors:
-                errors.setdefault(key or "_schema", []).append(fault)
-        if errors:
-            raise ValidationError(errors)
-        return loaded
-
-    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
-        found: dict[str, Json] = {
-            "type": "object",
-            "properties": {name: kind.below(definitions) for name, kind in self.keys.items()},
-            "additionalProperties": False,
-        }
-        if required := [name for name, kind in self.keys.items() if kind.required]:
-            found["required"] = required
-        if self.one_of:
-            found["oneOf"] = [{"required": [name]} for name in self.one_of]
-        return found
-
-
-def load_part(part: Part, value: Json, document: Document) -> Mapping[str, Any] | None:
-    """A whole file by its part; None if it has mistakes, which are then in the document."""
-    try:
-        loaded: Mapping[str, Any] = part.read(value)
-    except ValidationError as error:
-        report(document, error.messages)
-        return None
-    return loaded
-
-
-def report(document: Document, messages: Any, path: Path_ = ()) -> None:
-    """Adds every fault of an error tree to the document, with its place."""
-    if isinstance(messages, dict):
-        for key, below in messages.items():
-            report(document, below, path if key == "_schema" else (*path, key))
-        return
-    for fault in messages if isinstance(messages, list) else [messages]:
-        if isinstance(fault, dict):
-            report(document, fault, path)
-        elif isinstance(fault, Fault):
-            message = f"`{dotted(path)}` {fault.message}" if path else f"the file {fault.message}"
-            at_key = fault.code == "unknown-key"
-            document.add(path, fault.code, message, fault.hint, key=at_key, part=fault.part)
-        else:
-            document.add(path, "invalid", f"`{dotted(path)}`: {fault}")
-
-
-def dotted(path: Sequence[str | int]) -> str:
-    """``rules[2].lead.email`` for a path."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text

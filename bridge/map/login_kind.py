@@ -16,8 +16,6 @@ from bridge.map.kinds import (
     Fault,
     Flag,
     Kind,
-    Named,
-    Part,
     SecretRef,
     Text,
     Word,
@@ -25,6 +23,7 @@ from bridge.map.kinds import (
     faulty,
     kind_of,
 )
+from bridge.map.parts import Named, Part
 from bridge.map.substitution import missing_in
 from bridge.model import Json
 

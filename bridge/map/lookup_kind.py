@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from bridge.map.kinds import (
-    Constant,
-    Expr,
-    Flag,
-    Many,
-    Named,
-    Number,
-    Part,
-    SecretRef,
-    Template,
-    Text,
-    Word,
-    about,
-)
+from bridge.map.expression_kind import Expr
+from bridge.map.kinds import Constant, Flag, Number, SecretRef, Template, Text, Word, about
 from bridge.map.lint import Use
 from bridge.map.login_kind import BASIC, OAUTH, LookupAddress, WordingKind
 from bridge.map.lookup_check import check_lookup
+from bridge.map.parts import Many, Named, Part
 
 _PAGES = Part(
     {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-from bridge.map.kinds import Kind, Many, Named, Part
+from bridge.map.kinds import Kind
+from bridge.map.parts import Many, Named, Part
 
 
 def homes(kind: Kind, below: str = "") -> Iterator[tuple[str, str]]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from bridge.map.kinds import Definitions, Kind, Many, Text, faulty, kind_of
+from bridge.map.kinds import Definitions, Kind, Text, faulty, kind_of
+from bridge.map.parts import Many
 from bridge.map.substitution import missing_in
 from bridge.model import Json
 

@@ -11,9 +11,7 @@ from bridge.map.kinds import (
     Definitions,
     Fault,
     Kind,
-    Many,
     Number,
-    Part,
     SecretRef,
     Text,
     about,
@@ -21,6 +19,7 @@ from bridge.map.kinds import (
     kind_of,
 )
 from bridge.map.nearest import advice
+from bridge.map.parts import Many, Part
 from bridge.map.place_kind import ContentType, HeaderName, PlaceKind, Status
 from bridge.map.signed_kind import Faults
 from bridge.map.verify_kind import SecretMissingError, TakeSecret

@@ -12,19 +12,10 @@ from typing import Any
 
 from bridge.map.document import Document, Path_
 from bridge.map.expression import Expression
-from bridge.map.kinds import (
-    Definitions,
-    Expr,
-    Kind,
-    Many,
-    Named,
-    Part,
-    Text,
-    about,
-    faulty,
-    kind_of,
-)
+from bridge.map.expression_kind import Expr
+from bridge.map.kinds import Definitions, Kind, Text, about, faulty, kind_of
 from bridge.map.nearest import advice
+from bridge.map.parts import Many, Named, Part
 from bridge.map.text import as_text
 from bridge.map.unusable import Unusable, shown
 from bridge.model import Campaign, Json

@@ -10,20 +10,10 @@ from typing import Any
 from marshmallow import ValidationError
 
 from bridge.map.expression import Expression
-from bridge.map.kinds import (
-    Definitions,
-    Expr,
-    Fault,
-    Flag,
-    Kind,
-    Named,
-    Part,
-    Text,
-    Word,
-    about,
-    faulty,
-)
+from bridge.map.expression_kind import Expr
+from bridge.map.kinds import Definitions, Fault, Flag, Kind, Text, Word, about, faulty
 from bridge.map.lint import Use, negations
+from bridge.map.parts import Named, Part
 from bridge.map.route import ALL, Directory, Route, RouteKind
 from bridge.map.substitution import missing_in
 from bridge.map.text import clean

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bridge.header_pattern import names_of, pattern_problem
-from bridge.map.kinds import Fault, Many, Number, Part, Text, Word, about, faulty
+from bridge.map.kinds import Fault, Number, Text, Word, about, faulty
 from bridge.map.nearest import advice
+from bridge.map.parts import Many, Part
 from bridge.map.place_kind import HeaderName
 from bridge.map.substitution import missing_in
 from bridge.model import Json

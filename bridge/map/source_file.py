@@ -14,22 +14,14 @@ from bridge.map.document import Document, Path_, Place
 from bridge.map.event_kind import NO_IDENTITY, EventTimeKind, Identity, IdentityKind
 from bridge.map.events import EventPlan
 from bridge.map.expression import MOST_GROWTH, Expression, growth
-from bridge.map.kinds import (
-    Expr,
-    Fault,
-    Many,
-    Named,
-    Part,
-    Text,
-    Word,
-    about,
-    load_part,
-)
+from bridge.map.expression_kind import Expr
+from bridge.map.kinds import Fault, Text, Word, about
 from bridge.map.lookup_kind import LOOKUP
 from bridge.map.lookups import LookupPlan, build_lookup
 from bridge.map.mapping import SourceMapping
 from bridge.map.nearest import nearest_is
 from bridge.map.nesting import where_else
+from bridge.map.parts import Many, Named, Part, load_part
 from bridge.map.receive_kind import (
     answer_part,
     build_answer,

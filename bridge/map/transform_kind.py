@@ -8,15 +8,12 @@ from typing import Any
 from marshmallow import ValidationError
 
 from bridge.map import transforms
+from bridge.map.expression_kind import Expr
 from bridge.map.kinds import (
     Constant,
     Definitions,
-    Expr,
     Kind,
-    Many,
-    Named,
     Number,
-    Part,
     Text,
     Word,
     about,
@@ -25,6 +22,7 @@ from bridge.map.kinds import (
     quoted,
 )
 from bridge.map.nearest import advice
+from bridge.map.parts import Many, Named, Part
 from bridge.map.phone import REGIONS
 from bridge.map.substitution import missing_in
 from bridge.map.times import FORMATS, FormatError, TimeFormat, time_format

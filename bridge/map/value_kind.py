@@ -8,21 +8,10 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from bridge.map.kinds import (
-    Constant,
-    Definitions,
-    Expr,
-    Fault,
-    Kind,
-    Many,
-    Part,
-    about,
-    compiled,
-    faulty,
-    kind_of,
-    plain,
-)
+from bridge.map.expression_kind import Expr, compiled
+from bridge.map.kinds import Constant, Definitions, Fault, Kind, about, faulty, kind_of, plain
 from bridge.map.lint import Use
+from bridge.map.parts import Many, Part
 from bridge.map.substitution import raw
 from bridge.map.transform_kind import RegionOf, TransformKind
 from bridge.map.value import Value

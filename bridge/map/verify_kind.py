@@ -13,9 +13,7 @@ from bridge.map.kinds import (
     Fault,
     Flag,
     Kind,
-    Many,
     Number,
-    Part,
     SecretRef,
     Text,
     Word,
@@ -24,6 +22,7 @@ from bridge.map.kinds import (
     kind_of,
 )
 from bridge.map.nearest import advice
+from bridge.map.parts import Many, Part
 from bridge.map.place_kind import HeaderName, OneOrMore, PlaceKind
 from bridge.map.signed_kind import (
     Faults,
