@@ -12,9 +12,9 @@ from bridge.map.kinds import Kind, Number, SecretRef, Text, Word, about, faulty
 from bridge.map.nearest import advice
 from bridge.map.parts import Many, Named, Part, load_part
 from bridge.map.route import ALL
+from bridge.map.scheme_build import SecretMissingError
 from bridge.map.secrets import Secrets
 from bridge.map.substitution import Environment, missing_in, substitute
-from bridge.map.verify_kind import SecretMissingError
 from bridge.model import CallLimits, Campaign, Json, Secret
 
 FILE = "campaigns.yaml"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bridge.errors import SettingError
 from bridge.map.document import Document
+from bridge.map.scheme_build import SecretMissingError
 from bridge.map.substitution import Environment, placeholder
-from bridge.map.verify_kind import SecretMissingError
 from bridge.model import Secret
 
 

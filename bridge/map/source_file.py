@@ -33,11 +33,12 @@ from bridge.map.receive_kind import (
 )
 from bridge.map.route import Directory, check_route
 from bridge.map.rules import Rule, build_rule, rule_part
+from bridge.map.scheme_build import build_schemes
 from bridge.map.secrets import Secrets
 from bridge.map.substitution import SECRET_KEYS, Environment, substitute
 from bridge.map.value import Value
 from bridge.map.value_kind import ValueKind
-from bridge.map.verify_kind import SchemeKind, build_schemes
+from bridge.map.verify_kind import SchemeKind
 from bridge.map.versions import kept_mapping
 from bridge.model import Decoder, Json, Reading, Source
 
