@@ -377,6 +377,7 @@ def recover(
         for row in connection.execute(
             select(lead.c.id)
             .where(LEASED, lead.c.lease_until < expired_before)
+            .order_by(lead.c.lease_until)
             .limit(limit)
             .with_for_update(skip_locked=True)
         )

@@ -57,6 +57,11 @@ class Depth:
 
 
 def _front(statement: Select[Any], most: int = MOST) -> Any:
+    """The first rows of a statement, which says in what order, by the index that it is to go by.
+
+    Without an order PostgreSQL may read a whole table for rows of which it expects many, and
+    finds few at its end.
+    """
     return statement.limit(most).subquery("front")
 
 
@@ -120,19 +125,23 @@ def look_ups(connection: Connection) -> list[LookUps]:
 # ----------------------------------------------------------------------- opt-outs
 
 
+# From a state on, and not of a state: PostgreSQL takes the two conditions on the state for
+# independent, expects a handful, and would sort all that it finds by another index.
+_OPEN = _front(
+    select(outcome.c.state, outcome.c.accepted_at)
+    .where(OPEN_OPT_OUT, outcome.c.state >= bindparam("state"))
+    .order_by(outcome.c.state, outcome.c.accepted_at)
+)
+_OPT_OUTS = select(func.count(), func.min(_OPEN.c.accepted_at)).where(
+    _OPEN.c.state == bindparam("state")
+)
+
+
 def opt_outs(connection: Connection) -> dict[State, Depth]:
     """Opt-outs that are not confirmed, by their state; the oldest is exact."""
     found: dict[State, Depth] = {}
     for state in (State.WAITING, State.IN_FLIGHT, State.STANDING):
-        of_state = (
-            select(outcome.c.accepted_at)
-            .where(OPEN_OPT_OUT, outcome.c.state == state.value)
-            .order_by(outcome.c.accepted_at)
-        )
-        front = _front(of_state)
-        count, oldest = connection.execute(
-            select(func.count(), func.min(front.c.accepted_at))
-        ).one()
+        count, oldest = connection.execute(_OPT_OUTS, {"state": state.value}).one()
         if count:
             found[state] = Depth(count, oldest)
     return found
@@ -191,13 +200,15 @@ def _busy(connection: Connection, names: Sequence[str]) -> list[str]:
 _ANY = (
     select(lead.c.id)
     .where(lead.c.campaign == bindparam("campaign"), lead.c.lane < int(Lane.IDLE))
+    .order_by(lead.c.lane)
     .limit(1)
 )
 
 
 def _of_lane(lane: Lane) -> Select[Any]:
     here = (lead.c.campaign == bindparam("campaign"), lead.c.lane == int(lane))
-    counted = select(literal(1)).select_from(lead).where(*here).limit(bindparam("most")).subquery()
+    of_lane = select(literal(1)).select_from(lead).where(*here).order_by(lead.c.due_at)
+    counted = of_lane.limit(bindparam("most")).subquery()
     first = select(lead.c.waiting_since).where(*here).order_by(lead.c.due_at).limit(FRONT)
     return select(
         literal(int(lane)).label("lane"),
@@ -213,7 +224,9 @@ def _least(statement: Select[Any]) -> ScalarSelect[Any]:
 
 _LANES = union_all(*(_of_lane(lane) for lane in LANES))
 
-_IN_FLIGHT = _front(select(literal_column("1")).select_from(lead).where(LEASED))
+_IN_FLIGHT = _front(
+    select(literal_column("1")).select_from(lead).where(LEASED).order_by(lead.c.lease_until)
+)
 
 
 def in_flight(connection: Connection) -> int:

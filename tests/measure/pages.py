@@ -7,7 +7,8 @@ every page of the console and every route of the API, with filters, at the newes
 middle and at the end, and prints for each the median and the worst of so many rounds, in
 milliseconds. ``--plans MS`` then asks each once more within this process, and prints the plan of
 every statement that took longer. Ends with 1 if a median is over 200 ms (``/metrics``: 100 ms) or
-an answer is not what it should be. ``--url`` names a migrated, empty database that is to be kept.
+an answer is not what it should be. ``--url`` names a migrated, empty database that is to be kept; with
+``--filled`` one that an earlier run has filled with so many events.
 """
 
 from __future__ import annotations
@@ -302,6 +303,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--postgres", action="store_true")
     parser.add_argument("--url")
+    parser.add_argument("--filled", action="store_true")
     parser.add_argument("--plans", type=float, metavar="MS")
     options = parser.parse_args()
     with (
@@ -311,8 +313,10 @@ def main() -> None:
         # filling takes its time, and a statement of it more than a page's may
         database = Database(bridge.env["DATABASE_URL"], statement_timeout_s=3600)
         started = time.monotonic()
-        fill(database, options.events)
-        print(f"{options.events:,} events made in {time.monotonic() - started:.0f} s", flush=True)
+        if not options.filled:
+            fill(database, options.events)
+            took = time.monotonic() - started
+            print(f"{options.events:,} events made in {took:.0f} s", flush=True)
         with database.read() as connection:
             asked = asks(marks(connection, options.events))
         database.close()
