@@ -7,7 +7,7 @@ every page of the console and every route of the API, with filters, at the newes
 middle and at the end, and prints for each the median and the worst of so many rounds, in
 milliseconds. ``--plans MS`` then asks each once more within this process, and prints the plan of
 every statement that took longer. Ends with 1 if a median is over 200 ms (``/metrics``: 100 ms) or
-an answer is not what it should be. ``--url`` names a migrated, empty database that is to be kept; with
+an answer is not what it should be. ``--url`` names an empty database that is to be kept; with
 ``--filled`` one that an earlier run has filled with so many events.
 """
 
