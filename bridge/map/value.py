@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bridge.map import transforms
 from bridge.map.expression import Expression
@@ -136,8 +137,7 @@ def _records_lacking(expression: Expression, view: Json) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Phones:
+class Phones(NamedTuple):
     """The numbers (E.164) that a value gave, and the problems with those that cannot be read."""
 
     numbers: tuple[str, ...]

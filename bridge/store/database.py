@@ -249,21 +249,30 @@ def upsert(connection: Connection, table: Table) -> Any:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except SqliteError as error:  # of a statement that went to the driver by itself
+        passing = any(words in str(error).lower() for words in _PASSING)
+        raise _told(error, passing=passing) from error
     except DBAPIError as error:
-        text = str(error.orig)
-        passing = error.connection_invalidated or any(p in text.lower() for p in _PASSING)
+        passing = error.connection_invalidated or any(
+            words in str(error.orig).lower() for words in _PASSING
+        )
         # PostgreSQL's own word for trouble that is not the statement's fault; SQLite says the
         # same of a table that is missing
         outside = isinstance(error, (OperationalError, InterfaceError))
         passing = passing or (outside and not isinstance(error.orig, SqliteError))
-        brief = f"{type(error.orig).__name__}: {text.splitlines()[0] if text else ''}"
-        if passing:
-            raise StoreBusy(f"the database did not take the request ({brief})") from error
-        raise StoreError(f"the database refused a statement ({brief})") from error
+        raise _told(error.orig, passing=passing) from error
     except PoolTimeout as error:
         raise StoreBusy("no database connection became free in time") from error
     except SQLAlchemyError as error:
         raise StoreError(f"the database layer failed ({type(error).__name__})") from error
+
+
+def _told(error: object, *, passing: bool) -> StoreError:
+    """What the driver said, in a line, as an error of ours."""
+    brief = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+    if passing:
+        return StoreBusy(f"the database did not take the request ({brief})")
+    return StoreError(f"the database refused a statement ({brief})")
 
 
 def _normal_url(url: str) -> str:
