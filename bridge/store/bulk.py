@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from operator import itemgetter
 from typing import Any
 
@@ -92,7 +93,7 @@ class Many:
             places = {f"the_{name}": place for place, name in enumerate(self._columns)}
             constants = compiled.params
             order = [(places.get(name), constants[name]) for name in compiled.positiontup or ()]
-            self._each = str(compiled), _arranger(order)
+            self._each = str(compiled), _arranger(order, len(self._columns))
         return self._each
 
     def _for_set(self) -> Executable:
@@ -157,20 +158,21 @@ def _driver(connection: Connection) -> Any:
     return connection.connection.driver_connection
 
 
-def _arranger(order: Sequence[tuple[int | None, Any]]) -> Arrange | None:
+def _arranger(order: Sequence[tuple[int | None, Any]], width: int) -> Arrange | None:
     """Puts the values of a row where the statement has them, constants of the statement between.
 
-    None: they stand there already.
+    ``width``: how many values a row has. None: they stand where they belong.
     """
-    places = [place for place, _ in order]
-    if places == list(range(len(places))):
+    constants = tuple(constant for place, constant in order if place is None)
+    behind = count(width)
+    places = [next(behind) if place is None else place for place, _ in order]
+    if places == list(range(width)):
         return None
-    if None not in places:
-        if len(places) == 1:
-            only = places[0]
-            return lambda row: (row[only],)  # type: ignore[index]
-        return itemgetter(*places)
-    return lambda row: tuple(constant if place is None else row[place] for place, constant in order)
+    if len(places) == 1:
+        only = places[0]
+        return lambda row: ((row + constants)[only],)
+    arrange: Arrange = itemgetter(*places)
+    return lambda row: arrange(row + constants)
 
 
 def insert_many(

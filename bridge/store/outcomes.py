@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, Select, func, insert, select, update
+from sqlalchemy import Column, Connection, Select, bindparam, func, insert, select, update
 
 from bridge import jsontext, logs
 from bridge.model import State
@@ -353,22 +353,25 @@ def add_batch(
     detail: str,
 ) -> int:
     """Store what became of one batch; returns its id."""
-    key = connection.execute(
-        insert(batch).values(
-            campaign=campaign,
-            started_at=started_at,
-            elapsed_ms=elapsed_ms,
-            leads=leads,
-            calls=calls,
-            status=status,
-            trouble=trouble,
-            # the API may quote the lead, and nothing of a batch is ever erased
-            detail=_text(logs.mask_text(detail)),
-        )
-    ).inserted_primary_key
-    if key is None:  # pragma: no cover - the table has a primary key
-        raise LookupError("batch")
-    return int(key[0])
+    rows = _ADD_BATCH.all(
+        connection,
+        campaign=campaign,
+        started_at=started_at,
+        elapsed_ms=elapsed_ms,
+        leads=leads,
+        calls=calls,
+        status=status,
+        trouble=trouble,
+        # the API may quote the lead, and nothing of a batch is ever erased
+        detail=_text(logs.mask_text(detail)),
+    )
+    return int(rows[0][0])
+
+
+_BATCH = ("campaign", "started_at", "elapsed_ms", "leads", "calls", "status", "trouble", "detail")
+_ADD_BATCH = Query(
+    insert(batch).values({name: bindparam(name) for name in _BATCH}).returning(batch.c.id)
+)
 
 
 def listing(
