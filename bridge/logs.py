@@ -16,9 +16,11 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
+from select import PIPE_BUF
 from typing import Any, TextIO
 
 from bridge import ecs
@@ -97,7 +99,7 @@ def _written(secret: str) -> tuple[str, ...]:
     return tuple(form[1:-1] for form in forms)
 
 
-def _as_json(line: dict[str, Any]) -> str:
+def _as_json(line: Any) -> str:
     """A line as JSON; what JSON cannot hold is shown as Python writes it."""
     try:
         return dumps(line)
@@ -113,6 +115,8 @@ def _mask_outside(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> A
 
 
 _blotted: set[str] = set()
+_quick: list[_Quick] = []
+"""The one of this process, where lines are JSON."""
 
 
 def blot_out(secrets: Iterable[str]) -> None:
@@ -149,6 +153,7 @@ def configure(
     as_json = style == "json" or (style == "auto" and not stream.isatty())
 
     named = ecs.Names()
+    number = getattr(logging, level.upper(), logging.INFO)
 
     def render(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> str:
         return _blotter()(_as_json(named(line)))
@@ -172,9 +177,10 @@ def configure(
         blot_values,
         _mask_outside,
     ]
-    number = getattr(logging, level.upper(), logging.INFO)
+    processors = [*shared, render if as_json else render_text]
+    _quick[:] = [_Quick(processors, named, stream, number)] if as_json else []
     structlog.configure(
-        processors=[*shared, render if as_json else render_text],
+        processors=processors,
         wrapper_class=structlog.make_filtering_bound_logger(number),
         logger_factory=structlog.WriteLoggerFactory(file=stream),
         cache_logger_on_first_use=False,
@@ -186,6 +192,74 @@ def configure(
     root.setLevel(max(number, logging.INFO))
     for noisy in ("httpx", "httpcore", "alembic", "sqlalchemy"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+Together = Sequence[tuple[str, dict[str, Any]]]
+"""Lines of one kind: level, and fields."""
+
+
+def write_many(stage: str, event: str, lines: Together) -> None:
+    """Write many lines of one kind, each as its own call would, at a fraction of the cost."""
+    if any(quick.write(stage, event, lines) for quick in _quick):
+        return
+    log = get(stage)
+    for level, fields in lines:
+        getattr(log, level)(event, **fields)
+
+
+class _Quick:
+    """Lines of many outcomes as JSON, without what structlog does for each of them.
+
+    ``stands_for``: the processors whose work it does; where others are at work it does nothing.
+    """
+
+    def __init__(self, stands_for: list[Any], named: ecs.Names, stream: TextIO, least: int) -> None:
+        self._stands_for = stands_for
+        self._named = named
+        import structlog  # noqa: PLC0415 - slow to load, and most commands write no line
+
+        self._out = structlog.WriteLogger(stream)
+        self._configured = structlog.get_config
+        self._around = structlog.contextvars.get_contextvars
+        self._least = least
+
+    def write(self, stage: str, event: str, lines: Together) -> bool:
+        """Write them; False if each has to be looked at by itself: nothing is written then."""
+        if self._configured()["processors"] is not self._stands_for:
+            return False
+        shown = [one for one in lines if getattr(logging, one[0].upper()) >= self._least]
+        around = {**self._around(), "stage": stage}
+        blot = _blotter()
+        if blot.finds(_as_json([around, shown])):
+            return False
+        timestamp = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        masked: dict[str, str] = {}
+        texts: list[str] = []
+        for level, fields in shown:
+            line = {**around, **fields, "level": level, "timestamp": timestamp, "event": event}
+            for name in OUTSIDE & fields.keys():
+                said = fields[name]
+                if isinstance(said, str):
+                    line[name] = masked.get(said) or masked.setdefault(said, mask_text(said))
+            texts.append(_as_json(self._named(line)))
+        for piece in _pieces(texts):
+            self._out.info(blot(piece))
+        return True
+
+
+def _pieces(lines: Iterable[str]) -> Iterator[str]:
+    """Lines joined to what a pipe takes in one piece, so that other processes' never cut in."""
+    piece: list[str] = []
+    size = 0
+    for line in lines:
+        length = len(line.encode()) + 1
+        if piece and size + length > PIPE_BUF:
+            yield "\n".join(piece)
+            piece, size = [], 0
+        piece.append(line)
+        size += length
+    if piece:
+        yield "\n".join(piece)
 
 
 class _Handler(logging.Handler):

@@ -43,10 +43,11 @@ class State(StrEnum):
     UNCONFIRMED = "unconfirmed"
     DEAD = "dead"
 
-    @property
-    def final(self) -> bool:
-        """Whether nothing more will happen by itself."""
-        return self not in (State.WAITING, State.IN_FLIGHT, State.STANDING)
+    final: bool
+    """Whether nothing more will happen by itself."""
+
+    def __init__(self, name: str) -> None:
+        self.final = name not in ("waiting", "in_flight", "standing")
 
 
 class Lane(IntEnum):
@@ -481,7 +482,7 @@ class Refused:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivery:
     """A verified request as stored: one HTTP request, none or many events.
 
@@ -509,7 +510,7 @@ class ContactRef(NamedTuple):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Event:
     """One thing that happened, one of up to a hundred in a delivery.
 
@@ -666,7 +667,7 @@ class Known:
 # --------------------------------------------------------------------------- lead updates
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LeadUpdate:
     """What is to be sent for one lead to one campaign because of one event.
 
@@ -701,7 +702,7 @@ class RuleTrace:
     why: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Mapped:
     """What a mapping made of one event.
 
@@ -791,8 +792,7 @@ class Campaign:
 # --------------------------------------------------------------------------- forward
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(NamedTuple):
     """One element of a batch: a lead and the object that goes out for it."""
 
     lead_id: int
@@ -810,8 +810,7 @@ class Verdict(StrEnum):
     NOT_SENT = "not_sent"
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """The endpoint's word on one lead; ``message`` is the API's text, cut short, or ours."""
 
     verdict: Verdict

@@ -9,6 +9,7 @@ waits until the first has gone.
 from __future__ import annotations
 
 import fcntl
+import gc
 import math
 import os
 import secrets
@@ -82,6 +83,10 @@ ADOPT_AGAIN_S = 120.0
 ERASE_EVERY_S = 60.0
 """How often a worker that has erased all that was old looks again."""
 
+YOUNG = 50_000
+"""Objects that are made before Python looks for circles among them. A batch makes thousands, none
+of them in a circle, and they are gone when it is recorded."""
+
 OTHER_LANES = (Lane.FIRST, Lane.RETRY, Lane.STANDING, Lane.REPLAY)
 
 
@@ -138,6 +143,7 @@ class Worker:
             if self.database.is_sqlite:
                 while self.pipeline.recover(all_of_them=True):
                     pass
+            _spare_what_stays()
             log.info("worker started", worker=self.name, version=__version__)
             while not self.bells.stopping:
                 self._tend()
@@ -457,6 +463,13 @@ class Worker:
         if due_at is None:
             return self.poll_s
         return min(self.poll_s, max(0.0, (due_at - self.database.now_ms()) / 1000))
+
+
+def _spare_what_stays() -> None:
+    """Keep the garbage collector from going through libraries and mappings again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG, 20, 20)
 
 
 def _choose(due: dict[Lane, int], turn: int, now: int) -> tuple[Lane | None, int]:

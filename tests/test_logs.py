@@ -7,6 +7,8 @@ import io
 import json
 import logging
 import os
+import re
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +58,59 @@ def test_a_line_is_one_json_object_with_its_stage_and_time() -> None:
         "crmbridge.rules": ["a"],
         "crmbridge.message": "well",
     }
+
+
+OUTCOMES: list[tuple[str, dict[str, Any]]] = [
+    ("info", {"outcome": "updated", "rules": ["a"], "message": "well", "elapsed_ms": 3}),
+    ("warning", {"outcome": "standing", "message": f"ask {EMAIL} or {PHONE}", "replay": 7}),
+    ("error", {"outcome": "rejected", "message": "line one\nline two", "opt_out": True}),
+]
+
+
+def once_each(told: list[tuple[str, dict[str, Any]]]) -> None:
+    log = logs.get("record")
+    for level, fields in told:
+        getattr(log, level)("outcome", **fields)
+
+
+@pytest.mark.parametrize("secret", [None, SECRET, "4155550123"])
+@pytest.mark.parametrize("style", ["json", "text"])
+@pytest.mark.parametrize("level", ["info", "warning"])
+def test_lines_written_together_are_the_same_as_one_by_one(
+    style: str, level: str, secret: str | None
+) -> None:
+    told = [(kind, {**fields}) for kind, fields in OUTCOMES]
+    if secret is not None:
+        told.append(("info", {"outcome": "dead", "message": f"the API said {secret!r}"}))
+    written = []
+    for write in (once_each, lambda these: logs.write_many("record", "outcome", these)):
+        out = lines(style, level, (SECRET, "4155550123"))
+        write(told)
+        text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<when>", out.getvalue())
+        each = text.splitlines()
+        written.append([json.loads(line) for line in each] if style == "json" else each)
+    assert written[0] == written[1]
+    assert secret is None or secret not in str(written)
+
+
+def test_lines_written_together_fit_into_what_a_pipe_takes_at_once() -> None:
+    writes: list[str] = []
+
+    class Pipe(io.StringIO):
+        def write(self, text: str) -> int:
+            writes.append(text)
+            return super().write(text)
+
+    out = Pipe()
+    logs.configure(style="json", out=out)
+    lengths = range(0, 2500, 40)
+    told = [("info", {"outcome": "updated", "message": "ü" * n, "n": n}) for n in lengths]
+    logs.write_many("record", "outcome", told)
+    found = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert [line["crmbridge.n"] for line in found] == list(lengths)
+    long = [text for text in writes if len(text.encode()) > select.PIPE_BUF]
+    assert all(text.count("\n") == 1 for text in long)
+    assert len(writes) < len(told)
 
 
 def test_names_are_those_of_ecs_or_stand_below_our_own() -> None:

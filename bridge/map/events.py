@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
+from json.encoder import encode_basestring_ascii
 
 from bridge.clock import iso
 from bridge.map.expression import Expression
@@ -88,7 +89,7 @@ class EventPlan:
     ) -> Event:
         return Event(
             ordinal,
-            fingerprint([self.source, delivery.receipt, ordinal]) or "0" * 32,
+            place_key(self.source, delivery.receipt, ordinal),
             delivery.received_at,
             True,
             {"_event": item, **around},
@@ -136,7 +137,7 @@ class EventPlan:
             if key is not None:
                 return key
             notes.append("the event has no usable identity; it counts as new")
-        return fingerprint([self.source, delivery.receipt, ordinal]) or "0" * 32
+        return place_key(self.source, delivery.receipt, ordinal)
 
     def _time(self, view: Json, received_at: int, notes: list[str]) -> tuple[int, bool]:
         if not self.times:
@@ -189,6 +190,13 @@ def account_of(expression: Expression | None, view: Json, notes: list[str]) -> s
 
 
 _CANONICAL = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(",", ":")).encode
+
+
+def place_key(source: str, receipt: str, ordinal: int) -> str:
+    """The key of an event that nothing but its place in its delivery names: ``fingerprint`` of
+    the three, whose text is known."""
+    text = f"[{encode_basestring_ascii(source)},{encode_basestring_ascii(receipt)},{ordinal}]"
+    return blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
 def fingerprint(value: Json) -> str | None:

@@ -7,7 +7,7 @@ others are left to the library's interpreter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from jmespath import exceptions, functions, lexer, parser, visitor
@@ -29,7 +29,7 @@ Run: TypeAlias = Callable[[Json], Json]
 _Node: TypeAlias = Any
 
 _INTERPRETER = visitor.TreeInterpreter
-_FAILURES = (
+FAILURES = (  # what ``run`` may raise
     exceptions.JMESPathError,
     ArithmeticError,
     AttributeError,
@@ -81,7 +81,7 @@ class Expression:
         """The value, None if absent; an expression that fails is absent and leaves a note."""
         try:
             return self.run(view)
-        except _FAILURES as error:
+        except FAILURES as error:
             notes.append(f"`{self.text}` gives nothing: {_why(error)}")
             return None
 
@@ -89,7 +89,7 @@ class Expression:
         """Whether the value is neither false, null nor something empty."""
         try:
             value = self.run(view)
-        except _FAILURES:
+        except FAILURES:
             value = self.get(view, notes)
         return value is True or not is_false(value)
 
@@ -97,7 +97,7 @@ class Expression:
         """The value for use in a transform. Errors: ``Unusable``."""
         try:
             return self.run(value)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise Unusable(f"`{self.text}` gives nothing: {_why(error)}") from None
 
 
@@ -120,7 +120,7 @@ def _parse(source: str) -> _Node:
             _hint(source, token),
             str(token) if token is not None else "",
         ) from None
-    except _FAILURES:
+    except FAILURES:
         raise ExpressionError(
             f"`{source}` is not a JMESPath expression.", "See https://jmespath.org/tutorial.html."
         ) from None
@@ -210,7 +210,7 @@ def evaluate(tree: Any, view: Json) -> Json:
     """What a part of an expression gives, None where it fails; for explanations, so not quick."""
     try:
         return _compile(tree)(view)
-    except _FAILURES:
+    except FAILURES:
         return None
 
 
@@ -264,7 +264,22 @@ def _field(node: _Node) -> Run:
     return lambda value: value.get(name) if isinstance(value, dict) else None
 
 
+def _path(names: Sequence[str]) -> Run:
+    """Fields of fields, as most expressions are: ``contact.address.city``."""
+
+    def run(value: Json) -> Json:
+        for name in names:
+            if not isinstance(value, dict):
+                return None
+            value = value.get(name)
+        return value
+
+    return run
+
+
 def _subexpression(node: _Node) -> Run:
+    if names := _names_of(node):
+        return _path(names)
     steps = [_compile(child) for child in node["children"]]
     if len(steps) == 2:
         first, second = steps
@@ -276,6 +291,16 @@ def _subexpression(node: _Node) -> Run:
         return value
 
     return run
+
+
+def _names_of(node: _Node) -> list[str]:
+    """The names of a path; none if the expression is more than one."""
+    if node["type"] == "field":
+        return [node["value"]]
+    if node["type"] != "subexpression":
+        return []
+    parts = [_names_of(child) for child in node["children"]]
+    return [name for part in parts for name in part] if all(parts) else []
 
 
 def _literal(node: _Node) -> Run:

@@ -168,10 +168,7 @@ class SourceMapping:
             numbers.all(self.remembered if event.contacts else ()),
             _consent(said, updates),
             _addresses(self.emails, view),
-            tuple(
-                one if isinstance(one, RuleTrace) else RuleTrace(one.rule.name, True, _why(one))
-                for one in trace
-            ),
+            tuple([one if type(one) is RuleTrace else _fired(one) for one in trace]),
             erase,
         )
 
@@ -249,6 +246,12 @@ def _lacking(found: Mapping[str, Found]) -> str:
         if brought.missing
     ]
     return f" (the CRM does not know {'; '.join(gone)})" if gone else ""
+
+
+def _fired(said: RuleTrace | Said) -> RuleTrace:
+    if isinstance(said, RuleTrace):
+        return said
+    return RuleTrace(said.rule.name, True, _why(said))
 
 
 def _why(said: Said) -> str:

@@ -79,6 +79,16 @@ def every_e164(value: Json, region: str) -> tuple[tuple[str, ...], tuple[str, ..
     ``+`` can be read. Errors: ``Unusable`` when the value is no text or number.
     """
     text = _as_text(value)
+    return _short(text, region) if len(text) <= _LONGEST else _every_in(text, region)
+
+
+@lru_cache(maxsize=65_536)
+def _short(text: str, region: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The same for a text of the usual length, which several rules read and which comes again."""
+    return _every_in(text, region)
+
+
+def _every_in(text: str, region: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     numbers: dict[str, None] = {}
     problems: list[str] = []
     for part in _apart(text, region):

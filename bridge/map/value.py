@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bridge.map import transforms
-from bridge.map.expression import Expression
+from bridge.map.expression import FAILURES, Expression
 from bridge.map.phone import REGIONS, every_e164
 from bridge.map.text import clean, storable
 from bridge.map.transforms import ToE164, Transform
@@ -40,7 +41,10 @@ class Value:
         """The value after all transforms; None if absent. Errors: ``Unusable``."""
         value = self.constant
         for source in self.sources:
-            value = source.get(view, notes)
+            try:
+                value = source.run(view)
+            except FAILURES:
+                value = source.get(view, notes)
             if value is not None:
                 break
         for step in self.steps:
@@ -106,7 +110,8 @@ class Value:
                 value = reading(value)
         for one in value if self.every and isinstance(value, list) else (value,):
             found, unreadable = every_e164(one, region)
-            numbers.update(dict.fromkeys(found))
+            for number in found:
+                numbers[number] = None
             problems.extend(unreadable)
 
     def _raw_phones(self, view: Json, notes: list[str]) -> list[Json]:
@@ -115,7 +120,10 @@ class Value:
             return [self.constant]
         found: list[Json] = []
         for source in self.sources:
-            value = source.get(view, notes)
+            try:
+                value = source.run(view)
+            except FAILURES:
+                value = source.get(view, notes)
             if value is None or (isinstance(value, str) and not value.strip()):
                 continue
             if not self.every:
@@ -136,8 +144,7 @@ def _records_lacking(expression: Expression, view: Json) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Phones:
+class Phones(NamedTuple):
     """The numbers (E.164) that a value gave, and the problems with those that cannot be read."""
 
     numbers: tuple[str, ...]

@@ -45,7 +45,7 @@ class Policy:
     backoff_most: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Next:
     """What follows for one lead: decisions on its updates, and where it stands."""
 
@@ -59,7 +59,7 @@ class Next:
     reassert: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """One lead's part in a call that has ended. ``trouble``: the call as a whole failed."""
 

@@ -9,8 +9,8 @@ later replay says takes the place of what was said before.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
 
 from bridge.model import State
 
@@ -45,8 +45,7 @@ class Update(Protocol):
     def state(self) -> State: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """The newest value of one field, the event it came from, and whether the API refused it.
 
     ``replay``: the replay of that event which said so, 0 for its first way.
@@ -86,7 +85,7 @@ def opted_out(ledger: Ledger) -> bool:
     return entry is not None and entry.value is True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Plan:
     """What is to be done for one lead now.
 
@@ -292,4 +291,6 @@ def refuse(ledger: Ledger, updates: Sequence[Update]) -> Ledger:
 
 
 def _refused(ledger: Ledger, names: set[str]) -> Ledger:
-    return {name: replace(e, refused=True) if name in names else e for name, e in ledger.items()}
+    if not names:
+        return ledger
+    return ledger | {name: ledger[name]._replace(refused=True) for name in names}

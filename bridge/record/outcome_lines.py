@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from bridge import logs
 from bridge.model import State
 from bridge.store.outcomes import NewOutcome, OpenUpdate
 
-log = logs.get("record")
 
-
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """What a log line says of an outcome. ``elapsed_ms``: from acceptance to the outcome.
 
     ``replay_id``: the replay that it is of, 0 for the first way.
@@ -67,24 +64,33 @@ class Line:
 
 def log_outcomes(lines: Iterable[Line]) -> None:
     """Write the lines of final outcomes; call it after the commit."""
-    for line in lines:
-        if not line.state.final and line.state is not State.STANDING:
-            continue
-        write = log.info
-        if line.state is State.STANDING or line.state is State.DEAD:
-            write = log.warning
-        if line.opts_out and line.state.final and line.state is not State.UPDATED:
-            write = log.info if line.state is State.SUPERSEDED else log.error
-        write(
-            "outcome",
-            outcome=line.state.value,
-            receipt=line.receipt,
-            source=line.source,
-            campaign=line.campaign,
-            phone=logs.mask_phone(line.phone),
-            rules=list(line.rules),
-            message=line.message,
-            opt_out=line.opts_out,
-            elapsed_ms=line.elapsed_ms,
-            **({"replay": line.replay_id} if line.replay_id else {}),
-        )
+    told = [
+        (_level(line), _fields(line))
+        for line in lines
+        if line.state.final or line.state is State.STANDING
+    ]
+    if told:
+        logs.write_many("record", "outcome", told)
+
+
+def _level(line: Line) -> str:
+    if line.opts_out and line.state.final and line.state is not State.UPDATED:
+        return "info" if line.state is State.SUPERSEDED else "error"
+    return "warning" if line.state is State.STANDING or line.state is State.DEAD else "info"
+
+
+def _fields(line: Line) -> dict[str, Any]:
+    fields = {
+        "outcome": line.state.value,
+        "receipt": line.receipt,
+        "source": line.source,
+        "campaign": line.campaign,
+        "phone": logs.mask_phone(line.phone),
+        "rules": list(line.rules),
+        "message": line.message,
+        "opt_out": line.opts_out,
+        "elapsed_ms": line.elapsed_ms,
+    }
+    if line.replay_id:
+        fields["replay"] = line.replay_id
+    return fields

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from bridge.forward import payload
 from bridge.model import Campaign, Lane, Sent
@@ -18,8 +18,7 @@ from bridge.store.leads import Claimable
 from bridge.store.schema import NEVER
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """A lead of a batch: what was claimed, what is sent for it, and the updates behind that."""
 
     lead: Claimable

@@ -29,7 +29,7 @@ class Limits(Protocol):
     def depth(self) -> int: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ready:
     """An event with what its mapping made of it; ``mapped`` is None while a look-up is due."""
 

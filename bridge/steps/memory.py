@@ -10,6 +10,9 @@ from bridge.model import ContactRef, Event, Known, Mapped
 if TYPE_CHECKING:
     from bridge.store.database import Connection
 
+NOBODY = Known()
+"""A contact of whom nothing is remembered."""
+
 Learned = tuple[tuple[str, ...], bool | None, int]
 
 
@@ -38,7 +41,11 @@ class Memory:
 
     def of(self, source: str, event: Event) -> Known:
         """What is known of all contacts of an event together."""
-        found = [self._known.get((source, ref), Known()) for ref in event.contacts]
+        found = [
+            known for ref in event.contacts if (known := self._known.get((source, ref))) is not None
+        ]
+        if not found:
+            return NOBODY
         phones = tuple(dict.fromkeys(phone for known in found for phone in known.phones))
         return Known(
             phones,
@@ -54,7 +61,7 @@ class Memory:
         said = mapped.opts_out
         when = event.opt_in_ms if said is False else event.time_ms  # as in the ledger
         for ref in event.contacts:
-            before = self._known.get((source, ref), Known())
+            before = self._known.get((source, ref), NOBODY)
             phones, consent, consent_time = learned.get(ref, ((), None, 0))
             opted_out, known_time = before.opted_out, before.consent_time
             if said is not None and (when > known_time or (when == known_time and said)):
@@ -78,5 +85,5 @@ class Memory:
         from bridge.store import contacts  # noqa: PLC0415 - slow to load; a trial does without
 
         for source, seen in sorted(self._learned.items()):
-            recalled = {ref: self._recalled.get((source, ref), Known()) for ref in seen}
+            recalled = {ref: self._recalled.get((source, ref), NOBODY) for ref in seen}
             contacts.remember(connection, source, seen, now, recalled=recalled)

@@ -1,15 +1,19 @@
-"""One statement for many rows, in the way that is quick on each engine.
+"""Statements of the busy paths, in the way that is quick on each engine.
 
-SQLite runs a compiled statement once a row without leaving C. On PostgreSQL every statement costs
-a turn of the protocol, so all rows go as one JSON document that the statement reads as a table.
-Either way a statement is built and compiled once, from the same expression: what belongs to the
-row is named by ``given``.
+``Many`` is one statement for many rows. SQLite runs a compiled statement once a row without
+leaving C. On PostgreSQL every statement costs a turn of the protocol, so all rows go as one JSON
+document that the statement reads as a table. Either way a statement is built and compiled once,
+from the same expression: what belongs to the row is named by ``given``.
+
+``Query`` is one statement that runs often. On SQLite, where nothing else takes time, it is
+compiled once and goes to the driver by itself.
 """
 
 from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from operator import itemgetter
 from typing import Any
 
@@ -40,6 +44,8 @@ Given = Callable[[str], ColumnElement[Any]]
 Rows = Sequence[tuple[Any, ...]]
 """Values in the order of the statement's columns: what JSON can hold, and bytes in an INSERT."""
 
+Arrange = Callable[[tuple[Any, ...]], tuple[Any, ...]]
+
 
 class Many:
     """A statement over many rows. ``columns``: name → type of what is given with each row.
@@ -57,7 +63,7 @@ class Many:
         self._columns = dict(columns)
         self._build = build
         self._build_set = build_set
-        self._each: tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]] | None = None
+        self._each: tuple[str, Arrange | None] | None = None
         self._set: Executable | None = None
 
     def execute(self, connection: Connection, rows: Rows) -> Sequence[Any]:
@@ -66,7 +72,7 @@ class Many:
             return ()
         if connection.dialect.name == "sqlite":
             text, arrange = self._for_each(connection)
-            connection.exec_driver_sql(text, [arrange(row) for row in rows])
+            _driver(connection).executemany(text, map(arrange, rows) if arrange else rows)
             return ()
         result = connection.execute(self._for_set(), {"rows": self._document(rows)})
         return result.all() if result.returns_rows else ()
@@ -80,16 +86,14 @@ class Many:
                     one[f"the_{name}"] = b64encode(one[f"the_{name}"]).decode()
         return jsontext.dumps(found)
 
-    def _for_each(
-        self, connection: Connection
-    ) -> tuple[str, Callable[[tuple[Any, ...]], tuple[Any, ...]]]:
+    def _for_each(self, connection: Connection) -> tuple[str, Arrange | None]:
         if self._each is None:
             statement = self._build(lambda name: bindparam(f"the_{name}", type_=self._type(name)))
             compiled = statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
             places = {f"the_{name}": place for place, name in enumerate(self._columns)}
             constants = compiled.params
             order = [(places.get(name), constants[name]) for name in compiled.positiontup or ()]
-            self._each = str(compiled), _arranger(order)
+            self._each = str(compiled), _arranger(order, len(self._columns))
         return self._each
 
     def _for_set(self) -> Executable:
@@ -109,6 +113,34 @@ class Many:
         return self._columns[name]
 
 
+class Query:
+    """A statement that runs often. It gives plain tuples, in which SQLite has 0 and 1 for booleans.
+
+    No part of it may depend on how many values it is given; see ``among``.
+    """
+
+    def __init__(self, statement: Executable) -> None:
+        self._statement = statement
+        self._compiled: tuple[str, tuple[tuple[str, Any], ...]] | None = None
+
+    def all(self, connection: Connection, **given: Any) -> Sequence[Any]:
+        """Run it; returns all rows, none if it is a statement that gives none back."""
+        if connection.dialect.name == "sqlite":
+            text, order = self._compiled or self._compile(connection)
+            values = [given.get(name, constant) for name, constant in order]
+            found: list[Any] = _driver(connection).execute(text, values).fetchall()
+            return found
+        result = connection.execute(self._statement, given)
+        return result.all() if result.returns_rows else ()
+
+    def _compile(self, connection: Connection) -> tuple[str, tuple[tuple[str, Any], ...]]:
+        compiled = self._statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
+        constants = compiled.params
+        order = tuple((name, constants[name]) for name in compiled.positiontup or ())
+        self._compiled = str(compiled), order
+        return self._compiled
+
+
 def _readable(name: str, kind: TypeEngine[Any]) -> Any:
     """A column of the table that PostgreSQL reads; JSON holds bytes as base64."""
     return column(f"the_{name}", Text() if isinstance(kind, LargeBinary) else kind)
@@ -119,17 +151,28 @@ def _value(rows: Any, name: str, kind: TypeEngine[Any]) -> Any:
     return func.decode(given, "base64") if isinstance(kind, LargeBinary) else given
 
 
-def _arranger(
-    order: Sequence[tuple[int | None, Any]],
-) -> Callable[[tuple[Any, ...]], tuple[Any, ...]]:
-    """Puts the values of a row where the statement has them, constants of the statement between."""
-    places = [place for place, _ in order]
-    if None not in places:
-        if len(places) == 1:
-            only = places[0]
-            return lambda row: (row[only],)  # type: ignore[index]
-        return itemgetter(*places)
-    return lambda row: tuple(constant if place is None else row[place] for place, constant in order)
+def _driver(connection: Connection) -> Any:
+    """SQLite's own connection, inside of the transaction that the caller has begun."""
+    if not connection.in_transaction():
+        connection.begin()
+    return connection.connection.driver_connection
+
+
+def _arranger(order: Sequence[tuple[int | None, Any]], width: int) -> Arrange | None:
+    """Puts the values of a row where the statement has them, constants of the statement between.
+
+    ``width``: how many values a row has. None: they stand where they belong.
+    """
+    constants = tuple(constant for place, constant in order if place is None)
+    behind = count(width)
+    places = [next(behind) if place is None else place for place, _ in order]
+    if places == list(range(width)):
+        return None
+    if len(places) == 1:
+        only = places[0]
+        return lambda row: ((row + constants)[only],)
+    arrange: Arrange = itemgetter(*places)
+    return lambda row: arrange(row + constants)
 
 
 def insert_many(

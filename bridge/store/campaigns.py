@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, case, select, update
 
+from bridge.store.bulk import Query
 from bridge.store.database import upsert
 from bridge.store.schema import campaign
 
@@ -216,7 +217,8 @@ def names_of(connection: Connection, api_id: str) -> list[str]:
 
 def api_id(connection: Connection, name: str) -> str | None:
     """The id under which a campaign was last called; None if it never was."""
-    return connection.execute(_API_ID, {"the_name": name}).scalar()
+    rows = _API_ID.all(connection, the_name=name)
+    return rows[0][0] if rows else None
 
 
 def still(connection: Connection, name: str, api_id: str) -> bool:
@@ -225,8 +227,10 @@ def still(connection: Connection, name: str, api_id: str) -> bool:
     Whoever sends by mapping files of a moment ago would tell the campaign that was there before.
     """
     there = _API_ID if connection.dialect.name == "sqlite" else _API_ID_LOCKED
-    return connection.execute(there, {"the_name": name}).scalar() in (None, api_id)
+    rows = there.all(connection, the_name=name)
+    return not rows or rows[0][0] in (None, api_id)
 
 
-_API_ID = select(campaign.c.api_id).where(campaign.c.name == bindparam("the_name"))
-_API_ID_LOCKED = _API_ID.with_for_update(read=True)
+_NAMED = select(campaign.c.api_id).where(campaign.c.name == bindparam("the_name"))
+_API_ID = Query(_NAMED)
+_API_ID_LOCKED = Query(_NAMED.with_for_update(read=True))

@@ -8,7 +8,7 @@ clue tells nothing to whoever does not know already what to look for.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection, delete, exists, select
 
@@ -22,8 +22,7 @@ MOST = 200
 """Phone numbers or events that one search gives, at most."""
 
 
-@dataclass(frozen=True, slots=True)
-class Clue:
+class Clue(NamedTuple):
     """A digest, and what it leads to: a phone number (E.164) or an event."""
 
     digest: str

@@ -10,12 +10,12 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from bridge import jsontext
 from bridge.errors import StoreChanged
 from bridge.model import ContactRef, Known
-from bridge.store.bulk import Many, among, insert_many, listed
+from bridge.store.bulk import Many, Query, among, insert_many, listed
 from bridge.store.schema import contact
 
 MOST_PHONES = 20
@@ -23,6 +23,12 @@ MOST_PHONES = 20
 
 LONGEST_ID = 200
 """Characters of an account or contact id that the table holds."""
+
+NOBODY = Known()
+"""A contact of whom nothing is remembered."""
+
+Held = tuple[tuple[str, ...], bool, int]
+"""What a row holds: phones, opted out, and when the last word on that was said."""
 
 
 def fitting(ref: ContactRef) -> ContactRef:
@@ -45,15 +51,11 @@ def recall(
 ) -> dict[ContactRef, Known]:
     """What is remembered of these contacts of one source."""
     asked = {fitting(ref): ref for ref in refs}
-    return {
-        asked[ContactRef(row.account, row.contact_id)]: Known(
-            tuple(jsontext.loads(row.phones)), row.opted_out, row.consent_time
-        )
-        for row in _found(connection, _RECALL, source, asked)
-    }
+    found = _found(connection, _RECALL, source, asked)
+    return {asked[ref]: Known(*held) for ref, held in found.items()}
 
 
-_RECALL = select(
+_REMEMBERED = select(
     contact.c.account,
     contact.c.contact_id,
     contact.c.phones,
@@ -66,20 +68,24 @@ _RECALL = select(
 )
 
 
+_RECALL = Query(_REMEMBERED)
+_LOCKED = Query(_REMEMBERED.order_by(contact.c.contact_id).with_for_update())
+
+
 def _found(
-    connection: Connection, statement: Select[Any], source: str, refs: Iterable[ContactRef]
-) -> list[Any]:
-    """The rows of contacts, account by account, in order."""
+    connection: Connection, query: Query, source: str, refs: Iterable[ContactRef]
+) -> dict[ContactRef, Held]:
+    """What is held of contacts, account by account, in order."""
     by_account: dict[str, list[str]] = {}
     for ref in refs:
         by_account.setdefault(ref.account, []).append(ref.id)
-    return [
-        row
-        for account, ids in sorted(by_account.items())
-        for row in connection.execute(
-            statement, {"source": source, "account": account, "ids": listed(sorted(ids))}
+    return {
+        ContactRef(account, contact_id): (tuple(jsontext.loads(phones)), bool(opted_out), when)
+        for asked, ids in sorted(by_account.items())
+        for account, contact_id, phones, opted_out, when in query.all(
+            connection, source=source, account=asked, ids=listed(sorted(ids))
         )
-    ]
+    }
 
 
 def remember(
@@ -97,38 +103,33 @@ def remember(
     mapped here would miss a number that came there meanwhile, and the other way round.
     """
     if recalled is not None:
-        recalled = {fitting(ref): recalled.get(ref, Known()) for ref in seen}
+        recalled = {fitting(ref): recalled.get(ref, NOBODY) for ref in seen}
     seen = {fitting(ref): what for ref, what in sorted(seen.items(), key=_by_name)}
-    old = _locked(connection, source, seen)
+    old = _found(connection, _LOCKED, source, seen)
     new = {ref: _merged(None, *said) for ref, said in seen.items() if ref not in old}
     if new:
-        # a row that another transaction is adding just now is waited for, and then read
         _ADD.execute(connection, [_row(source, ref, held, now) for ref, held in new.items()])
-        old |= _locked(connection, source, new)
+        if connection.dialect.name == "sqlite":
+            old |= new  # nobody else writes
+        else:
+            # a row that another transaction was adding just now was waited for, and is read
+            old |= _found(connection, _LOCKED, source, new)
     if recalled is not None:
         for ref in seen:
-            before = _held(old[ref])
-            ours = before == new[ref] and recalled[ref] == Known() if ref in new else False
+            before = old[ref]
+            ours = before == new[ref] and recalled[ref] == NOBODY if ref in new else False
             if not ours and _as_held(recalled[ref]) != before:
                 raise StoreChanged("another worker has learned of the same contact")
     changed = [
         _row(source, ref, after, now)
         for ref, said in seen.items()
-        if (after := _merged(old[ref], *said)) != _held(old[ref])
+        if (after := _merged(old[ref], *said)) != old[ref]
     ]
     _CHANGE.execute(connection, changed)
 
 
-Held = tuple[tuple[str, ...], bool, int]
-"""What a row holds: phones, opted out, and when the last word on that was said."""
-
-
 def _by_name(item: tuple[ContactRef, Any]) -> tuple[str, str]:
     return item[0].account, item[0].id
-
-
-def _held(row: Any) -> Held:
-    return tuple(jsontext.loads(row.phones)), row.opted_out, row.consent_time
 
 
 def _as_held(known: Known) -> Held:
@@ -136,8 +137,8 @@ def _as_held(known: Known) -> Held:
     return known.phones, known.opted_out, known.consent_time
 
 
-def _merged(row: Any, phones: tuple[str, ...], consent: bool | None, when: int) -> Held:
-    known, opted_out, consent_time = ((), False, 0) if row is None else _held(row)
+def _merged(held: Held | None, phones: tuple[str, ...], consent: bool | None, when: int) -> Held:
+    known, opted_out, consent_time = held or ((), False, 0)
     if consent is not None and (when > consent_time or (when == consent_time and consent)):
         opted_out, consent_time = consent, when
     merged = (*phones, *(phone for phone in known if phone not in phones))
@@ -163,14 +164,3 @@ _CHANGE = Many(
         .values({name: given(name) for name in _COLUMNS[3:]})
     ),
 )
-
-
-def _locked(
-    connection: Connection, source: str, refs: Iterable[ContactRef]
-) -> dict[ContactRef, Any]:
-    """The rows of these contacts, locked to this transaction."""
-    rows = _found(connection, _LOCKED, source, refs)
-    return {ContactRef(row.account, row.contact_id): row for row in rows}
-
-
-_LOCKED = _RECALL.order_by(contact.c.contact_id).with_for_update()

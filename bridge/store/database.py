@@ -48,6 +48,14 @@ LONGEST_LOOK_MS = 1_000
 LOOK_EVERY_S = 0.0003
 """How often a write looks whether SQLite's lock is free."""
 
+WRITER_KIB = 16_000
+READER_KIB = 4_000
+"""What a connection to SQLite may keep of the database in memory."""
+
+CHECKPOINT_PAGES = 4_000
+"""How many pages of 4 KiB SQLite's log holds before they go into the database file. A page that
+many commits change goes there once; at the standard 1,000 that would be every few batches."""
+
 _PASSING = (
     "database is locked",
     "database table is locked",
@@ -94,7 +102,10 @@ class Database:
         self._inode = 0
         self._ahead_ms = 0
         if self.is_sqlite:
-            self._engine = self._reader = _sqlite_engine(self.url, busy_timeout_s, pool_size)
+            # All writes go by one connection: SQLite drops what a connection has in memory when
+            # another one has written.
+            self._engine = _sqlite_engine(self.url, busy_timeout_s, 1, WRITER_KIB)
+            self._reader = _sqlite_engine(self.url, busy_timeout_s, pool_size, READER_KIB)
         else:
             self._engine = _postgres_engine(
                 self.url, busy_timeout_s, max(busy_timeout_s, statement_timeout_s), pool_size
@@ -167,7 +178,7 @@ class Database:
             yield
         except StoreBusy as error:
             if self.is_sqlite and any(words in str(error) for words in _FILE_TROUBLE):
-                self._engine.dispose()
+                self.close()
             raise
 
     def _check_file(self) -> None:
@@ -215,6 +226,8 @@ class Database:
     def close(self) -> None:
         """Give all pooled connections back."""
         self._engine.dispose()
+        if self.is_sqlite:
+            self._reader.dispose()
 
 
 def at_the_end(connection: Connection) -> list[Callable[[Connection], None]]:
@@ -249,21 +262,30 @@ def upsert(connection: Connection, table: Table) -> Any:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except SqliteError as error:  # of a statement that went to the driver by itself
+        passing = any(words in str(error).lower() for words in _PASSING)
+        raise _told(error, passing=passing) from error
     except DBAPIError as error:
-        text = str(error.orig)
-        passing = error.connection_invalidated or any(p in text.lower() for p in _PASSING)
+        passing = error.connection_invalidated or any(
+            words in str(error.orig).lower() for words in _PASSING
+        )
         # PostgreSQL's own word for trouble that is not the statement's fault; SQLite says the
         # same of a table that is missing
         outside = isinstance(error, (OperationalError, InterfaceError))
         passing = passing or (outside and not isinstance(error.orig, SqliteError))
-        brief = f"{type(error.orig).__name__}: {text.splitlines()[0] if text else ''}"
-        if passing:
-            raise StoreBusy(f"the database did not take the request ({brief})") from error
-        raise StoreError(f"the database refused a statement ({brief})") from error
+        raise _told(error.orig, passing=passing) from error
     except PoolTimeout as error:
         raise StoreBusy("no database connection became free in time") from error
     except SQLAlchemyError as error:
         raise StoreError(f"the database layer failed ({type(error).__name__})") from error
+
+
+def _told(error: object, *, passing: bool) -> StoreError:
+    """What the driver said, in a line, as an error of ours."""
+    brief = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+    if passing:
+        return StoreBusy(f"the database did not take the request ({brief})")
+    return StoreError(f"the database refused a statement ({brief})")
 
 
 def _normal_url(url: str) -> str:
@@ -286,7 +308,7 @@ def _normal_url(url: str) -> str:
     )
 
 
-def _sqlite_engine(url: str, busy_timeout_s: float, pool_size: int) -> Engine:
+def _sqlite_engine(url: str, busy_timeout_s: float, pool_size: int, kib: int) -> Engine:
     name = make_url(url).database or ""
     # only a migration makes the file: an empty one in the place of one that is gone takes writes
     # which nobody ever sees
@@ -311,7 +333,8 @@ def _sqlite_engine(url: str, busy_timeout_s: float, pool_size: int) -> Engine:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
-        cursor.execute("PRAGMA cache_size=-4000")
+        cursor.execute(f"PRAGMA cache_size=-{kib}")
+        cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from bridge import jsontext
 from bridge.model import Delivery
 from bridge.store import tally
-from bridge.store.bulk import among, insert_many, listed
+from bridge.store.bulk import Query, among, insert_many, listed
 from bridge.store.schema import STORED, delivery, heartbeat
 
 
@@ -74,7 +74,7 @@ def add(connection: Connection, rows: Sequence[NewDelivery]) -> None:
     )
 
 
-_COLUMNS = (
+_COLUMNS = (  # in the order of a Delivery
     delivery.c.id,
     delivery.c.receipt,
     delivery.c.source,
@@ -96,7 +96,7 @@ _NEXT = (
 )
 
 
-_BY_IDS = select(*_COLUMNS).where(among(delivery.c.id, "ids"))
+_BY_IDS = Query(select(*_COLUMNS).where(among(delivery.c.id, "ids")))
 
 
 def next_stored(
@@ -122,8 +122,8 @@ def next_stored(
 
 def by_ids(connection: Connection, ids: Iterable[int]) -> dict[int, Delivery]:
     """Deliveries by id."""
-    rows = connection.execute(_BY_IDS, {"ids": listed(sorted(set(ids)))})
-    return {row.id: _delivery(row) for row in rows}
+    rows = _BY_IDS.all(connection, ids=listed(sorted(set(ids))))
+    return {row[0]: _delivery(row) for row in rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,16 +209,17 @@ def by_receipt(connection: Connection, receipt: str) -> Delivery | None:
 
 
 def _delivery(row: Any) -> Delivery:
+    number, receipt, source, received_at, method, query, headers, body, scheme = row
     return Delivery(
-        id=row.id,
-        receipt=row.receipt,
-        source=row.source,
-        received_at=row.received_at,
-        method=row.method,
-        query=jsontext.loads(row.query),
-        headers=jsontext.loads(row.headers),
-        body=row.body,
-        scheme=row.scheme,
+        number,
+        receipt,
+        source,
+        received_at,
+        method,
+        jsontext.loads(query),
+        jsontext.loads(headers),
+        body,
+        scheme,
     )
 
 
@@ -234,19 +235,20 @@ def take(connection: Connection, ids: Sequence[int], version_of: dict[int, str])
     for number in ids:
         by_version.setdefault(version_of.get(number, ""), []).append(number)
     for version, numbers in by_version.items():
-        rows = connection.execute(
-            update(delivery)
-            .where(among(delivery.c.id, "ids"), delivery.c.state == "stored")
-            .values(state="done", version=version)
-            .returning(delivery.c.id, delivery.c.received_at),
-            {"ids": listed(numbers)},
-        )
-        for row in rows:
-            taken.add(row.id)
-            came[row.received_at // tally.MINUTE * tally.MINUTE] += 1
+        for number, received_at in _TAKE.all(connection, ids=listed(numbers), the_version=version):
+            taken.add(number)
+            came[received_at // tally.MINUTE * tally.MINUTE] += 1
     for minute, count in came.items():
         tally.note(connection, [("", tally.ACCEPTED, count)], minute, total=False)
     return taken
+
+
+_TAKE = Query(
+    update(delivery)
+    .where(among(delivery.c.id, "ids"), delivery.c.state == "stored")
+    .values(state="done", version=bindparam("the_version"))
+    .returning(delivery.c.id, delivery.c.received_at)
+)
 
 
 def listing(

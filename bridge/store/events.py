@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, select, text, update
 
 from bridge.model import Event, Lane
-from bridge.store.bulk import among, insert_many, listed
+from bridge.store.bulk import Query, among, insert_many, listed
 from bridge.store.schema import PENDING, event
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """An event on its way to disk. ``pending``: it waits for a look-up."""
 
     delivery_id: int
@@ -38,8 +37,7 @@ class PendingEvent:
     time: int
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(NamedTuple):
     """Where an event went. ``duplicate_of``: the event that has its key already."""
 
     id: int
@@ -89,8 +87,8 @@ def _add_alone(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[i
 
 def by_keys(connection: Connection, keys: Iterable[str]) -> dict[str, int]:
     """The events that stand for these keys: key → event id."""
-    found = connection.execute(_KNOWN, {"keys": listed(sorted(set(keys)))})
-    return {row.dedupe_key: row.id for row in found}
+    found = _KNOWN.all(connection, keys=listed(sorted(set(keys))))
+    return {key: number for number, key in found}
 
 
 _COLUMNS = (
@@ -135,7 +133,7 @@ _ADD_NEW = insert_many(
 )
 _ADD_COPIES = insert_many(event, _COLUMNS, returning=(*_WHERE, event.c.duplicate_of))
 _ADD_NUMBERED = insert_many(event, ("id", *_COLUMNS))
-_KNOWN = select(event.c.id, event.c.dedupe_key).where(among(event.c.dedupe_key, "keys"))
+_KNOWN = Query(select(event.c.id, event.c.dedupe_key).where(among(event.c.dedupe_key, "keys")))
 _LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'event'")
 
 

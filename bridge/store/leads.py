@@ -8,8 +8,7 @@ has lost the lead and records nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Boolean,
@@ -25,12 +24,11 @@ from sqlalchemy import (
 
 from bridge import jsontext
 from bridge.model import Lane
-from bridge.store.bulk import Many, among, insert_many, listed
+from bridge.store.bulk import Many, Query, among, insert_many, listed
 from bridge.store.schema import LEASED, NEVER, lead
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """A lead that has something new to send, and when."""
 
     campaign: str
@@ -40,8 +38,7 @@ class Due:
     waiting_since: int
 
 
-@dataclass(frozen=True, slots=True)
-class Claimable:
+class Claimable(NamedTuple):
     """A lead that may be claimed: what the ledger holds and how its tries went.
 
     ``reassert``: its opt-out, confirmed before, has to be sent again all the same.
@@ -59,8 +56,7 @@ class Claimable:
     reassert: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Released:
+class Released(NamedTuple):
     """A lead after its claim: where it stands next (``Lane.IDLE`` and ``NEVER``: nowhere).
 
     ``reassert`` None: as it stands, since it may have been set while the lead was held.
@@ -114,7 +110,7 @@ def schedule(connection: Connection, rows: Iterable[Due]) -> dict[tuple[str, str
     stored = _SCHEDULE.execute(connection, rows_given)
     if connection.dialect.name == "sqlite":
         stored = _ids(connection, best)
-    return {(row.campaign, row.phone): row.id for row in stored}
+    return {(campaign, phone): number for number, campaign, phone in stored}
 
 
 def _on_conflict(statement: Any) -> Any:
@@ -156,8 +152,10 @@ _SCHEDULE = insert_many(
     returning=(lead.c.id, lead.c.campaign, lead.c.phone),
 )
 
-_IDS = select(lead.c.id, lead.c.campaign, lead.c.phone).where(
-    lead.c.campaign == bindparam("campaign"), among(lead.c.phone, "phones")
+_IDS = Query(
+    select(lead.c.id, lead.c.campaign, lead.c.phone).where(
+        lead.c.campaign == bindparam("campaign"), among(lead.c.phone, "phones")
+    )
 )
 
 
@@ -167,7 +165,7 @@ def _ids(connection: Connection, keys: Iterable[tuple[str, str]]) -> list[Any]:
         phones.setdefault(campaign, []).append(phone)
     found: list[Any] = []
     for campaign, those in phones.items():
-        found += connection.execute(_IDS, {"campaign": campaign, "phones": listed(those)})
+        found += _IDS.all(connection, campaign=campaign, phones=listed(those))
     return found
 
 
@@ -183,29 +181,30 @@ def _sooner(one: Due, other: Due) -> Due:
 
 _LANES = (Lane.OPT_OUT, Lane.FIRST, Lane.RETRY, Lane.REPLAY, Lane.STANDING)
 
-_NEXT_DUE = union_all(
-    *(
-        select(literal(int(lane)).label("lane"), func.min(lead.c.due_at).label("due_at")).where(
-            lead.c.campaign == bindparam("campaign"),
-            lead.c.lane == int(lane),
-            lead.c.lease_until == 0,
+_NEXT_DUE = Query(
+    union_all(
+        *(
+            select(literal(int(lane)).label("lane"), func.min(lead.c.due_at).label("due_at")).where(
+                lead.c.campaign == bindparam("campaign"),
+                lead.c.lane == int(lane),
+                lead.c.lease_until == 0,
+            )
+            for lane in _LANES
         )
-        for lane in _LANES
     )
 )
 
 
 def next_due(connection: Connection, campaign: str) -> dict[Lane, int]:
     """When each lane of a campaign has its next lead due; lanes with none are left out."""
-    rows = connection.execute(_NEXT_DUE, {"campaign": campaign})
-    return {Lane(row.lane): row.due_at for row in rows if row.due_at is not None}
+    rows = _NEXT_DUE.all(connection, campaign=campaign)
+    return {Lane(lane): due_at for lane, due_at in rows if due_at is not None}
 
 
-_CLAIMABLE = (
+_CLAIMABLE = Query(
     select(
         lead.c.id,
         lead.c.phone,
-        lead.c.lane,
         lead.c.due_at,
         lead.c.ledger,
         lead.c.fence,
@@ -233,23 +232,21 @@ def claimable(
 
     They stay locked to this transaction.
     """
-    rows = connection.execute(
-        _CLAIMABLE, {"campaign": campaign, "lane": int(lane), "now": now, "limit": limit}
-    )
+    rows = _CLAIMABLE.all(connection, campaign=campaign, lane=int(lane), now=now, limit=limit)
     return [
         Claimable(
-            id=row.id,
-            phone=row.phone,
-            lane=Lane(row.lane),
-            due_at=row.due_at,
-            ledger=jsontext.loads(row.ledger),
-            fence=row.fence,
-            tries=row.tries,
-            standing_tries=row.standing_tries,
-            bare=row.bare,
-            reassert=row.reassert,
+            number,
+            phone,
+            lane,
+            due_at,
+            jsontext.loads(ledger),
+            fence,
+            tries,
+            standing_tries,
+            bool(bare),
+            bool(reassert),
         )
-        for row in rows
+        for number, phone, due_at, ledger, fence, tries, standing_tries, bare, reassert in rows
     ]
 
 
@@ -291,7 +288,9 @@ _CLAIM = Many(
 )
 
 
-_HELD = (
+_LANE = {int(lane): lane for lane in Lane}
+
+_HELD = Query(
     select(lead.c.id, lead.c.fence, lead.c.lane, lead.c.due_at, lead.c.lease_until)
     .where(among(lead.c.id, "ids"))
     # in the order in which ``schedule`` locks them, so that the two never wait for each other
@@ -305,11 +304,11 @@ def held(connection: Connection, fences: Mapping[int, int]) -> dict[int, tuple[L
 
     Gives the lane and due time that arrivals since the claim have set, and locks the rows.
     """
-    rows = connection.execute(_HELD, {"ids": listed(sorted(fences))})
+    rows = _HELD.all(connection, ids=listed(sorted(fences)))
     return {
-        row.id: (Lane(row.lane), row.due_at)
-        for row in rows
-        if row.fence == fences[row.id] and row.lease_until > 0
+        number: (_LANE[lane], due_at)
+        for number, fence, lane, due_at, lease_until in rows
+        if fence == fences[number] and lease_until > 0
     }
 
 

@@ -8,21 +8,20 @@ here changes a final state.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, Select, func, insert, select, update
+from sqlalchemy import Column, Connection, Select, bindparam, func, insert, select, update
 
 from bridge import jsontext, logs
 from bridge.model import State
 from bridge.store import attempts, digest, tally
-from bridge.store.bulk import Many, among, insert_many, listed
+from bridge.store.bulk import Many, Query, among, insert_many, listed
 from bridge.store.schema import OPEN, REPLAYED, batch, delivery, event, outcome
 
 
-@dataclass(frozen=True, slots=True)
-class NewOutcome:
+class NewOutcome(NamedTuple):
     """A row to be: ``lead_id`` is set for lead updates, which start as waiting.
 
     ``accepted_at``: since when the bridge owes this, which for a replay is its own time;
@@ -50,8 +49,7 @@ class NewOutcome:
     received_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class OpenUpdate:
+class OpenUpdate(NamedTuple):
     """A lead update that is not final yet. ``received_at``: see ``NewOutcome``."""
 
     id: int
@@ -72,8 +70,7 @@ class OpenUpdate:
     received_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What a lead update becomes. ``batch_id``: the call that led to it, if one did."""
 
     id: int
@@ -170,7 +167,7 @@ _OF_EVENTS = select(outcome.c.event_id, outcome.c.campaign, outcome.c.phone).whe
 )
 
 
-_OPEN_COLUMNS = (
+_OPEN_COLUMNS = (  # in the order of an OpenUpdate
     outcome.c.id,
     outcome.c.lead_id,
     outcome.c.state,
@@ -189,7 +186,7 @@ _OPEN_COLUMNS = (
     outcome.c.received_at,
 )
 
-_OPEN = (
+_OPEN = Query(
     select(*_OPEN_COLUMNS)
     .where(among(outcome.c.lead_id, "leads"), OPEN)
     .order_by(outcome.c.event_time, outcome.c.key, outcome.c.id)
@@ -199,29 +196,33 @@ _OPEN = (
 def open_updates(connection: Connection, lead_ids: Iterable[int]) -> dict[int, list[OpenUpdate]]:
     """The lead updates of these leads that are not final, oldest event first."""
     found: dict[int, list[OpenUpdate]] = {}
-    for row in connection.execute(_OPEN, {"leads": listed(sorted(lead_ids))}):
-        found.setdefault(row.lead_id, []).append(
+    for row in _OPEN.all(connection, leads=listed(sorted(lead_ids))):
+        number, lead_id, state, fields, opts_out, event_time, key, doubtful, *more = row
+        tries, accepted_at, receipt, source, rules, message, replay_id, received_at = more
+        found.setdefault(lead_id, []).append(
             OpenUpdate(
-                id=row.id,
-                lead_id=row.lead_id,
-                state=State(row.state),
-                fields=jsontext.loads(row.fields),
-                opts_out=row.opts_out,
-                event_time=row.event_time,
-                key=row.key,
-                doubtful=row.doubtful,
-                tries=row.tries,
-                accepted_at=row.accepted_at,
-                receipt=row.receipt,
-                source=row.source,
-                rules=tuple(jsontext.loads(row.rules)),
-                message=row.message,
-                replay_id=row.replay_id,
-                received_at=row.received_at,
+                number,
+                lead_id,
+                _STATE[state],
+                jsontext.loads(fields),
+                bool(opts_out),
+                event_time,
+                key,
+                bool(doubtful),
+                tries,
+                accepted_at,
+                receipt,
+                source,
+                tuple(jsontext.loads(rules)),
+                message,
+                replay_id,
+                received_at,
             )
         )
     return found
 
+
+_STATE = {state.value: state for state in State}
 
 _DECIDE = Many(
     {
@@ -272,16 +273,14 @@ def _note_moves(connection: Connection, rows: Sequence[Decision], now: int) -> N
     """Count the moves, and keep the tries that did not end anything."""
     if not rows:
         return
-    moved: dict[int, State] = {row.id: row.state for row in rows}
     changes: Counter[tuple[str, str]] = Counter()
     replayed: Counter[tuple[int, str]] = Counter()
-    for row in connection.execute(_STATES, {"ids": listed(moved)}):
-        before, after = tally.kind_of(row.state), tally.kind_of(moved[row.id])
-        changes[row.campaign, before] -= 1
-        changes[row.campaign, after] += 1
-        if row.replay_id:
-            replayed[row.replay_id, before] -= 1
-            replayed[row.replay_id, after] += 1
+    for campaign, before, replay_id, after, count in _states(connection, rows):
+        changes[campaign, tally.kind_of(before)] -= count
+        changes[campaign, tally.kind_of(after)] += count
+        if replay_id:
+            replayed[replay_id, tally.kind_of(before)] -= count
+            replayed[replay_id, tally.kind_of(after)] += count
     if replayed:
         tally.note_replay(connection, ((*key, count) for key, count in replayed.items()))
     tally.note(connection, ((*key, count) for key, count in changes.items()), now)
@@ -295,18 +294,32 @@ def _note_moves(connection: Connection, rows: Sequence[Decision], now: int) -> N
     )
 
 
-_STATES = select(outcome.c.id, outcome.c.campaign, outcome.c.state, outcome.c.replay_id).where(
-    among(outcome.c.id, "ids"), OPEN
+def _states(
+    connection: Connection, rows: Sequence[Decision]
+) -> Iterator[tuple[str, str, int, State, int]]:
+    """From where to where they move: campaign, state, replay, next state, and how many so."""
+    ids: dict[State, list[int]] = {}
+    for row in rows:
+        ids.setdefault(row.state, []).append(row.id)
+    for after, those in ids.items():
+        for campaign, before, replay_id, count in _STATES.all(connection, ids=listed(those)):
+            yield campaign, before, replay_id, after, count
+
+
+_STATES = Query(
+    select(outcome.c.campaign, outcome.c.state, outcome.c.replay_id, func.count())
+    .where(among(outcome.c.id, "ids"), OPEN)
+    .group_by(outcome.c.campaign, outcome.c.state, outcome.c.replay_id)
 )
 
 
 def in_flight(connection: Connection, ids: Sequence[int]) -> None:
     """Mark waiting updates as being sent now; a standing one stays what it is."""
     if ids:
-        connection.execute(_IN_FLIGHT, {"ids": listed(ids)})
+        _IN_FLIGHT.all(connection, ids=listed(ids))
 
 
-_IN_FLIGHT = (
+_IN_FLIGHT = Query(
     update(outcome)
     .where(among(outcome.c.id, "ids"), outcome.c.state == State.WAITING.value)
     .values(state=State.IN_FLIGHT.value)
@@ -340,22 +353,25 @@ def add_batch(
     detail: str,
 ) -> int:
     """Store what became of one batch; returns its id."""
-    key = connection.execute(
-        insert(batch).values(
-            campaign=campaign,
-            started_at=started_at,
-            elapsed_ms=elapsed_ms,
-            leads=leads,
-            calls=calls,
-            status=status,
-            trouble=trouble,
-            # the API may quote the lead, and nothing of a batch is ever erased
-            detail=_text(logs.mask_text(detail)),
-        )
-    ).inserted_primary_key
-    if key is None:  # pragma: no cover - the table has a primary key
-        raise LookupError("batch")
-    return int(key[0])
+    rows = _ADD_BATCH.all(
+        connection,
+        campaign=campaign,
+        started_at=started_at,
+        elapsed_ms=elapsed_ms,
+        leads=leads,
+        calls=calls,
+        status=status,
+        trouble=trouble,
+        # the API may quote the lead, and nothing of a batch is ever erased
+        detail=_text(logs.mask_text(detail)),
+    )
+    return int(rows[0][0])
+
+
+_BATCH = ("campaign", "started_at", "elapsed_ms", "leads", "calls", "status", "trouble", "detail")
+_ADD_BATCH = Query(
+    insert(batch).values({name: bindparam(name) for name in _BATCH}).returning(batch.c.id)
+)
 
 
 def listing(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from bridge.model import Lane, Result, State, Trouble, Verdict
@@ -142,7 +142,7 @@ class OneLead:
         self._judge_payload(plan)
         self.sends.append(plan.payload)
         for number in plan.carried:
-            self.updates[number] = replace(self.updates[number], state=State.IN_FLIGHT)
+            self.updates[number] = self.updates[number]._replace(state=State.IN_FLIGHT)
         self.flight = Flight(lead, plan, updates)
         return True
 
@@ -180,7 +180,7 @@ class OneLead:
         flight = self._landed()
         self._note_doubt(flight)
         for number in flight.plan.carried:
-            self.updates[number] = replace(self.updates[number], state=State.WAITING, doubtful=True)
+            self.updates[number] = self.updates[number]._replace(state=State.WAITING, doubtful=True)
         opts_out = any(self.updates[n].opts_out for n in flight.plan.carried)
         self._lane = min(self._lane, Lane.OPT_OUT if opts_out else Lane.RETRY)
         self._due_at = min(self._due_at, self.now)
@@ -251,7 +251,7 @@ class OneLead:
         doubt = before.doubtful if doubtful is None else doubtful
         assert doubt or not before.doubtful, "a doubt was forgotten"
         self.messages[number] = message
-        self.updates[number] = replace(before, state=state, doubtful=doubt)
+        self.updates[number] = before._replace(state=state, doubtful=doubt)
 
     def _landed(self) -> Flight:
         assert self.flight is not None

@@ -70,20 +70,24 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @contextmanager
 def plans(database: Database) -> Iterator[list[tuple[str, list[str]]]]:
-    """Every SELECT and UPDATE that runs, with SQLite's plan for it."""
+    """Every SELECT and UPDATE that ran in a transaction, with SQLite's plan for it."""
+    statements: list[str] = []
     seen: list[tuple[str, list[str]]] = []
 
-    def note(raw: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        if statement.startswith(("SELECT", "UPDATE")):
-            one = parameters[0] if isinstance(parameters, list) else parameters
-            rows = raw.connection.driver_connection.execute(
-                f"EXPLAIN QUERY PLAN {statement}", one
-            ).fetchall()
-            seen.append((statement, [row[-1] for row in rows]))
+    def begin(connection: Connection) -> None:
+        raw: Any = connection.connection.driver_connection
+        raw.set_trace_callback(statements.append)
 
-    sql_event.listen(database.engine, "before_cursor_execute", note)
+    sql_event.listen(database.engine, "begin", begin)
     yield seen
-    sql_event.remove(database.engine, "before_cursor_execute", note)
+    sql_event.remove(database.engine, "begin", begin)
+    with database.read() as connection:
+        raw: Any = connection.connection.driver_connection
+        raw.set_trace_callback(None)
+        for statement in statements:
+            if statement.startswith(("SELECT", "UPDATE")):
+                rows = raw.execute(f"EXPLAIN QUERY PLAN {statement}").fetchall()
+                seen.append((statement, [row[-1] for row in rows]))
 
 
 @pytest.mark.parametrize("name", HOT)
