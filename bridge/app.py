@@ -141,7 +141,7 @@ def _commit_to(database: Database, settings: Settings, counts: Counts) -> Keep:
     def commit(items: Sequence[NewDelivery | NewRefusal]) -> None:
         accepted = [item for item in items if isinstance(item, NewDelivery)]
         refused = [item for item in items if isinstance(item, NewRefusal)]
-        with database.write() as connection:
+        with database.right_of_way.claim(len(accepted)), database.write() as connection:
             if accepted:
                 clock.compare(connection)
                 deliveries.add(connection, accepted)

@@ -38,6 +38,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.clock import now_ms
 from bridge.errors import SettingError, StoreBusy, StoreError
+from bridge.store.right_of_way import RightOfWay
 
 _LAST = "last"
 """Under which name a connection keeps what is done right before its commit."""
@@ -72,9 +73,11 @@ class Database:
     """A database by URL. Opens no connection before the first use.
 
     ``busy_timeout_s``: how long a write waits for its turn before ``StoreBusy``. ``gap_s``: how
-    long SQLite's lock is left to other processes after a write. ``statement_timeout_s``: how long
-    PostgreSQL may work on one statement, and about how long its silence is borne, before
-    ``StoreBusy``; no less than ``busy_timeout_s``.
+    long SQLite's lock is left to other processes after a write; ``share``: the part of the time
+    that the lock is used at least while another process has the right of way (see
+    ``RightOfWay``); 1: never give way. ``statement_timeout_s``: how long PostgreSQL may work on one
+    statement, and about how long its silence is borne, before ``StoreBusy``; no less than
+    ``busy_timeout_s``.
     """
 
     def __init__(
@@ -85,11 +88,13 @@ class Database:
         statement_timeout_s: float = 30.0,
         pool_size: int = 16,
         gap_s: float = 0.0,
+        share: float = 1.0,
     ) -> None:
         self.url = _normal_url(url)
         self.is_sqlite = self.url.startswith("sqlite")
         self._busy_timeout_s = busy_timeout_s
         self._gap_s = gap_s
+        self._gives_way = share < 1
         self._turn = threading.Lock()
         self._inode = 0
         self._ahead_ms = 0
@@ -100,6 +105,7 @@ class Database:
                 self.url, busy_timeout_s, max(busy_timeout_s, statement_timeout_s), pool_size
             )
             self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        self.right_of_way = RightOfWay(self.path, share)
 
     @property
     def engine(self) -> Engine:
@@ -148,12 +154,16 @@ class Database:
             self._engine.connect() as connection,
         ):
             connection.info["write"] = True
+            began = 0.0
             try:
                 with connection.begin():
+                    began = time.monotonic()
                     yield connection
                     for work in connection.info.pop(_LAST, ()):
                         work(connection)
             finally:
+                if began and self._gives_way:
+                    self.right_of_way.held(time.monotonic() - began)
                 connection.info.pop("write", None)
                 connection.info.pop(_LAST, None)
 
@@ -192,6 +202,8 @@ class Database:
         if not self._turn.acquire(timeout=self._busy_timeout_s):
             raise StoreBusy("another write of this process took too long")
         try:
+            if self._gives_way:
+                self.right_of_way.give_way()
             self._check_file()
             yield
             if self._gap_s:
