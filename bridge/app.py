@@ -186,7 +186,9 @@ def _add_hooks(app: Flask, hooks: CountedHooks) -> None:
             methods=METHODS,
             provide_automatic_options=False,
         )
-    app.wsgi_app = HooksFirst(hooks, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way
+    first = HooksFirst(hooks, app.wsgi_app)
+    app.wsgi_app = first  # type: ignore[method-assign]  # Flask's own way
+    app.extensions["hooks"] = first
 
 
 def _response(reply: Reply) -> Response:
