@@ -22,6 +22,7 @@ from bridge.receive.counted import CountedHooks
 from bridge.receive.hooks import FAULT, Hooks, HooksFirst
 from bridge.receive.reply import Reply, problem
 from bridge.receive.wsgi import Bodies
+from bridge.server import beside
 from bridge.settings import Settings
 from bridge.store import deliveries
 from bridge.store.counters import Counted, Counts, Flusher
@@ -52,6 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         busy_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"],
         statement_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"] + 1,
         pool_size=8,
+        flush=beside,
     )
     app = Flask(__name__, static_folder=None)
     app.extensions["mappings"] = live
@@ -92,9 +94,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     _tell(settings, live)
     if settings["BRIDGE_CONSOLE_TOKEN"] is not None:
-        from bridge.operator_door import beside  # noqa: PLC0415 - only where there is a console
+        from bridge.operator_door import beside as with_desk  # noqa: PLC0415 - only with a console
 
-        vars(app)["wsgi_app"] = beside(app.wsgi_app, settings, live, health)
+        vars(app)["wsgi_app"] = with_desk(app.wsgi_app, settings, live, health)
 
     @app.errorhandler(HTTPException)
     def on_http_error(error: HTTPException) -> Response:

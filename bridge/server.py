@@ -19,12 +19,13 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from email.utils import formatdate
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any, Protocol
 
 import gevent
-from gevent import pywsgi
+from gevent import monkey, pywsgi
 from gevent.lock import Semaphore
+from gevent.threadpool import ThreadPool
 from gunicorn.glogging import Logger
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIHandler, PyWSGIServer
 
@@ -83,6 +84,41 @@ def aside(seconds: float, work: Callable[[], Any]) -> Any:
             raise
         task.rawlink(lambda _: _ASIDE.release())
         return task.get()
+
+
+def beside(work: Callable[[], None]) -> None:
+    """Do what waits for the disk while other requests are read; return when it has ended.
+
+    In a thread of its own, one at a time. Whoever is to end meanwhile ends afterwards, since only
+    then is it known what became of the work. Outside of the web process it is simply done.
+    """
+    if not monkey.is_module_patched("threading"):
+        work()
+        return
+    task = _disk().spawn(_error_of, work)
+    told_to_end: BaseException | None = None
+    while not task.ready():
+        try:
+            task.wait()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            told_to_end = error
+    failed = told_to_end or task.get()
+    if failed is not None:
+        raise failed
+
+
+def _error_of(work: Callable[[], None]) -> Exception | None:
+    """Given back rather than raised: gevent logs what a thread raises, and it is told elsewhere."""
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - whoever waits raises it
+        return error
+    return None
+
+
+@cache
+def _disk() -> ThreadPool:
+    return ThreadPool(1)
 
 
 def mask_paths(text: str) -> str:

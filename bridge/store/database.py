@@ -77,7 +77,8 @@ class Database:
     that the lock is used at least while another process has the right of way (see
     ``RightOfWay``); 1: never give way. ``statement_timeout_s``: how long PostgreSQL may work on one
     statement, and about how long its silence is borne, before ``StoreBusy``; no less than
-    ``busy_timeout_s``.
+    ``busy_timeout_s``. ``flush``: runs each commit on SQLite, which waits for the disk; it returns
+    when that has ended, and passes its error on.
     """
 
     def __init__(
@@ -89,6 +90,7 @@ class Database:
         pool_size: int = 16,
         gap_s: float = 0.0,
         share: float = 1.0,
+        flush: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self.url = _normal_url(url)
         self.is_sqlite = self.url.startswith("sqlite")
@@ -96,10 +98,12 @@ class Database:
         self._gap_s = gap_s
         self._gives_way = share < 1
         self._turn = threading.Lock()
+        name = make_url(self.url).database
+        self._path = Path(name) if self.is_sqlite and name else None
         self._inode = 0
         self._ahead_ms = 0
         if self.is_sqlite:
-            self._engine = self._reader = _sqlite_engine(self.url, busy_timeout_s, pool_size)
+            self._engine = self._reader = _sqlite_engine(self.url, busy_timeout_s, pool_size, flush)
         else:
             self._engine = _postgres_engine(
                 self.url, busy_timeout_s, max(busy_timeout_s, statement_timeout_s), pool_size
@@ -115,8 +119,7 @@ class Database:
     @property
     def path(self) -> Path | None:
         """The database file, on SQLite."""
-        name = make_url(self.url).database
-        return Path(name) if self.is_sqlite and name else None
+        return self._path
 
     def now_ms(self) -> int:
         """The present by the clock that all workers share, as far as ``measure_clock`` knows it.
@@ -298,15 +301,32 @@ def _normal_url(url: str) -> str:
     )
 
 
-def _sqlite_engine(url: str, busy_timeout_s: float, pool_size: int) -> Engine:
+def _sqlite_engine(
+    url: str,
+    busy_timeout_s: float,
+    pool_size: int,
+    flush: Callable[[Callable[[], None]], None] | None,
+) -> Engine:
     name = make_url(url).database or ""
     # only a migration makes the file: an empty one in the place of one that is gone takes writes
     # which nobody ever sees
     address = name if name.startswith("file:") else f"file:{quote(name)}?mode=rw"
 
+    class Flushed(sqlite3.Connection):
+        def commit(self) -> None:
+            if flush is None or not self.in_transaction:
+                super().commit()
+            else:
+                flush(super().commit)
+
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(
-            address, uri=True, check_same_thread=False, timeout=busy_timeout_s, isolation_level=None
+            address,
+            uri=True,
+            check_same_thread=False,
+            timeout=busy_timeout_s,
+            isolation_level=None,
+            factory=Flushed,
         )
 
     engine = create_engine(
