@@ -22,6 +22,7 @@ from bridge.receive.counted import CountedHooks
 from bridge.receive.hooks import FAULT, Hooks, HooksFirst
 from bridge.receive.reply import Reply, problem
 from bridge.receive.wsgi import Bodies
+from bridge.server import beside
 from bridge.settings import Settings
 from bridge.store import deliveries
 from bridge.store.counters import Counted, Counts, Flusher
@@ -52,6 +53,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         busy_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"],
         statement_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"] + 1,
         pool_size=8,
+        flush=beside,
     )
     app = Flask(__name__, static_folder=None)
     app.extensions["mappings"] = live
@@ -92,9 +94,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     _tell(settings, live)
     if settings["BRIDGE_CONSOLE_TOKEN"] is not None:
-        from bridge.operator_door import beside  # noqa: PLC0415 - only where there is a console
+        from bridge.operator_door import beside as with_desk  # noqa: PLC0415 - only with a console
 
-        vars(app)["wsgi_app"] = beside(app.wsgi_app, settings, live, health)
+        vars(app)["wsgi_app"] = with_desk(app.wsgi_app, settings, live, health)
 
     @app.errorhandler(HTTPException)
     def on_http_error(error: HTTPException) -> Response:
@@ -141,7 +143,7 @@ def _commit_to(database: Database, settings: Settings, counts: Counts) -> Keep:
     def commit(items: Sequence[NewDelivery | NewRefusal]) -> None:
         accepted = [item for item in items if isinstance(item, NewDelivery)]
         refused = [item for item in items if isinstance(item, NewRefusal)]
-        with database.write() as connection:
+        with database.right_of_way.claim(len(accepted)), database.write() as connection:
             if accepted:
                 clock.compare(connection)
                 deliveries.add(connection, accepted)
@@ -186,7 +188,9 @@ def _add_hooks(app: Flask, hooks: CountedHooks) -> None:
             methods=METHODS,
             provide_automatic_options=False,
         )
-    app.wsgi_app = HooksFirst(hooks, app.wsgi_app)  # type: ignore[method-assign]  # Flask's own way
+    first = HooksFirst(hooks, app.wsgi_app)
+    app.wsgi_app = first  # type: ignore[method-assign]  # Flask's own way
+    app.extensions["hooks"] = first
 
 
 def _response(reply: Reply) -> Response:

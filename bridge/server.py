@@ -14,19 +14,24 @@ import errno
 import logging
 import re
 import socket
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from functools import partial
-from typing import Any
+from email.utils import formatdate
+from functools import cache, lru_cache, partial
+from typing import Any, Protocol
 
 import gevent
-from gevent import pywsgi
+from gevent import monkey, pywsgi
 from gevent.lock import Semaphore
+from gevent.threadpool import ThreadPool
 from gunicorn.glogging import Logger
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIHandler, PyWSGIServer
 
 from bridge import logs
+from bridge.receive.hooks import status_line
+from bridge.receive.reply import Reply
 from bridge.settings import Settings
 
 SEND_S = 60.0
@@ -42,6 +47,9 @@ SKIPPED_BYTES = 65_536
 TOGETHER_BYTES = 16_384
 """The largest body of an answer that is sent in one piece with its head."""
 
+READ_BYTES = 65_536
+"""How much of a connection is read at a time."""
+
 LONGEST_LINE = 65_536
 """The longest line of a request's head, in bytes."""
 
@@ -54,6 +62,7 @@ _LENGTH = re.compile(r"[0-9]{1,18}\Z").match
 _AFTER_SOURCE = re.compile(r"(/hooks/[^/\s?'\"]*[/?]).*")
 _REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+_INTERNAL_ERROR = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n"
 
 
 _ASIDE = Semaphore(2)
@@ -75,6 +84,41 @@ def aside(seconds: float, work: Callable[[], Any]) -> Any:
             raise
         task.rawlink(lambda _: _ASIDE.release())
         return task.get()
+
+
+def beside(work: Callable[[], None]) -> None:
+    """Do what waits for the disk while other requests are read; return when it has ended.
+
+    In a thread of its own, one at a time. Whoever is to end meanwhile ends afterwards, since only
+    then is it known what became of the work. Outside of the web process it is simply done.
+    """
+    if not monkey.is_module_patched("threading"):
+        work()
+        return
+    task = _disk().spawn(_error_of, work)
+    told_to_end: BaseException | None = None
+    while not task.ready():
+        try:
+            task.wait()
+        except BaseException as error:  # noqa: BLE001 - raised below
+            told_to_end = error
+    failed = told_to_end or task.get()
+    if failed is not None:
+        raise failed
+
+
+def _error_of(work: Callable[[], None]) -> Exception | None:
+    """Given back rather than raised: gevent logs what a thread raises, and it is told elsewhere."""
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001 - whoever waits raises it
+        return error
+    return None
+
+
+@cache
+def _disk() -> ThreadPool:
+    return ThreadPool(1)
 
 
 def mask_paths(text: str) -> str:
@@ -274,15 +318,27 @@ class Body(pywsgi.Input):
             super()._discard()  # type: ignore[misc]  # its types leave it out
 
 
+class AtOnce(Protocol):
+    """What an application may have to answer requests that arrived in one piece."""
+
+    def at_once(self, data: bytes, peer: str) -> Callable[[], Reply] | None:
+        """What answers a request of these bytes; None if it takes the way over WSGI."""
+        ...
+
+
 class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
     """One connection. ``read_s`` bounds the head and the body of each request, seconds each;
-    ``keepalive_s`` how long a connection may be idle between two."""
+    ``keepalive_s`` how long a connection may be idle between two. ``door``: what is asked first
+    whether it answers a request that arrived in one piece."""
 
     wsgi_input: Any  # the request's Body; None before there is one
     ignored_socket_errors = (*PyWSGIHandler.ignored_socket_errors, errno.ETIMEDOUT)
 
-    def __init__(self, *connection: Any, read_s: float, keepalive_s: float) -> None:
-        super().__init__(*connection)
+    def __init__(
+        self, sock: Any, *rest: Any, read_s: float, keepalive_s: float, door: AtOnce | None
+    ) -> None:
+        super().__init__(sock, *rest, sock.makefile("rb", READ_BYTES))
+        self._door = door
         self._read_s = read_s
         self._head = Within(read_s, "the head took too long")
         self._body = Within(read_s, "the body took too long")
@@ -300,11 +356,17 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
 
     def handle_one_request(self) -> Any:
         """One request: True if another may follow, None or an answer at the connection's end."""
-        if self._served and not self._another():
-            return None
-        self._served = True
+        if self._served:
+            if not self._another():
+                return None
+            if (answered := self._answered_at_once()) is not None:
+                return answered or None
         self.wsgi_input = None
         with self._head:
+            if not self._served:
+                self._served = True
+                if (answered := self._answered_at_once()) is not None:
+                    return answered or None
             result = super().handle_one_request()
         if self.wsgi_input is not None and (self.headers.ambiguous or not self.wsgi_input.finished):
             self._linger()
@@ -318,6 +380,44 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
                 return bool(self.rfile.peek(1))
         except (OSError, ValueError):  # ValueError: closed meanwhile
             return False
+
+    def _answered_at_once(self) -> bool | None:
+        """Answer a webhook that is there in one piece: whether another request may follow it.
+
+        None: it is not there, or not plainly one, and nothing of it has been read.
+        """
+        if self._door is None:
+            return None
+        try:
+            data = self.rfile.peek(1)
+        except (OSError, ValueError):  # nothing came, or it is closed
+            return False
+        peer = self.client_address[0] if isinstance(self.client_address, tuple) else ""
+        reply_of = self._door.at_once(data, peer)
+        if reply_of is None:
+            return None
+        self._head.end()
+        self.rfile.read(len(data))
+        reply = reply_of()
+        try:
+            answer = wire(reply)
+        except ValueError:  # a header that nobody may send
+            _log_fault(None, *sys.exc_info())
+            answer = _INTERNAL_ERROR
+        with contextlib.suppress(OSError):
+            self._send(answer)
+            return ("Connection", "close") not in reply.headers
+        return False
+
+    def _send(self, data: bytes) -> None:
+        """Send all of it; whoever takes none of it has as long as for any other answer."""
+        try:
+            sent = self.socket._sock.send(data)  # gevent's own would wait without an end
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            with self._answer:
+                self.socket.sendall(data[sent:])
 
     def MessageClass(self, *given: Any) -> Head:  # noqa: N802 - gevent's name
         """The header lines."""
@@ -398,6 +498,26 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
             super()._log_error(t, v, tb)
 
 
+def wire(reply: Reply) -> bytes:
+    """An answer as it goes out. Errors: ``ValueError`` for a header that would break it up."""
+    lines = [
+        f"HTTP/1.1 {status_line(reply)}",
+        f"Content-Type: {reply.content_type}",
+        f"Content-Length: {len(reply.body)}",
+        *(f"{name}: {value}" for name, value in reply.headers),
+        f"Date: {_date(int(time.time()))}",
+    ]
+    head = "\r\n".join(lines)
+    if head.count("\n") != len(lines) - 1 or head.count("\r") != len(lines) - 1:
+        raise ValueError("a line end in a header of an answer")
+    return head.encode("latin-1") + b"\r\n\r\n" + reply.body
+
+
+@lru_cache(maxsize=1)
+def _date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
+
+
 class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
     """gevent's server, whose error stream is gunicorn's log."""
 
@@ -420,5 +540,6 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]  # gunicorn has no types
             Handler,
             read_s=Settings.current()["BRIDGE_READ_TIMEOUT"],
             keepalive_s=self.cfg.keepalive,
+            door=None if self.cfg.accesslog else getattr(self.wsgi, "extensions", {}).get("hooks"),
         )
         super().run()

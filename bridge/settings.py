@@ -202,6 +202,15 @@ SETTINGS: tuple[Setting, ...] = (
         most=500,
     ),
     Setting(
+        "BRIDGE_WORKER_SHARE",
+        float,
+        0.2,
+        "SQLite only: the part of the time that a worker may write at least while webhooks come in "
+        "quickly, since both use one lock; 1: it never stands back",
+        least=0.01,
+        most=1,
+    ),
+    Setting(
         "BRIDGE_CAMPAIGN_RATE",
         float,
         10.0,

@@ -99,7 +99,10 @@ class Worker:
         self.lease_ms = round(settings["BRIDGE_LEASE"] * 1000)
         self.name = f"{socket.gethostname()[:40]}-{os.getpid()}-{secrets.token_hex(3)}"
         self.database = Database(
-            settings["DATABASE_URL"], pool_size=settings["BRIDGE_WORKER_CONNECTIONS"], gap_s=GAP_S
+            settings["DATABASE_URL"],
+            pool_size=settings["BRIDGE_WORKER_CONNECTIONS"],
+            gap_s=GAP_S,
+            share=settings["BRIDGE_WORKER_SHARE"],
         )
         self.live = LiveMappings(settings)
         self.bells = Bells()

@@ -13,8 +13,9 @@ import pytest
 from gunicorn.config import Config
 
 from bridge import logs
+from bridge.receive.reply import Reply
 from bridge.receive.wsgi import Bodies, NoRoom
-from bridge.server import Head, Log, mask_paths
+from bridge.server import Head, Log, mask_paths, wire
 
 
 @pytest.mark.parametrize(
@@ -127,3 +128,22 @@ def test_a_header_that_is_deleted_is_gone() -> None:
     assert head.items() == [("Host", "a")]
     with pytest.raises(KeyError):
         del head["content-length"]
+
+
+# --------------------------------------------------------------------- answers in one piece
+
+
+def test_an_answer_goes_out_whole() -> None:
+    data = wire(Reply(503, b"later", "text/plain", (("Retry-After", "5"),)))
+    head, _, body = data.partition(b"\r\n\r\n")
+    first, *lines = head.decode().split("\r\n")
+    assert (first, body) == ("HTTP/1.1 503 Service Unavailable", b"later")
+    assert lines[:-1] == ["Content-Type: text/plain", "Content-Length: 5", "Retry-After: 5"]
+    assert lines[-1].startswith("Date: ")
+    assert lines[-1].endswith(" GMT")
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-Other: b", "a\nb", "a\rb", "\u20ac"])
+def test_an_answer_that_would_break_up_is_not_sent(value: str) -> None:
+    with pytest.raises(ValueError, match=r"line end|latin-1"):
+        wire(Reply(200, b"", headers=(("X-Echo", value),)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from bridge.receive.hooks import Hooks
 from bridge.receive.reply import Reply
+from bridge.receive.whole import Whole
 from bridge.store.counters import Counted, Counts
 
 NO_SOURCE_YET = (404, 500, 501)
@@ -25,9 +27,16 @@ class CountedHooks:
 
     def answer(self, environ: dict[str, Any], source: str, token: str | None) -> Reply:
         """The reply of the hooks."""
+        return self._counted(source, partial(self.hooks.answer, environ, source, token))
+
+    def answer_whole(self, arrived: Whole, peer: str) -> Reply:
+        """The same for a webhook that arrived in one piece."""
+        return self._counted(arrived.source, partial(self.hooks.answer_whole, arrived, peer))
+
+    def _counted(self, source: str, reply_of: Callable[[], Reply]) -> Reply:
         began, status = time.perf_counter(), 500
         try:
-            reply = self.hooks.answer(environ, source, token)
+            reply = reply_of()
             status = reply.status
         finally:
             elapsed = (time.perf_counter() - began) * 1000

@@ -1,13 +1,15 @@
-"""The hooks as WSGI gives them: a request in, a reply out.
+"""The hooks: a request in, a reply out.
 
-``Hooks.answer`` is what every way in calls: the Flask view, and ``HooksFirst``, which stands before
-Flask and spares a webhook its dispatch. What is not plainly a hook's path is left to Flask.
+``Hooks`` is what every way in calls: the Flask view, ``HooksFirst``, which stands before Flask and
+spares a webhook its dispatch, and ``HooksFirst.at_once``, to which the server gives a webhook that
+arrived in one piece. What is not plainly a hook's path is left to Flask.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
 
@@ -15,11 +17,18 @@ from bridge import logs
 from bridge.model import Source
 from bridge.receive.accept import Acceptor
 from bridge.receive.reply import Reply, problem
-from bridge.receive.wsgi import Bodies, NoRoom, read_body, request_from
+from bridge.receive.whole import Whole, place_of, whole
+from bridge.receive.wsgi import (
+    Bodies,
+    NoRoom,
+    address_behind,
+    read_body,
+    request_from,
+    request_of,
+)
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-PREFIX = "/hooks/"
 FAULT = "An unexpected fault. Nothing was accepted; send again."
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
@@ -65,7 +74,32 @@ class Hooks:
                 )
                 return self.acceptor.accept(found, arrived)
         except NoRoom:
-            return _come_again(found, "The bridge has its hands full with other bodies.")
+            return _no_room(found)
+
+    def answer_whole(self, arrived: Whole, peer: str) -> Reply:
+        """Have a webhook accepted whose body is there. ``peer``: the address that sent it."""
+        size = len(arrived.body)
+        found = self.acceptor.find(arrived.source, "POST", size)
+        if isinstance(found, Reply):
+            return found
+        try:
+            with self.bodies.hold(size) as take:
+                take(size)
+                forwarded = arrived.headers.get("x-forwarded-for", ("",))[0]
+                request = request_of(
+                    "POST",
+                    arrived.target,
+                    arrived.headers,
+                    arrived.body,
+                    source=arrived.source,
+                    token=arrived.token,
+                    public_url=self.public_url,
+                    address=address_behind(peer, forwarded, self.forwarded_hops),
+                    received_at=self.now_ms(),
+                )
+                return self.acceptor.accept(found, request)
+        except NoRoom:
+            return _no_room(found)
 
     def _read(
         self,
@@ -90,6 +124,10 @@ class Answering(Protocol):
         """The reply to a request."""
         ...
 
+    def answer_whole(self, arrived: Whole, peer: str) -> Reply:
+        """The reply to one that arrived in one piece."""
+        ...
+
 
 class HooksFirst:
     """A WSGI application that answers hooks itself and leaves everything else to another."""
@@ -102,37 +140,52 @@ class HooksFirst:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer a request."""
-        place = _place(environ.get("PATH_INFO", ""))
+        path = environ.get("PATH_INFO", "")
+        place = place_of(path)
         if place is None:
             return self.others(environ, start_response)
         try:
             reply = self._hooks.answer(environ, *place)
         except Exception:  # noqa: BLE001 - as Flask's own error handler does for every other page
-            logs.get("web").exception("unexpected fault", path_length=len(environ["PATH_INFO"]))
-            reply = problem(500, FAULT)
+            reply = _fault(len(path))
         headers = [
             ("Content-Type", reply.content_type),
             ("Content-Length", str(len(reply.body))),
             *reply.headers,
         ]
-        start_response(_STATUS.get(reply.status) or f"{reply.status} Status", headers)
+        start_response(status_line(reply), headers)
         return () if environ["REQUEST_METHOD"] == "HEAD" else (reply.body,)
 
+    def at_once(self, data: bytes, peer: str) -> Callable[[], Reply] | None:
+        """What answers the webhook that these bytes are; None if they take the way over WSGI."""
+        arrived = whole(data)
+        return None if arrived is None else partial(self._answer_whole, arrived, peer)
 
-def _place(path: str) -> tuple[str, str | None] | None:
-    """Source and token of a hook's path; None where it is not plainly one."""
-    if not path.startswith(PREFIX) or not path.isascii():
-        return None
-    source, slash, token = path[len(PREFIX) :].partition("/")
-    if not source or (slash and (not token or "/" in token)):
-        return None
-    return source, token if slash else None
+    def _answer_whole(self, arrived: Whole, peer: str) -> Reply:
+        try:
+            return self._hooks.answer_whole(arrived, peer)
+        except Exception:  # noqa: BLE001 - as above
+            return _fault(len(arrived.target.partition("?")[0]))
+
+
+def status_line(reply: Reply) -> str:
+    """Status and its phrase."""
+    return _STATUS.get(reply.status) or f"{reply.status} Status"
+
+
+def _fault(path_length: int) -> Reply:
+    logs.get("web").exception("unexpected fault", path_length=path_length)
+    return problem(500, FAULT)
 
 
 def _length(environ: dict[str, Any]) -> int:
     """The announced length; 0 where none is announced, or none that can be read."""
     text = environ.get("CONTENT_LENGTH") or ""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else 0
+
+
+def _no_room(source: Source) -> Reply:
+    return _come_again(source, "The bridge has its hands full with other bodies.")
 
 
 def _come_again(source: Source, detail: str) -> Reply:

@@ -109,17 +109,43 @@ def request_from(
         raw = quote(environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
         if environ.get("QUERY_STRING"):
             raw += "?" + environ["QUERY_STRING"]
-    path, _, query = raw.partition("?")
+    return request_of(
+        environ["REQUEST_METHOD"],
+        raw,
+        _headers(environ),
+        body,
+        source=source,
+        token=token,
+        public_url=public_url,
+        address=address_of(environ, forwarded_hops),
+        received_at=received_at,
+    )
+
+
+def request_of(
+    method: str,
+    target: str,
+    headers: dict[str, tuple[str, ...]],
+    body: bytes,
+    *,
+    source: str,
+    token: str | None,
+    public_url: str | None,
+    address: str,
+    received_at: int,
+) -> Request:
+    """A request from its parts. ``target``: path and query as the sender wrote them."""
+    path, _, query = target.partition("?")
     return Request(
         source=source,
         token=token,
-        method=environ["REQUEST_METHOD"],
-        url=None if public_url is None else public_url.rstrip("/") + raw,
+        method=method,
+        url=None if public_url is None else public_url.rstrip("/") + target,
         path=path,
         query=query,
-        headers=_headers(environ),
+        headers=headers,
         body=body,
-        address=address_of(environ, forwarded_hops),
+        address=address,
         received_at=received_at,
     )
 
@@ -144,8 +170,13 @@ def _header_name(key: str) -> str:
 def address_of(environ: dict[str, Any], hops: int) -> str:
     """Who sent a request: as the outermost of our own ``hops`` proxies saw it."""
     direct = str(environ.get("REMOTE_ADDR", ""))
+    return address_behind(direct, environ.get("HTTP_X_FORWARDED_FOR", ""), hops)
+
+
+def address_behind(direct: str, forwarded: str, hops: int) -> str:
+    """The same of the connection's own address and the header X-Forwarded-For."""
     if hops:
-        chain = [part.strip() for part in environ.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+        chain = [part.strip() for part in forwarded.split(",")]
         if len(chain) >= hops and chain[-hops]:
             return str(chain[-hops])[:64]
     return direct[:64]

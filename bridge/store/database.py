@@ -38,6 +38,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.clock import now_ms
 from bridge.errors import SettingError, StoreBusy, StoreError
+from bridge.store.right_of_way import RightOfWay
 
 _LAST = "last"
 """Under which name a connection keeps what is done right before its commit."""
@@ -80,9 +81,12 @@ class Database:
     """A database by URL. Opens no connection before the first use.
 
     ``busy_timeout_s``: how long a write waits for its turn before ``StoreBusy``. ``gap_s``: how
-    long SQLite's lock is left to other processes after a write. ``statement_timeout_s``: how long
-    PostgreSQL may work on one statement, and about how long its silence is borne, before
-    ``StoreBusy``; no less than ``busy_timeout_s``.
+    long SQLite's lock is left to other processes after a write; ``share``: the part of the time
+    that the lock is used at least while another process has the right of way (see
+    ``RightOfWay``); 1: never give way. ``statement_timeout_s``: how long PostgreSQL may work on one
+    statement, and about how long its silence is borne, before ``StoreBusy``; no less than
+    ``busy_timeout_s``. ``flush``: runs each commit on SQLite, which waits for the disk; it returns
+    when that has ended, and passes its error on.
     """
 
     def __init__(
@@ -93,24 +97,30 @@ class Database:
         statement_timeout_s: float = 30.0,
         pool_size: int = 16,
         gap_s: float = 0.0,
+        share: float = 1.0,
+        flush: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
         self.url = _normal_url(url)
         self.is_sqlite = self.url.startswith("sqlite")
         self._busy_timeout_s = busy_timeout_s
         self._gap_s = gap_s
+        self._gives_way = share < 1
         self._turn = threading.Lock()
+        name = make_url(self.url).database
+        self._path = Path(name) if self.is_sqlite and name else None
         self._inode = 0
         self._ahead_ms = 0
         if self.is_sqlite:
             # All writes go by one connection: SQLite drops what a connection has in memory when
             # another one has written.
-            self._engine = _sqlite_engine(self.url, busy_timeout_s, 1, WRITER_KIB)
+            self._engine = _sqlite_engine(self.url, busy_timeout_s, 1, WRITER_KIB, flush)
             self._reader = _sqlite_engine(self.url, busy_timeout_s, pool_size, READER_KIB)
         else:
             self._engine = _postgres_engine(
                 self.url, busy_timeout_s, max(busy_timeout_s, statement_timeout_s), pool_size
             )
             self._reader = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        self.right_of_way = RightOfWay(self.path, share)
 
     @property
     def engine(self) -> Engine:
@@ -120,8 +130,7 @@ class Database:
     @property
     def path(self) -> Path | None:
         """The database file, on SQLite."""
-        name = make_url(self.url).database
-        return Path(name) if self.is_sqlite and name else None
+        return self._path
 
     def now_ms(self) -> int:
         """The present by the clock that all workers share, as far as ``measure_clock`` knows it.
@@ -159,12 +168,16 @@ class Database:
             self._engine.connect() as connection,
         ):
             connection.info["write"] = True
+            began = 0.0
             try:
                 with connection.begin():
+                    began = time.monotonic()
                     yield connection
                     for work in connection.info.pop(_LAST, ()):
                         work(connection)
             finally:
+                if began and self._gives_way:
+                    self.right_of_way.held(time.monotonic() - began)
                 connection.info.pop("write", None)
                 connection.info.pop(_LAST, None)
 
@@ -203,6 +216,8 @@ class Database:
         if not self._turn.acquire(timeout=self._busy_timeout_s):
             raise StoreBusy("another write of this process took too long")
         try:
+            if self._gives_way:
+                self.right_of_way.give_way()
             self._check_file()
             yield
             if self._gap_s:
@@ -308,15 +323,33 @@ def _normal_url(url: str) -> str:
     )
 
 
-def _sqlite_engine(url: str, busy_timeout_s: float, pool_size: int, kib: int) -> Engine:
+def _sqlite_engine(
+    url: str,
+    busy_timeout_s: float,
+    pool_size: int,
+    kib: int,
+    flush: Callable[[Callable[[], None]], None] | None = None,
+) -> Engine:
     name = make_url(url).database or ""
     # only a migration makes the file: an empty one in the place of one that is gone takes writes
     # which nobody ever sees
     address = name if name.startswith("file:") else f"file:{quote(name)}?mode=rw"
 
+    class Flushed(sqlite3.Connection):
+        def commit(self) -> None:
+            if flush is None or not self.in_transaction:
+                super().commit()
+            else:
+                flush(super().commit)
+
     def connect() -> sqlite3.Connection:
         return sqlite3.connect(
-            address, uri=True, check_same_thread=False, timeout=busy_timeout_s, isolation_level=None
+            address,
+            uri=True,
+            check_same_thread=False,
+            timeout=busy_timeout_s,
+            isolation_level=None,
+            factory=Flushed,
         )
 
     engine = create_engine(

@@ -1,0 +1,116 @@
+"""Right of way: a worker stands back while webhooks come in quickly, and no longer than that."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+from bridge.store.right_of_way import FRESH_S, MANY, MOST_REST_S, RightOfWay
+
+LEAST_S, MOST_S = FRESH_S
+
+
+class World:
+    """A database's folder and a clock; whoever sleeps moves it on, and lets ``meanwhile`` run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.database = folder / "bridge.db"
+        self.now = 1000.0
+        self.meanwhile: Callable[[], None] = lambda: None
+        self.web = self.way(1.0)
+
+    def way(self, share: float, database: Path | None = None) -> RightOfWay:
+        path = database or self.database
+        return RightOfWay(path, share, clock=lambda: self.now, sleep=self.sleep)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.meanwhile()
+
+    def write(self, deliveries: int = MANY, seconds: float = 0.0) -> None:
+        with self.web.claim(deliveries):
+            self.now += seconds
+
+    def stands_back(self, way: RightOfWay) -> float:
+        """For how long it does."""
+        began = self.now
+        way.give_way()
+        return self.now - began
+
+
+def test_a_worker_stands_back_until_the_mark_fades(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    worker = world.way(0.01)
+    worker.held(1.0)
+    world.write()
+    assert MOST_S <= world.stands_back(worker) < MOST_S + 0.001
+    assert world.stands_back(worker) == 0.0
+
+
+def test_a_mark_lasts_for_as_long_as_the_next_one_may_take(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    worker = world.way(0.01)
+    for between, lasts in ((0.01, 0.02), (0.0001, LEAST_S), (10.0, MOST_S)):
+        world.write()
+        world.now += between
+        world.write(seconds=0.2)  # however long the writing takes
+        worker.held(1.0)
+        assert abs(world.stands_back(worker) - lasts) < 0.001
+
+
+def test_who_goes_on_writing_keeps_a_worker_waiting_for_its_share(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.meanwhile = world.write
+    world.write()
+    worker = world.way(0.2)
+    worker.held(0.1)
+    assert 0.4 <= world.stands_back(worker) < 0.401
+
+
+def test_after_a_long_transaction_a_worker_waits_no_longer_than_others_are_patient(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    world.meanwhile = world.write
+    world.write()
+    worker = world.way(0.2)
+    worker.held(2.0)
+    assert MOST_REST_S <= world.stands_back(worker) < MOST_REST_S + 0.001
+
+
+def test_what_comes_alone_keeps_nobody_waiting(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    worker = world.way(0.01)
+    worker.held(1.0)
+    for deliveries in (0, 1, MANY - 1):
+        world.write(deliveries)
+        assert world.stands_back(worker) == 0.0
+
+
+def test_who_has_had_nothing_and_who_never_stands_back_go_on(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    proud = world.way(1.0)
+    proud.held(1.0)
+    world.write()
+    assert world.stands_back(proud) == 0.0
+    assert world.stands_back(world.way(0.01)) == 0.0
+
+
+def test_a_mark_by_another_clock_says_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for until in (2**62, -(2**62), 0):
+        (tmp_path / "bridge.db.busy").write_bytes(struct.pack("q", until))
+        worker = world.way(0.01)
+        worker.held(1.0)
+        assert world.stands_back(worker) == 0.0
+
+
+def test_where_there_can_be_no_mark_nobody_gives_way(tmp_path: Path) -> None:
+    world = World(tmp_path / "missing")
+    world.write()
+    worker = world.way(0.01)
+    worker.held(1.0)
+    assert world.stands_back(worker) == 0.0
+    with RightOfWay(None).claim(MANY):
+        RightOfWay(None, 0.01).give_way()
