@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from bridge import logs
-from bridge.model import Source
+from bridge.model import Request, Source
 from bridge.receive.accept import Acceptor
 from bridge.receive.reply import Reply, problem
 from bridge.receive.wsgi import Bodies, NoRoom, read_body, request_from
@@ -46,23 +46,20 @@ class Hooks:
             detail = "The body may be sent chunked, and in no other transfer encoding."
             return problem(501, detail, ("Connection", "close"))
         length = None if encoding else _length(environ)
-        found = self.acceptor.find(source, environ["REQUEST_METHOD"], length)
+        found = self.acceptor.find(source, environ["REQUEST_METHOD"])
         if isinstance(found, Reply):
             return found
+        if length is not None and length > self.limit:
+            arrived = self._request(environ, source, token, b"")
+            return self.acceptor.too_large(found, arrived, length)
         try:
             with self.bodies.hold(length or 0) as take:
                 body = self._read(found, environ, length, take)
                 if isinstance(body, Reply):
                     return body
-                arrived = request_from(
-                    environ,
-                    source=source,
-                    token=token,
-                    body=body,
-                    public_url=self.public_url,
-                    forwarded_hops=self.forwarded_hops,
-                    received_at=self.now_ms(),
-                )
+                arrived = self._request(environ, source, token, body or b"")
+                if body is None:
+                    return self.acceptor.too_large(found, arrived, length)
                 return self.acceptor.accept(found, arrived)
         except NoRoom:
             return _come_again(found, "The bridge has its hands full with other bodies.")
@@ -73,14 +70,27 @@ class Hooks:
         environ: dict[str, Any],
         length: int | None,
         take: Callable[[int], None],
-    ) -> bytes | Reply:
+    ) -> bytes | Reply | None:
+        """The body; None if it is over the limit."""
         try:
-            body = read_body(environ["wsgi.input"], length, self.limit, take)
+            return read_body(environ["wsgi.input"], length, self.limit, take)
         except TimeoutError:
             return _come_again(found, "The body took too long to arrive.")
         except OSError:
             return problem(400, "The body broke off before its end.", ("Connection", "close"))
-        return self.acceptor.too_large(found) if body is None else body
+
+    def _request(
+        self, environ: dict[str, Any], source: str, token: str | None, body: bytes
+    ) -> Request:
+        return request_from(
+            environ,
+            source=source,
+            token=token,
+            body=body,
+            public_url=self.public_url,
+            forwarded_hops=self.forwarded_hops,
+            received_at=self.now_ms(),
+        )
 
 
 class Answering(Protocol):
