@@ -6,11 +6,12 @@ when it came is stale still.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bridge.model import Refused, Request, Source, Verified
 from bridge.receive.accept import new_delivery
-from bridge.receive.verify import verify
+from bridge.receive.verify import signature_headers, verify
 from bridge.store.deliveries import NewDelivery
 from bridge.store.refusals import BODY, NOT_KEPT, KeptRefusal
 
@@ -26,9 +27,7 @@ class NotKept:
     @property
     def reason(self) -> str:
         """In words."""
-        *others, last = self.parts
-        named = f"{', '.join(others)} and {last}" if others else last
-        return f"{named} {'were' if others else 'was'} not kept"
+        return _not_kept(self.parts)
 
 
 def judge_again(
@@ -47,8 +46,17 @@ def judge_again(
     request = _request(kept, public_url)
     verdict = verify(source.verify, request, kept.received_at, max_depth=depth)
     if not isinstance(verdict, Verified):
-        return NotKept(gone) if gone else verdict
+        if not gone:
+            return verdict
+        signed = any(name in kept.headers for name in signature_headers(source.verify))
+        return Refused(f"{verdict.reason} ({_not_kept(gone)})") if signed else NotKept(gone)
     return new_delivery(source, request, verdict, receipt=kept.receipt, depth=depth)
+
+
+def _not_kept(parts: Sequence[str]) -> str:
+    *others, last = parts
+    named = f"{', '.join(others)} and {last}" if others else last
+    return f"{named} {'were' if others else 'was'} not kept"
 
 
 def _request(kept: KeptRefusal, public_url: str | None) -> Request:

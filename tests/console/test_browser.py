@@ -17,6 +17,7 @@ PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 
 LISTS = (
+    "opt-outs",
     "leads",
     "outcomes",
     "dead-letters",
@@ -154,8 +155,12 @@ def test_pages_can_be_used_by_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    search = page.get_by_role("searchbox")
+    for _ in range(30):  # what is not well comes first, each concern a link
+        page.keyboard.press("Tab")
+        if search.evaluate("it => it === document.activeElement"):
+            break
+    expect(search).to_be_focused()
     page.keyboard.type("(415) 555-0103")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text(CONFIRMED)

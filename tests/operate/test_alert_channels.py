@@ -95,7 +95,12 @@ def test_programs_get_json_with_a_token_and_a_key_to_know_it_again(
     late, silent = document["alerts"]
     assert (late["state"], late["kind"], late["subject"]) == ("new", "opt_out_late", "")
     assert (late["urgent"], late["size"], late["over_at"]) == (True, 2, None)
-    assert (late["page"], silent["page"]) == (f"{MESSAGE.link}opt-outs", None)
+    assert (late["page"], silent["page"]) == (
+        f"{MESSAGE.link}opt-outs",
+        f"{MESSAGE.link}deliveries?source=crm",
+    )
+    assert replace(MESSAGE, link="").as_dict()["alerts"][0]["page"] is None
+    assert "/console/opt-outs\n" in MESSAGE.text
     assert late["since"] == "2026-06-25T07:17:59.536Z"
     assert (silent["state"], silent["over_at"]) == ("over", "2026-06-25T07:20:29.536Z")
     lasts = replace(MESSAGE, items=(Item(Turn.LASTS, replace(LATE, times=1)),))
