@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from bridge.errors import StoreBusy
@@ -32,7 +34,9 @@ def source_of(*schemes: str, set_to: str = NOW_SET) -> Source:
     return declared(f"verify:\n{lines}", set_to)
 
 
-def sent(source: Source, body: bytes = b'{"phone": "1"}', **headers: str) -> Request:
+def sent(
+    source: Source, body: bytes = b'{"phone": "1"}', headers: Mapping[str, str] | None = None
+) -> Request:
     """The request as its sender makes it."""
     made = sign(
         source.verify,
@@ -40,7 +44,7 @@ def sent(source: Source, body: bytes = b'{"phone": "1"}', **headers: str) -> Req
         url=URL,
         body=body,
         now_ms=NOW,
-        headers=headers,
+        headers=headers or {},
     )
     return make_request(url=made.url, headers=made.headers, body=made.body)
 
@@ -102,7 +106,7 @@ def test_a_request_that_came_without_a_credential_is_told_so() -> None:
 
 def test_a_signature_is_judged_whatever_else_was_not_kept() -> None:
     source = source_of(SIGNED, PLAIN["the header authorization"])
-    signed = sent(source, Authorization="Bearer for-somebody-else")
+    signed = sent(source, headers={"Authorization": "Bearer for-somebody-else"})
     refusal = new_refusal(source, signed, "wrong", LIMITS)
     assert isinstance(judged(source, refusal), NewDelivery)
     other = source_of(SIGNED, PLAIN["the header authorization"], set_to="another")
@@ -114,7 +118,7 @@ def test_a_signature_is_judged_whatever_else_was_not_kept() -> None:
 
 def test_nobody_says_for_the_bridge_what_was_not_kept() -> None:
     source = source_of(SIGNED)
-    lie = sent(source, **{"Bridge-Dropped": BODY})
+    lie = sent(source, headers={"Bridge-Dropped": BODY})
     refusal = new_refusal(source, lie, "wrong", LIMITS)
     assert NOT_KEPT not in refusal.headers
     assert isinstance(judged(source, refusal), NewDelivery)
