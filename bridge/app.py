@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
@@ -17,6 +18,7 @@ from bridge import logs
 from bridge.live import LiveMappings
 from bridge.monitor_door import add_monitors
 from bridge.operate.metrics.reading import Metrics, Subject
+from bridge.overfull import overfull
 from bridge.receive.accept import Acceptor, Keep, Limits
 from bridge.receive.counted import CountedHooks
 from bridge.receive.hooks import FAULT, Hooks, HooksFirst
@@ -64,6 +66,12 @@ def create_app(settings: Settings | None = None) -> Flask:
             settings["BRIDGE_MAX_BODY"],
             settings["BRIDGE_MAX_DEPTH"],
             settings["BRIDGE_MAX_UNVERIFIED"],
+        ),
+        overfull=partial(
+            overfull,
+            current=live.current,
+            most=settings["BRIDGE_MAX_EVENTS"],
+            depth=settings["BRIDGE_MAX_DEPTH"],
         ),
     )
     health = health_of(settings, live, database)

@@ -41,7 +41,8 @@ def _add_health(app: Flask, health: Health, settings: Settings) -> None:
         return health_response(health.health())
 
     def health_response(checks: dict[str, Check]) -> Response:
-        shown = document(checks, __version__, details=operator.turned_away() is None)
+        details = operator.turned_away() is None
+        shown = document(checks, __version__, details=details, campaigns=health.campaigns())
         bad = overall(checks) is Status.FAIL
         return Response(
             app.json.dumps(shown),

@@ -127,7 +127,13 @@ SETTINGS: tuple[Setting, ...] = (
         most=64,
     ),
     Setting("BRIDGE_DEFAULT_REGION", str, "US", "country of phone numbers written without +"),
-    Setting("BRIDGE_MAX_BODY", int, 2_000_000, "largest webhook body, in bytes", least=1),
+    Setting(
+        "BRIDGE_MAX_BODY",
+        int,
+        2_000_000,
+        "largest webhook body, in bytes; of a larger one only a refusal without the body is kept",
+        least=1,
+    ),
     Setting(
         "BRIDGE_MAX_UNVERIFIED",
         int,
@@ -137,7 +143,13 @@ SETTINGS: tuple[Setting, ...] = (
         least=1,
     ),
     Setting("BRIDGE_MAX_DEPTH", int, 64, "deepest nesting of a decoded body", least=2, most=200),
-    Setting("BRIDGE_MAX_EVENTS", int, 1000, "most events that one delivery may hold", least=1),
+    Setting(
+        "BRIDGE_MAX_EVENTS",
+        int,
+        1000,
+        "most events that one delivery may hold; one with more is kept whole as one dead letter",
+        least=1,
+    ),
     Setting(
         "BRIDGE_COMMIT_TIMEOUT",
         float,

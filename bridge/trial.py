@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bridge import logs
 from bridge.clock import now_ms
 from bridge.errors import BridgeError, DecodeError, MappingError
 from bridge.map import (
@@ -27,8 +28,10 @@ from bridge.map import (
 from bridge.map.case_file import Case
 from bridge.map.cases import Under, events_of, found_for
 from bridge.map.draft import draft_mapping
+from bridge.map.events import too_many
 from bridge.map.load import CaseMappings, load_for_cases
-from bridge.model import Delivery, Event, Found, Known, Mapped, Secret
+from bridge.map.trace import RuleSteps, trace
+from bridge.model import Delivery, Event, Found, Known, Secret
 from bridge.receive.decode import decode
 from bridge.settings import Settings
 from bridge.store import contacts, deliveries
@@ -36,6 +39,9 @@ from bridge.store.database import Connection, Database
 
 MOST_EVENTS = 20
 """Events of one body that are told of."""
+
+WIDEST = 100
+"""Characters of a value that a condition met."""
 
 
 @dataclass
@@ -296,7 +302,9 @@ class Trials:
             document = self._read(mapping.source.decode, delivery.body)
         except DecodeError as error:
             return f"dead: the body cannot be read: {error}"
-        return mapping.split(document, delivery)
+        events = mapping.split(document, delivery)
+        overfull = too_many(len(events), self._settings["BRIDGE_MAX_EVENTS"])
+        return events if overfull is None else f"dead: {overfull}"
 
     def _environment(self, current: MappingSet) -> Disclosed:
         """What a draft may see, found out anew when the files have changed."""
@@ -338,7 +346,7 @@ def _told(
     records: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
     told = [
-        _event(mapping, event, mapping.apply(event, _found(mapping, event, records), known))
+        _event(mapping, event, _found(mapping, event, records), known)
         for event, known in events[:MOST_EVENTS]
     ]
     more = max(0, len(events) - MOST_EVENTS)
@@ -362,7 +370,11 @@ def _found(
     }
 
 
-def _event(mapping: SourceMapping, event: Event, mapped: Mapped) -> dict[str, Any]:
+def _event(
+    mapping: SourceMapping, event: Event, found: Mapping[str, Found], known: Known
+) -> dict[str, Any]:
+    steps = trace(mapping, event, found, known)
+    mapped = steps.mapped
     return {
         "ordinal": event.ordinal,
         "key": event.key,
@@ -373,7 +385,7 @@ def _event(mapping: SourceMapping, event: Event, mapped: Mapped) -> dict[str, An
         "look_ups": [
             {"look_up": wanted.lookup, "ids": list(wanted.ids)} for wanted in mapping.wants(event)
         ],
-        "rules": [asdict(trace) for trace in mapped.trace],
+        "rules": [_rule(rule) for rule in steps.rules],
         "updates": [
             {
                 "campaign": update.campaign,
@@ -387,3 +399,25 @@ def _event(mapping: SourceMapping, event: Event, mapped: Mapped) -> dict[str, An
         "state": mapped.state.value if mapped.state else None,
         "reason": mapped.reason,
     }
+
+
+def _rule(rule: RuleSteps) -> dict[str, Any]:
+    """A rule, and the conditions that decided; of one that applies all that were asked."""
+    return {
+        "rule": rule.rule,
+        "fired": rule.fired,
+        "why": rule.why,
+        "conditions": [
+            {
+                "text": logs.without_secrets(one.text),
+                "holds": one.holds,
+                "values": {path: _shown(value) for path, value in one.values.items()},
+            }
+            for one in rule.conditions
+        ],
+    }
+
+
+def _shown(value: Any) -> str:
+    text = logs.without_secrets(json.dumps(value, ensure_ascii=False, default=str))
+    return text if len(text) <= WIDEST else f"{text[:WIDEST]}…"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,3 +123,30 @@ def test_the_version_is_the_one_that_outcomes_name(folder: Path, tmp_path: Path)
     assert file["version"] == in_force.version
     assert file["title"] == "A CRM of Ada"
     assert file["state"] == "ready"
+
+
+def drafted(shown: Trials, payload: Any) -> dict[str, Any]:
+    return shown.draft("crm", CRM, json.dumps(payload).encode(), {})
+
+
+def test_a_rule_is_told_with_the_conditions_that_decided(folder: Path, tmp_path: Path) -> None:
+    shown = trials(folder, tmp_path)
+    [event] = drafted(shown, {"kind": "stop", "phone": "+14155550123"})["events"]
+    opt_out, details = event["rules"]
+    assert (opt_out["fired"], details["fired"]) == (False, True)
+    assert opt_out["conditions"] == [
+        {"text": "kind == 'halt'", "holds": False, "values": {"kind": '"stop"'}}
+    ]
+    assert details["conditions"] == []
+    [event] = drafted(shown, {"kind": "halt" * 99, "phone": "+14155550123"})["events"]
+    assert len(event["rules"][0]["conditions"][0]["values"]["kind"]) <= 101
+
+
+def test_more_events_than_one_delivery_may_hold_are_told_as_a_worker_does(
+    folder: Path, tmp_path: Path
+) -> None:
+    shown = trials(folder, tmp_path)
+    told = drafted(shown, [{"kind": "stop"}] * 1001)
+    assert told["events"] == []
+    assert told["problem"].startswith("dead: the delivery holds 1,001 events, and 1,000 are")
+    assert len(drafted(shown, [{"kind": "stop"}] * 1000)["events"]) == 20

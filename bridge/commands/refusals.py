@@ -34,6 +34,11 @@ COLUMNS = (
     "reason",
     "receipt",
 )
+INSTEAD = (
+    "Tokens, passwords and bodies over the limit are never kept. Correct the cause, and have the "
+    "sender send such requests again. Where it cannot, and you know that one is genuine: save its "
+    "body from its page in the console, and post it as new with crm-bridge send SOURCE FILE."
+)
 HEAD = ("received_at", "source", "address", "receipt")
 
 
@@ -114,5 +119,9 @@ def _tell(found: Verdicts, run: bool) -> None:
         click.echo(f"  {source}: {count} pass now, {what}")
     for (source, reason), count in found.reasons.most_common(20):
         click.echo(f"  {source}: {count} still refused: {reason}")
+    for (source, reason), count in found.not_kept.most_common(20):
+        click.echo(f"  {source}: {count} cannot be verified again: {reason}")
+    if found.not_kept:
+        click.echo(INSTEAD)
     if found.passed and not run:
         click.echo("Nothing was done. To do it, add --run.")

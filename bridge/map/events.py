@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
 from json.encoder import encode_basestring_ascii
+from typing import Protocol
 
 from bridge.clock import iso
 from bridge.map.expression import Expression
@@ -19,6 +20,18 @@ from bridge.model import ContactRef, Delivery, Event, Json
 
 MOST_SPLIT = 100_000
 """Events of a delivery from which on it is not split any further; the setting is far below."""
+
+
+def too_many(count: int, most: int) -> str | None:
+    """What becomes of a delivery that holds so many events, if that is more than ``most``."""
+    if count <= most:
+        return None
+    least = "at least " if count >= MOST_SPLIT else ""
+    return (
+        f"the delivery holds {least}{count:,} events, and {most:,} are the most "
+        "(BRIDGE_MAX_EVENTS): none is mapped or sent, it is one dead letter. Raise the limit and "
+        "replay it, or send fewer at once"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +60,7 @@ class EventPlan:
         """The events of a delivery. One that cannot be read carries its problem."""
         notes: list[str] = []
         found = self.events.get(document, notes)
-        around: dict[str, Json] = {
-            "_body": document,
-            "_headers": dict(delivery.headers),
-            "_query": dict(delivery.query),
-        }
+        around = _around(document, delivery)
         if isinstance(found, dict):
             found = [found]
         if not isinstance(found, list) or notes:
@@ -64,6 +73,18 @@ class EventPlan:
             else self._event(item, view, delivery, place)
             for place, (item, view) in enumerate(views)
         ]
+
+    def count(self, document: Json, delivery: Carried) -> int:
+        """How many events ``split`` gives, without looking at any of them."""
+        notes: list[str] = []
+        found = self.events.get(document, notes)
+        if not isinstance(found, list) or notes:
+            # one, or one that says why there are none, or what `each` makes of one
+            found = [found if isinstance(found, dict) and not notes else None]
+        if self.each is None:
+            return min(len(found), MOST_SPLIT)
+        around = _around(document, delivery)
+        return sum(1 for _ in islice(self._views(found, around), MOST_SPLIT))
 
     def _views(
         self, found: list[Json], around: Mapping[str, Json]
@@ -173,6 +194,24 @@ class EventPlan:
         for expression in self.contacts:
             found.update(dict.fromkeys(ids_of(expression.get(view, notes))))
         return tuple(ContactRef(account, one) for one in found)
+
+
+class Carried(Protocol):
+    """A request's headers and query, as expressions see them."""
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def query(self) -> Mapping[str, str]: ...
+
+
+def _around(document: Json, delivery: Carried) -> dict[str, Json]:
+    """What expressions see beside their event."""
+    return {
+        "_body": document,
+        "_headers": dict(delivery.headers),
+        "_query": dict(delivery.query),
+    }
 
 
 def _blank(value: Json) -> bool:

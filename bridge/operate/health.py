@@ -12,7 +12,7 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from bridge.model import Campaign, Lane, Source
 from bridge.operate import checks
 from bridge.operate.checks import Bounds, Check, Status
 from bridge.operate.concern import Concern, Kind
+from bridge.operate.whereabouts import told
 from bridge.store import (
     alerts,
     campaigns,
@@ -85,6 +86,10 @@ class Health:
     def health(self) -> dict[str, Check]:
         """All checks."""
         return self._cached("health", lambda: {**self.ready(), **self._rest()})
+
+    def campaigns(self) -> frozenset[str]:
+        """The names of the campaigns."""
+        return frozenset(self._subject.campaigns())
 
     def _cached(self, name: str, look: Callable[[], dict[str, Check]]) -> dict[str, Check]:
         with self._locks[name]:
@@ -197,8 +202,13 @@ def overall(found: dict[str, Check]) -> Status:
     return max((check.status for check in found.values()), key=_ORDER.index)
 
 
-def document(found: dict[str, Check], version: str, *, details: bool) -> dict[str, Any]:
-    """The checks as ``application/health+json``; details only for the operator."""
+def document(
+    found: dict[str, Check], version: str, *, details: bool, campaigns: Container[str] = ()
+) -> dict[str, Any]:
+    """The checks as ``application/health+json``; details only for the operator.
+
+    ``campaigns``: their names.
+    """
     shown = {}
     for name, check in found.items():
         entry: dict[str, Any] = {"status": check.status.value}
@@ -207,7 +217,7 @@ def document(found: dict[str, Check], version: str, *, details: bool) -> dict[st
         if details and check.details:
             entry["details"] = check.details
         if details and check.concerns:
-            entry["concerns"] = [concern.as_dict() for concern in check.concerns]
+            entry["concerns"] = [told(concern, campaigns) for concern in check.concerns]
         shown[name] = [entry]
     return {"status": overall(found).value, "version": version, "checks": shown}
 

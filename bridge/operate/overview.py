@@ -14,6 +14,7 @@ from typing import Any
 from bridge.model import Lane, State
 from bridge.operate.desk import Desk
 from bridge.operate.health import concerns, overall
+from bridge.operate.whereabouts import told
 from bridge.store import campaigns, deliveries, leads, pages, pauses, queues, tally
 from bridge.store.database import Connection, clock_ms
 from bridge.store.queues import Depth
@@ -53,7 +54,7 @@ STOCKS = (State.WAITING.value, State.STANDING.value)
 
 def overview(desk: Desk) -> dict[str, Any]:
     """Is it well; figures and charts; each campaign, each source."""
-    checks = desk.health.health()
+    checks, named = desk.health.health(), desk.campaigns()
     with desk.database.read() as connection:
         now = clock_ms(connection)
         totals = tally.totals(connection)
@@ -68,7 +69,7 @@ def overview(desk: Desk) -> dict[str, Any]:
                 {"name": name, "status": check.status.value, "output": check.output}
                 for name, check in checks.items()
             ],
-            "concerns": [concern.as_dict() for concern in concerns(checks)],
+            "concerns": [told(concern, named) for concern in concerns(checks)],
             "figures": figures,
             "not_taken_in": {
                 "count": count,

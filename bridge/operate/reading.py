@@ -24,6 +24,12 @@ def outcome_page(desk: Desk, wanted: Wanted, *, before: int | None, limit: int) 
     return {"rows": rows, "cursor": page.cursor, "looked_through": page.looked_through}
 
 
+def open_opt_outs(desk: Desk, most: int) -> list[dict[str, Any]]:
+    """The oldest opt-outs that are not confirmed, of each state so many, each with its calls."""
+    with desk.database.read() as connection:
+        return _with_calls(connection, pages.open_opt_outs(connection, most))
+
+
 def one_outcome(desk: Desk, id_: int) -> dict[str, Any] | None:
     """One outcome with its calls."""
     with desk.database.read() as connection:

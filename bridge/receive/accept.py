@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bridge import jsontext, logs
 from bridge.errors import StoreError
@@ -19,7 +19,7 @@ from bridge.receive.seldom import Seldom
 from bridge.receive.verify import verify
 from bridge.receive.withhold import kept, kept_refusal
 from bridge.store.deliveries import NewDelivery
-from bridge.store.refusals import NewRefusal
+from bridge.store.refusals import BODY, NOT_KEPT, NewRefusal
 
 Keep = Callable[[NewDelivery | NewRefusal], bool]
 """Returns once its argument is on disk, or False for a refusal that is only counted."""
@@ -62,16 +62,36 @@ def new_delivery(
     )
 
 
+def new_refusal(source: Source, request: Request, reason: str, limits: Limits) -> NewRefusal:
+    """A refused request as it is stored: whole, but for credentials."""
+    left = kept_refusal(source, request, max_depth=limits.depth, max_bytes=limits.unverified_bytes)
+    return NewRefusal(
+        receipt=new_receipt(request.received_at),
+        source=source.name,
+        received_at=request.received_at,
+        address=request.address,
+        reason=f"{reason} ({left.note})" if left.note else reason,
+        method=request.method,
+        url=left.url,
+        headers=left.headers,
+        body=left.body,
+    )
+
+
 @dataclass(frozen=True)
 class Acceptor:
-    """Accepts webhooks. ``seldom``: when to log again what may happen for every request."""
+    """Accepts webhooks. ``seldom``: when to log again what may happen for every request.
+
+    ``overfull``: why a verified delivery will end as a dead letter for all that it holds, if so.
+    """
 
     sources: Callable[[], Mapping[str, Source]]
     keep: Keep
     limits: Limits
     seldom: Seldom = field(default_factory=Seldom)
+    overfull: Callable[[NewDelivery], str | None] = lambda _delivery: None
 
-    def find(self, name: str, method: str, length: int | None) -> Source | Reply:
+    def find(self, name: str, method: str) -> Source | Reply:
         """The source that a request is for, or why its body need not be read."""
         source = self.sources().get(name)
         if source is None:
@@ -81,10 +101,6 @@ class Acceptor:
         # A CRM may ask for a handshake first and only then show the secret that is to be set.
         if not source.configured and not source.handshakes:
             return self._not_configured(source)
-        if length is not None and length > self.limits.body_bytes:
-            log = logs.get("receive")
-            log.warning("body too large", source=name, bytes=length, most=self.limits.body_bytes)
-            return self.too_large(source)
         return source
 
     def _not_configured(self, source: Source) -> Reply:
@@ -100,9 +116,23 @@ class Acceptor:
             source.answer.busy_status, f"The source {source.name} is not configured yet."
         )
 
-    def too_large(self, source: Source) -> Reply:
-        """The answer to a body over the limit."""
-        detail = f"The body is larger than {self.limits.body_bytes} bytes."
+    def too_large(self, source: Source, request: Request, length: int | None) -> Reply:
+        """The answer to a body over the limit. The request is kept as a refusal without its body,
+        within its network's share; ``length``: its bytes as announced, None where it was chunked.
+        """
+        most = self.limits.body_bytes
+        size = f"more than {most:,}" if length is None else f"{length:,}"
+        reason = f"the body has {size} bytes; {most:,} are the most (BRIDGE_MAX_BODY)"
+        detail = f"The body is larger than {most} bytes. Nothing of it was taken in."
+        refusal = new_refusal(source, replace(request, body=b""), reason, self.limits)
+        kept_without = {**refusal.headers}
+        kept_without[NOT_KEPT] = [*kept_without.get(NOT_KEPT, ()), BODY]
+        refusal = replace(refusal, headers=kept_without)
+        try:
+            detail += self._told(refusal, self.keep(refusal), "body too large")
+        except StoreError as error:
+            # sent again it would be as large: no reason to ask for that
+            self._log_not_stored(source, error)
         return problem(source.answer.too_large_status, detail, ("Connection", "close"))
 
     def accept(self, source: Source, request: Request) -> Reply:
@@ -131,6 +161,8 @@ class Acceptor:
     def _store(self, source: Source, request: Request, verified: Verified) -> Reply:
         receipt = new_receipt(request.received_at)
         delivery = new_delivery(source, request, verified, receipt=receipt, depth=self.limits.depth)
+        if delivery.problem is None and (overfull := self.overfull(delivery)) is not None:
+            delivery = replace(delivery, problem=overfull)
         try:
             self.keep(delivery)
         except StoreError as error:
@@ -152,40 +184,30 @@ class Acceptor:
             )
 
     def _refuse(self, source: Source, request: Request, refused: Refused) -> Reply:
-        limits = self.limits
-        left = kept_refusal(
-            source, request, max_depth=limits.depth, max_bytes=limits.unverified_bytes
-        )
-        reason = f"{refused.reason} ({left.note})" if left.note else refused.reason
-        receipt = new_receipt(request.received_at)
-        refusal = NewRefusal(
-            receipt=receipt,
-            source=source.name,
-            received_at=request.received_at,
-            address=request.address,
-            reason=reason,
-            method=request.method,
-            url=left.url,
-            headers=left.headers,
-            body=left.body,
-        )
-        log = logs.get("receive").bind(source=source.name, reason=reason)
+        refusal = new_refusal(source, request, refused.reason, self.limits)
         try:
             on_disk = self.keep(refusal)
         except StoreError as error:
             self._log_not_stored(source, error)
             return _not_stored(source)
-        detail = "The request did not pass verification."
-        if on_disk:
-            log.warning("refused", receipt=receipt)
-            detail += f" It is kept for the operator, who finds the reason under receipt {receipt}."
-        else:
-            if requests := self.seldom.due(f"not kept {source.name}"):
-                log.warning("refused and not kept", address=request.address, requests=requests)
-            detail += " It is not kept, since too many such requests came from this address."
+        detail = "The request did not pass verification." + self._told(refusal, on_disk, "refused")
         status = source.answer.refused_status
         headers = [("WWW-Authenticate", "Signature")] if status == 401 else []
         return problem(status, detail, *headers)
+
+    def _told(self, refusal: NewRefusal, on_disk: bool, what: str) -> str:
+        """Say in the log what came of a refusal, and give the words for its sender."""
+        log = logs.get("receive").bind(source=refusal.source, reason=refusal.reason)
+        if on_disk:
+            log.warning(what, receipt=refusal.receipt)
+            return (
+                " It is kept for the operator, who finds the reason under receipt "
+                f"{refusal.receipt}."
+            )
+        if requests := self.seldom.due(f"not kept {refusal.source}"):
+            counted = f"{what} and not kept"
+            log.warning(counted, address=refusal.address, requests=requests)
+        return " It is not kept, since too many such requests came from this address."
 
 
 def _wrong_method(source: Source) -> Reply:

@@ -6,28 +6,57 @@ when it came is stale still.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from bridge.model import Refused, Request, Source, Verified
 from bridge.receive.accept import new_delivery
-from bridge.receive.verify import verify
+from bridge.receive.verify import signature_headers, verify
 from bridge.store.deliveries import NewDelivery
-from bridge.store.refusals import KeptRefusal
+from bridge.store.refusals import BODY, NOT_KEPT, KeptRefusal
 
 _HOOKS = "/hooks/"
 
 
+@dataclass(frozen=True, slots=True)
+class NotKept:
+    """Nobody can say any more whether a request is genuine: these parts of it were not kept."""
+
+    parts: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        """In words."""
+        return _not_kept(self.parts)
+
+
 def judge_again(
     source: Source, kept: KeptRefusal, *, public_url: str | None, depth: int
-) -> NewDelivery | Refused:
+) -> NewDelivery | Refused | NotKept:
     """The delivery that a refused request is after all, or why it is none.
 
-    It keeps its receipt and the time at which it came. What was not kept, since it held the secret
-    itself (bearer, basic, header, query and path tokens), cannot be verified again.
+    It keeps its receipt and the time at which it came. One whose secret itself travelled with it
+    (bearer, basic, header, query, path and body tokens) was kept without, and is verified again
+    only where its signature alone is enough.
     """
+    gone = tuple(kept.headers.get(NOT_KEPT, ()))
+    if BODY in gone:
+        # an empty body may pass where the true one would not: never take that in
+        return NotKept(gone)
     request = _request(kept, public_url)
     verdict = verify(source.verify, request, kept.received_at, max_depth=depth)
     if not isinstance(verdict, Verified):
-        return verdict
+        if not gone:
+            return verdict
+        signed = any(name in kept.headers for name in signature_headers(source.verify))
+        return Refused(f"{verdict.reason} ({_not_kept(gone)})") if signed else NotKept(gone)
     return new_delivery(source, request, verdict, receipt=kept.receipt, depth=depth)
+
+
+def _not_kept(parts: Sequence[str]) -> str:
+    *others, last = parts
+    named = f"{', '.join(others)} and {last}" if others else last
+    return f"{named} {'were' if others else 'was'} not kept"
 
 
 def _request(kept: KeptRefusal, public_url: str | None) -> Request:
@@ -46,7 +75,7 @@ def _request(kept: KeptRefusal, public_url: str | None) -> Request:
         url=None if base is None else base + raw,
         path=path,
         query=query,
-        headers={name: tuple(values) for name, values in kept.headers.items()},
+        headers={n: tuple(values) for n, values in kept.headers.items() if n != NOT_KEPT},
         body=kept.body,
         address=kept.address,
         received_at=kept.received_at,

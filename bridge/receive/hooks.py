@@ -14,7 +14,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from bridge import logs
-from bridge.model import Source
+from bridge.model import Request, Source
 from bridge.receive.accept import Acceptor
 from bridge.receive.reply import Reply, problem
 from bridge.receive.whole import Whole, place_of, whole
@@ -55,23 +55,20 @@ class Hooks:
             detail = "The body may be sent chunked, and in no other transfer encoding."
             return problem(501, detail, ("Connection", "close"))
         length = None if encoding else _length(environ)
-        found = self.acceptor.find(source, environ["REQUEST_METHOD"], length)
+        found = self.acceptor.find(source, environ["REQUEST_METHOD"])
         if isinstance(found, Reply):
             return found
+        if length is not None and length > self.limit:
+            arrived = self._request(environ, source, token, b"")
+            return self.acceptor.too_large(found, arrived, length)
         try:
             with self.bodies.hold(length or 0) as take:
                 body = self._read(found, environ, length, take)
                 if isinstance(body, Reply):
                     return body
-                arrived = request_from(
-                    environ,
-                    source=source,
-                    token=token,
-                    body=body,
-                    public_url=self.public_url,
-                    forwarded_hops=self.forwarded_hops,
-                    received_at=self.now_ms(),
-                )
+                arrived = self._request(environ, source, token, body or b"")
+                if body is None:
+                    return self.acceptor.too_large(found, arrived, length)
                 return self.acceptor.accept(found, arrived)
         except NoRoom:
             return _no_room(found)
@@ -79,24 +76,15 @@ class Hooks:
     def answer_whole(self, arrived: Whole, peer: str) -> Reply:
         """Have a webhook accepted whose body is there. ``peer``: the address that sent it."""
         size = len(arrived.body)
-        found = self.acceptor.find(arrived.source, "POST", size)
+        found = self.acceptor.find(arrived.source, "POST")
         if isinstance(found, Reply):
             return found
+        if size > self.limit:
+            return self.acceptor.too_large(found, self._request_whole(arrived, peer, b""), size)
         try:
             with self.bodies.hold(size) as take:
                 take(size)
-                forwarded = arrived.headers.get("x-forwarded-for", ("",))[0]
-                request = request_of(
-                    "POST",
-                    arrived.target,
-                    arrived.headers,
-                    arrived.body,
-                    source=arrived.source,
-                    token=arrived.token,
-                    public_url=self.public_url,
-                    address=address_behind(peer, forwarded, self.forwarded_hops),
-                    received_at=self.now_ms(),
-                )
+                request = self._request_whole(arrived, peer, arrived.body)
                 return self.acceptor.accept(found, request)
         except NoRoom:
             return _no_room(found)
@@ -107,14 +95,41 @@ class Hooks:
         environ: dict[str, Any],
         length: int | None,
         take: Callable[[int], None],
-    ) -> bytes | Reply:
+    ) -> bytes | Reply | None:
+        """The body; None if it is over the limit."""
         try:
-            body = read_body(environ["wsgi.input"], length, self.limit, take)
+            return read_body(environ["wsgi.input"], length, self.limit, take)
         except TimeoutError:
             return _come_again(found, "The body took too long to arrive.")
         except OSError:
             return problem(400, "The body broke off before its end.", ("Connection", "close"))
-        return self.acceptor.too_large(found) if body is None else body
+
+    def _request(
+        self, environ: dict[str, Any], source: str, token: str | None, body: bytes
+    ) -> Request:
+        return request_from(
+            environ,
+            source=source,
+            token=token,
+            body=body,
+            public_url=self.public_url,
+            forwarded_hops=self.forwarded_hops,
+            received_at=self.now_ms(),
+        )
+
+    def _request_whole(self, arrived: Whole, peer: str, body: bytes) -> Request:
+        forwarded = arrived.headers.get("x-forwarded-for", ("",))[0]
+        return request_of(
+            "POST",
+            arrived.target,
+            arrived.headers,
+            body,
+            source=arrived.source,
+            token=arrived.token,
+            public_url=self.public_url,
+            address=address_behind(peer, forwarded, self.forwarded_hops),
+            received_at=self.now_ms(),
+        )
 
 
 class Answering(Protocol):

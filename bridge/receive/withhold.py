@@ -11,9 +11,16 @@ from bridge.errors import DecodeError
 from bridge.model import Json, Place, Request, Source
 from bridge.places import values_at
 from bridge.receive.decode import decode, redacted
-from bridge.receive.verify import body_credentials, credential_names, plain_credentials
+from bridge.receive.verify import (
+    body_credentials,
+    credential_names,
+    plain_credentials,
+    secret_in_path,
+    shared_secrets,
+)
+from bridge.store.refusals import BODY, NOT_KEPT
 
-NOTE = "bridge-dropped"
+NOTE = NOT_KEPT
 """The name under which the stored headers say what was taken out of the body."""
 
 
@@ -29,7 +36,8 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class KeptRefusal:
-    """What is stored of a request that did not pass. ``note`` goes with its reason."""
+    """What is stored of a request that did not pass. ``note`` goes with its reason; ``headers``
+    say under ``NOT_KEPT`` what else it would need to be verified again."""
 
     headers: dict[str, list[str]]
     url: str
@@ -76,8 +84,9 @@ def kept_refusal(
     of the body is kept.
     """
     names, parameters = plain_credentials(source.verify)
-    names |= source.drop.headers
+    names |= source.drop.headers | {NOT_KEPT}
     headers = {n: list(v) for n, v in request.headers.items() if n not in names}
+    gone = _secrets_in(source, request)
     places = _places(source)
     body, note = request.body, ""
     if places and len(body) > max_bytes:
@@ -91,8 +100,24 @@ def kept_refusal(
         else:
             body = _without(source, body, document, places)
             if body is not request.body:
-                note = f"kept without {_shown(_found(document, places))}"
+                gone.append(_shown(_found(document, places)))
+                note = f"kept without {gone[-1]}"
+    if request.body and not body:
+        gone.append(BODY)
+    if gone:
+        headers[NOT_KEPT] = gone
     return KeptRefusal(headers, _url(request, parameters | source.drop.query), body, note)
+
+
+def _secrets_in(source: Source, request: Request) -> list[str]:
+    """The shared secrets that a request carries outside of its body, by their places."""
+    headers, parameters = shared_secrets(source.verify)
+    found = [f"the header {name}" for name in sorted(headers) if name in request.headers]
+    carried = dict(_query(request, frozenset()))
+    found += [f"the query parameter {name}" for name in sorted(parameters) if name in carried]
+    if request.token is not None and secret_in_path(source.verify):
+        found.append("the token in the path")
+    return found
 
 
 def _url(request: Request, parameters: frozenset[str]) -> str:

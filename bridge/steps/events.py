@@ -13,6 +13,7 @@ from typing import Protocol
 from bridge import logs
 from bridge.errors import DecodeError
 from bridge.map import SourceMapping
+from bridge.map.events import too_many
 from bridge.model import Delivery, Event, Found, Mapped, State
 from bridge.receive.decode import decode
 from bridge.steps.memory import Memory
@@ -50,15 +51,8 @@ def events_of(delivery: Delivery, mapping: SourceMapping, bounds: Limits) -> lis
     except Exception as error:
         log.exception("delivery not read", receipt=delivery.receipt)
         return [unreadable(delivery, f"an unexpected fault while reading ({type(error).__name__})")]
-    if len(found) > bounds.events:
-        return [
-            unreadable(
-                delivery,
-                f"the delivery holds {len(found)} events; {bounds.events} are the most "
-                "(BRIDGE_MAX_EVENTS)",
-            )
-        ]
-    return found
+    overfull = too_many(len(found), bounds.events)
+    return found if overfull is None else [unreadable(delivery, overfull)]
 
 
 def empty(delivery: Delivery, version: str) -> Ready:

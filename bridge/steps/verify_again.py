@@ -9,7 +9,7 @@ from typing import Any
 
 from bridge import logs
 from bridge.model import Refused, Source
-from bridge.receive.again import judge_again
+from bridge.receive.again import NotKept, judge_again
 from bridge.store import deliveries, refusals
 from bridge.store.database import Database
 from bridge.store.deliveries import NewDelivery
@@ -26,7 +26,8 @@ AT_A_TIME = 20
 class Verdicts:
     """What came of looking at refusals again. ``passed`` and ``taken_in`` are by source.
 
-    ``reasons``: why the others still do not pass, by source and reason. ``receipts``: of those
+    ``reasons``: why others still do not pass, by source and reason. ``not_kept``: of the rest,
+    what would be needed to verify them and was not kept. ``receipts``: of those
     that pass, as many as were asked for.
     """
 
@@ -34,6 +35,7 @@ class Verdicts:
     passed: Counter[str] = field(default_factory=Counter)
     taken_in: Counter[str] = field(default_factory=Counter)
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    not_kept: Counter[tuple[str, str]] = field(default_factory=Counter)
     receipts: list[str] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
@@ -42,12 +44,17 @@ class Verdicts:
             "looked_at": self.looked_at,
             "passed": dict(self.passed),
             "taken_in": dict(self.taken_in),
-            "still_refused": [
-                {"source": source, "reason": reason, "count": count}
-                for (source, reason), count in self.reasons.most_common(100)
-            ],
+            "still_refused": _rows(self.reasons),
+            "cannot_be_verified": _rows(self.not_kept),
             "receipts": self.receipts,
         }
+
+
+def _rows(counted: Counter[tuple[str, str]]) -> list[dict[str, Any]]:
+    return [
+        {"source": source, "reason": reason, "count": count}
+        for (source, reason), count in counted.most_common(100)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +106,9 @@ class Judge:
                 found.reasons[row.source, state] += 1
                 continue
             verdict = judge_again(source, row, public_url=self.public_url, depth=self.depth)
+            if isinstance(verdict, NotKept):
+                found.not_kept[row.source, verdict.reason] += 1
+                continue
             if isinstance(verdict, Refused):
                 found.reasons[row.source, verdict.reason] += 1
                 continue

@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, select, union_all
 
 from bridge import jsontext
+from bridge.model import State
 from bridge.store import digest, newest
-from bridge.store.schema import STORED, batch, delivery, event, lead, outcome, refusal
+from bridge.store.schema import OPEN_OPT_OUT, STORED, batch, delivery, event, lead, outcome, refusal
 
 WINDOW = 10_000
 """Rows that one page looks through for those that match."""
@@ -143,6 +144,19 @@ def opt_outs(connection: Connection, phone: str, *, all_: bool = False) -> list[
     found = _newest([], _written(connection, phone), ALL if all_ else WINDOW).subquery()
     query = select(found.c.id).where(found.c.opts_out).order_by(found.c.id.desc())
     return outcomes_by_id(connection, list(connection.scalars(query.limit(OPT_OUTS))))
+
+
+def open_opt_outs(connection: Connection, most: int) -> list[dict[str, Any]]:
+    """The oldest opt-outs that are not confirmed: up to ``most`` of each state, oldest first."""
+    ids: list[int] = []
+    for state in (State.WAITING, State.IN_FLIGHT, State.STANDING):
+        ids += connection.scalars(
+            select(outcome.c.id)
+            .where(OPEN_OPT_OUT, outcome.c.state == state.value)
+            .order_by(outcome.c.accepted_at)
+            .limit(most)
+        )
+    return sorted(outcomes_by_id(connection, ids), key=lambda row: row["accepted_at"])
 
 
 def _written(connection: Connection, phone: str) -> list[str]:

@@ -21,6 +21,12 @@ from sqlalchemy import ColumnElement, Connection, delete, func, insert, select
 from bridge import jsontext
 from bridge.store.schema import refusal
 
+NOT_KEPT = "bridge-dropped"
+"""The header under which a refusal says what of the request was not kept: its credentials by
+name, and ``BODY``. Whoever sends a header of this name finds it replaced."""
+
+BODY = "the body"
+
 ROW_BYTES = 300
 """What a row takes beside the texts of the request, in bytes, roughly."""
 
@@ -29,7 +35,7 @@ _WITH_PORT = re.compile(r"\[?([0-9A-Fa-f.:]+?)\]?(?::[0-9]{1,5})?")
 
 @dataclass(frozen=True, slots=True)
 class NewRefusal:
-    """A refused request. ``headers`` keep signatures, never plain credentials.
+    """A refused request. ``headers`` keep signatures, never plain credentials; see ``NOT_KEPT``.
 
     ``passed_over``: how many others of the same network were only counted since its last row.
     """

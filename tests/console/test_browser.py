@@ -17,6 +17,7 @@ PHONE = {"width": 390, "height": 844}
 DESKTOP = {"width": 1280, "height": 900}
 
 LISTS = (
+    "opt-outs",
     "leads",
     "outcomes",
     "dead-letters",
@@ -130,7 +131,9 @@ def test_a_dead_letter_is_replayed_after_a_look_at_the_plan(page: Page) -> None:
     expect(page.locator("h1")).to_contain_text("settled")
     expect(page.get_by_text("100 % done")).to_be_visible()
     page.goto("/console/campaigns")
-    expect(page.locator("section tbody tr").first).to_contain_text("replay.run")
+    expect(page.locator("section tbody tr").first).to_contain_text(
+        re.compile(r"started replay \d+ of: newest outcome dead; mapped by the current files")
+    )
 
 
 def test_a_campaign_is_paused_and_resumed_each_after_a_second_look(page: Page) -> None:
@@ -144,7 +147,7 @@ def test_a_campaign_is_paused_and_resumed_each_after_a_second_look(page: Page) -
     page.get_by_role("link", name="Resume one …").click()
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_role("status")).to_contain_text("one is resumed")
-    expect(page.locator("section tbody tr").first).to_contain_text("campaign.resume")
+    expect(page.locator("section tbody tr").first).to_contain_text("resumed one")
 
 
 def test_pages_can_be_used_by_keyboard_alone(page: Page) -> None:
@@ -152,8 +155,12 @@ def test_pages_can_be_used_by_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.get_by_text("Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("searchbox")).to_be_focused()
+    search = page.get_by_role("searchbox")
+    for _ in range(30):  # what is not well comes first, each concern a link
+        page.keyboard.press("Tab")
+        if search.evaluate("it => it === document.activeElement"):
+            break
+    expect(search).to_be_focused()
     page.keyboard.type("(415) 555-0103")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text(CONFIRMED)

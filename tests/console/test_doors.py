@@ -12,7 +12,10 @@ from bridge_process import Bridge
 from sandbox_client import Sandbox
 from system.mapping_files import write_mappings
 
-from .conftest import CAMPAIGNS, TOKEN, Story
+from bridge.operate.concern import Kind
+from bridge.operate.whereabouts import anchor, page_of
+
+from .conftest import CAMPAIGNS, STANDING, TOKEN, Story
 
 EVERYWHERE = (
     "/console/",
@@ -27,6 +30,29 @@ EVERYWHERE = (
 def client(bridge: Bridge) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=bridge.url, trust_env=False, timeout=60) as found:
         yield found
+
+
+def test_every_concern_leads_to_a_page_that_is_there(client: httpx.Client, told: Story) -> None:
+    assert sign_in(client).status_code == 303
+    nowhere = set()
+    for kind in Kind:
+        page = page_of(kind, "one", CAMPAIGNS)
+        if not page:
+            nowhere.add(kind)
+            continue
+        found = client.get(f"/console/{page.partition('#')[0]}")
+        assert found.status_code == 200, kind
+        if "#" in page:
+            assert f'id="{anchor("one")}"' in found.text
+    assert nowhere == {
+        *(Kind.DATABASE, Kind.DISK_LOW, Kind.WORKER_GONE),
+        *(Kind.CLOCK_WRONG, Kind.AUDIT_BREACH, Kind.ALERTS_FAIL),
+    }
+    overview = client.get("/console/")
+    assert 'href="/console/dead-letters">' in overview.text
+    assert told.standing
+    assert 'href="/console/opt-outs"' in overview.text
+    assert STANDING in client.get("/console/opt-outs").text
 
 
 @pytest.fixture
@@ -235,8 +261,12 @@ def test_the_pages_of_refusals_say_what_to_do(client: httpx.Client, told: Story)
     sign_in(client)
     listed = client.get("/console/refusals").text
     receipt = listed.partition("/console/refusals/")[2][:32]
-    for page in (listed, client.get(f"/console/refusals/{receipt}").text):
-        assert "crm-bridge refusals verify --run" in page
+    assert "crm-bridge refusals verify --run" in listed
+    page = client.get(f"/console/refusals/{receipt}").text
+    # it carried a token, so verifying it again is no advice
+    assert "crm-bridge refusals verify" not in page
+    assert "the header authorization was not kept" in page
+    assert "crm-bridge send crm FILE" in page
 
 
 def test_no_phone_number_and_no_token_stands_in_a_log(bridge: Bridge, api: httpx.Client) -> None:

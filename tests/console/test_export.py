@@ -252,7 +252,7 @@ def test_the_buttons_are_where_one_looks_for_them(page: Page, told: Story, tmp_p
     download.value.save_as(path)
     assert verify(io.BytesIO(path.read_bytes()), ()).header["subject"]["source"] == "crm"
     page.goto("/console/campaigns")
-    assert page.get_by_text("export.end").count() >= 2
+    assert page.get_by_text("completed export").count() >= 2
 
 
 def test_no_key_and_no_token_stands_in_a_log(bridge: Bridge, api: httpx.Client) -> None:

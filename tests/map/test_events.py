@@ -40,6 +40,26 @@ def test_lists_and_objects_become_events(
     assert not any(e.problem for e in events)
 
 
+@pytest.mark.parametrize(
+    "receive",
+    ["", "  events: items\n", "  each: parts\n", "  events: items\n  each: _event.parts\n"],
+)
+@pytest.mark.parametrize(
+    "document",
+    [
+        *([], {}, [{}, {}], None, "text", [None, 1, {"parts": [1, None]}]),
+        {"items": [{"parts": [1, 2, 3]}, {"parts": []}, {"parts": 5}, None]},
+        {"items": {"parts": [1, 2]}},
+        {"parts": [1, 2, 3]},
+    ],
+)
+def test_events_are_counted_as_they_are_split(
+    one: One, delivery: Deliver, receive: str, document: Json
+) -> None:
+    plan = one(receive + RULES).plan
+    assert plan.count(document, delivery()) == len(plan.split(document, delivery()))
+
+
 @pytest.mark.parametrize("document", [None, "text", 5, True])
 def test_what_is_no_event_is_kept_with_its_problem(
     one: One, delivery: Deliver, document: Json

@@ -122,6 +122,7 @@ def asks(found: Marks) -> list[Ask]:
     gets = [
         *(f"/console/?period={period}" for period in ("hour", "day", "month")),
         *(f"/console/outcomes?{query}" for query in lists),
+        "/console/opt-outs",
         *(f"/console/dead-letters?{place}" for place in places),
         f"/console/outcomes/{found.outcome}",
         *(f"/console/deliveries?{query.format(1)}" for query in came),

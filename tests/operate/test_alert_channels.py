@@ -72,7 +72,8 @@ def test_slack_gets_one_text_that_calls_nobody(receiver: HttpReceiver) -> None:
     assert call.headers["content-type"] == "application/json"
     assert call.json == {
         "text": "*bridge one: 1 new (1 urgent), 1 over*\n"
-        "• URGENT: an opt-out waits (since 2026-06-25 07:17 UTC)\n"
+        "• URGENT: an opt-out waits (since 2026-06-25 07:17 UTC)"
+        " <https://bridge.example.com/console/opt-outs|Show>\n"
         "• OVER: nothing &lt;!channel&gt; &amp; @\u200ball "
         "(from 2026-06-25 07:19 to 2026-06-25 07:20 UTC)"
         "\n<https://bridge.example.com/console/|Console>"
@@ -94,6 +95,12 @@ def test_programs_get_json_with_a_token_and_a_key_to_know_it_again(
     late, silent = document["alerts"]
     assert (late["state"], late["kind"], late["subject"]) == ("new", "opt_out_late", "")
     assert (late["urgent"], late["size"], late["over_at"]) == (True, 2, None)
+    assert (late["page"], silent["page"]) == (
+        f"{MESSAGE.link}opt-outs",
+        f"{MESSAGE.link}deliveries?source=crm",
+    )
+    assert replace(MESSAGE, link="").as_dict()["alerts"][0]["page"] is None
+    assert "/console/opt-outs\n" in MESSAGE.text
     assert late["since"] == "2026-06-25T07:17:59.536Z"
     assert (silent["state"], silent["over_at"]) == ("over", "2026-06-25T07:20:29.536Z")
     lasts = replace(MESSAGE, items=(Item(Turn.LASTS, replace(LATE, times=1)),))
@@ -217,7 +224,7 @@ def test_a_mail_counts_once_the_server_has_accepted_it() -> None:
 def test_very_many_are_counted_where_people_read() -> None:
     many = replace(MESSAGE, items=tuple(Item(Turn.NEW, LATE) for _ in range(MOST_LINES + 7)))
     assert len(many.lines()) == MOST_LINES + 1
-    assert many.lines()[-1] == "… and 7 more"
+    assert many.lines()[-1] == ("… and 7 more", "")
     assert len(many.as_dict()["alerts"]) == MOST_LINES + 7
 
 

@@ -178,6 +178,36 @@ def test_a_huge_body_is_refused_and_not_stored(bridge: Bridge) -> None:
     status, _ = raw(bridge, b"Transfer-Encoding: chunked\r\n", chunk * 5 + b"0\r\n\r\n")
     assert status == 413
     assert len(bridge.deliveries()) == before
+    sizes = ("more than 100,000", "999,999,999,999", "100,001")
+    assert [(row["bytes"], row["reason"]) for row in bridge.refusals()] == [
+        (0, f"the body has {size} bytes; 100,000 are the most (BRIDGE_MAX_BODY)") for size in sizes
+    ]
+    verified = bridge.run("refusals", "verify", "--run")
+    assert verified.returncode == 1
+    assert "3 cannot be verified again: the header authorization and the body were not kept" in (
+        verified.stdout
+    )
+    assert "crm-bridge send" in verified.stdout
+
+
+def test_more_events_than_a_delivery_may_hold_are_one_dead_letter_until_the_limit_is_raised(
+    bridge: Bridge,
+) -> None:
+    many = [{"id": f"many-{number}", "phone": PHONE, "dnc": True} for number in range(1001)]
+    reply = bridge.post("crm", many)
+    receipt, problem = reply.json()["receipt"], reply.json()["problem"]
+    assert reply.is_success
+    assert problem.startswith("the delivery holds 1,001 events, and 1,000 are the most")
+    bridge.wait_settled()
+    [row] = listed(bridge, receipt)
+    assert (row["state"], row["message"]) == ("dead", problem)
+    counts = ("replay", "--receipt", receipt, "--json")
+    assert json.loads(bridge.run(*counts).stdout)["events"] == {"dead": 1}
+    raised = json.loads(bridge.run(*counts, BRIDGE_MAX_EVENTS="1001").stdout)
+    assert raised["events"] == {"updates": 1001}
+    assert raised["opt_outs"] > 0
+    assert "problem" not in bridge.post("crm", many[:100]).json()
+    bridge.wait_settled()
 
 
 def test_a_chunked_body_without_a_length_is_read(bridge: Bridge) -> None:

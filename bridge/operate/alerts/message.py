@@ -15,6 +15,7 @@ from typing import Any
 from bridge.clock import iso
 from bridge.logs import without_secrets
 from bridge.operate.alerts.book import Item, Turn
+from bridge.operate.whereabouts import page_of
 from bridge.store.alerts import Entry
 
 MOST_LINES = 50
@@ -25,7 +26,8 @@ MOST_LINES = 50
 class Message:
     """``name``: of the bridge; ``link``: its console, if it has one; ``at``: ms, UTC.
 
-    ``test``: nothing is wrong, somebody wants to see that messages arrive.
+    ``campaigns``: the names of the bridge's campaigns. ``test``: nothing is wrong, somebody wants
+    to see that messages arrive.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Message:
     items: tuple[Item, ...] = ()
     link: str = ""
     test: bool = False
+    campaigns: frozenset[str] = frozenset()
 
     @property
     def id(self) -> str:
@@ -56,20 +59,29 @@ class Message:
         ]
         return f"{self.name}: {', '.join(parts)}".replace(" (0 urgent)", "")
 
-    def lines(self) -> list[str]:
-        """One line per concern, for people."""
+    def lines(self) -> list[tuple[str, str]]:
+        """One line per concern, for people, with the page of the console that shows what it is
+        about; that is blank where there is none, or nothing to be seen any more."""
         if self.test:
-            return ["Alerts of this bridge arrive here."]
-        shown = [_line(item) for item in self.items[:MOST_LINES]]
+            return [("Alerts of this bridge arrive here.", "")]
+        shown = [
+            (without_secrets(_line(item)), "" if item.turn is Turn.OVER else self._page(item))
+            for item in self.items[:MOST_LINES]
+        ]
         if len(self.items) > MOST_LINES:
-            shown.append(f"… and {len(self.items) - MOST_LINES} more")
-        return [without_secrets(line) for line in shown]
+            shown.append((f"… and {len(self.items) - MOST_LINES} more", ""))
+        return shown
+
+    def _page(self, item: Item) -> str:
+        page = page_of(item.entry.kind, item.entry.subject, self.campaigns) if self.link else ""
+        return f"{self.link}{page}" if page else ""
 
     @property
     def text(self) -> str:
         """All of it as plain text."""
         end = ["", f"Console: {self.link}"] if self.link else []
-        return "\n".join([self.title, "", *self.lines(), *end])
+        lines = [f"{line}\n  {page}" if page else line for line, page in self.lines()]
+        return "\n".join([self.title, "", *lines, *end])
 
     def as_dict(self) -> dict[str, Any]:
         """For programs; times in ISO 8601, UTC."""
@@ -80,7 +92,7 @@ class Message:
             "test": self.test,
             "title": self.title,
             "console": self.link or None,
-            "alerts": [_as_dict(item) for item in self.items],
+            "alerts": [_as_dict(item) | {"page": self._page(item) or None} for item in self.items],
         }
 
 

@@ -27,7 +27,10 @@ class Slack:
     def send(self, message: Message) -> Answer:
         """Post a message."""
         lines = [f"*{escaped(message.title)}*"]
-        lines += [f"• {escaped(line)}" for line in message.lines()]
+        lines += [
+            f"• {escaped(line)}" + (f" <{page}|Show>" if page else "")
+            for line, page in message.lines()
+        ]
         if message.link:
             lines.append(f"<{message.link}|Console>")
         body = dump_bytes({"text": "\n".join(lines)})

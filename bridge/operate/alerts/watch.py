@@ -227,7 +227,7 @@ def look(setup: Setup) -> list[Concern]:
 
 def send(setup: Setup, channel: Channel, items: tuple[Item, ...], now: int) -> Answer:
     """Send a message with these items, and log what came back."""
-    message = Message(setup.name, now, items, setup.link)
+    message = Message(setup.name, now, items, setup.link, campaigns=setup.health.campaigns())
     answer = channel.send(message)
     write = log.info if answer.taken else log.warning
     write(

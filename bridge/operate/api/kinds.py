@@ -36,9 +36,9 @@ def time(*, maybe: bool = False) -> Time:
     return Time(required=True, allow_none=maybe, metadata={"format": "date-time"})
 
 
-def flag(said: str = "") -> fields.Boolean:
+def flag(said: str = "", *, maybe: bool = False) -> fields.Boolean:
     """True or false."""
-    return fields.Boolean(required=True, metadata=_said(said))
+    return fields.Boolean(required=True, allow_none=maybe, metadata=_said(said))
 
 
 def word(*words: str) -> fields.String:

@@ -16,10 +16,24 @@ class Mistake(Schema):
     hint = text()
 
 
+class Condition(Schema):
+    """A part of a rule's `when`, between && and ||."""
+
+    holds = flag("null: not asked, since those before it had decided", maybe=True)
+    text = text()
+    values = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        metadata={"description": "what it met in the event, as JSON, long values cut"},
+    )
+
+
 class RuleTrace(Schema):
     rule = text()
-    fired = flag()
+    fired = flag("whether the rule applies")
     why = text()
+    conditions = fields.List(fields.Nested(Condition), required=True)
 
 
 class LeadUpdate(Schema):

@@ -19,6 +19,7 @@ class Concern(Schema):
     """Something that is not well, as alerts tell it."""
 
     kind = word(*(kind.value for kind in Kind))
+    page = text("where the console shows what it is about; null: nowhere", maybe=True)
     subject = text()
     text = text()
     since = time(maybe=True)

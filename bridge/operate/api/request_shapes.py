@@ -56,7 +56,7 @@ class DeliveryWhole(Delivery):
 
 
 class Refusal(Schema):
-    """A request that did not pass verification."""
+    """A request that did not pass verification, or was too large; kept without credentials."""
 
     receipt = text()
     source = text()

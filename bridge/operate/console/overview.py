@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template, request, url_for
 
 from bridge.operate import overview
 from bridge.operate.console import charts
 from bridge.operate.desk import Desk
 from bridge.operate.overview import Period
 
-CARDS = (
-    ("accepted", "Accepted", "webhooks on disk"),
-    ("updated", "Confirmed", "named with success in the reply"),
-    ("waiting", "Waiting", "lead updates on their way"),
-    ("standing", "Standing", "opt-outs not confirmed yet, sent again"),
-    ("dead", "Dead", "could not be read, looked up or mapped"),
+CARDS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
+    ("accepted", "Accepted", "webhooks on disk", "deliveries", {}),
+    ("updated", "Confirmed", "named with success in the reply", "outcomes", {"state": "updated"}),
+    ("waiting", "Waiting", "lead updates on their way", "outcomes", {"state": "waiting"}),
+    ("standing", "Standing", "opt-outs not confirmed yet, sent again", "opt_outs", {}),
+    ("dead", "Dead", "could not be read, looked up or mapped", "dead", {}),
 )
-"""Kind, title, and what is counted."""
+"""Kind, title, what is counted, and the page that shows it with what it is filtered by."""
 
 
 def add_pages(blueprint: Blueprint, desk: Desk) -> None:
@@ -33,7 +33,10 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
             found=found,
             period=period.value,
             periods=[one.value for one in Period],
-            cards=[_card(found, period, *card) for card in CARDS],
+            cards=[
+                {**_card(found, period, *card), "page": url_for(f"console.{page}", **chosen)}
+                for *card, page, chosen in CARDS
+            ],
         )
 
     blueprint.add_url_rule("/", endpoint="overview", view_func=show)

@@ -8,6 +8,7 @@ from bridge.operate import reading
 from bridge.operate.console.cursor import PER_PAGE, chosen, cursor, is_receipt
 from bridge.operate.desk import Desk
 from bridge.store import pages
+from bridge.store.refusals import BODY, NOT_KEPT
 
 
 def add_pages(blueprint: Blueprint, desk: Desk) -> None:
@@ -54,7 +55,7 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
             found = pages.refusal_by_receipt(connection, receipt)
         if found is None:
             abort(404)
-        return render_template("refusal.html", row=found)
+        return render_template("refusal.html", row=found, not_kept=NOT_KEPT, body_part=BODY)
 
     def refusal_body(receipt: str) -> Response:
         _check(receipt)

@@ -11,6 +11,9 @@ from bridge.operate.desk import Desk
 from bridge.store.pages import Wanted
 
 STATES = tuple(state.value for state in State)
+OPEN = (State.WAITING.value, State.IN_FLIGHT.value, State.STANDING.value)
+OPT_OUTS = 50
+"""The oldest opt-outs of each state that are shown."""
 
 
 def add_pages(blueprint: Blueprint, desk: Desk) -> None:
@@ -41,6 +44,11 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
     def dead() -> str:
         return page(State.DEAD.value, "dead.html", newest=True)
 
+    def opt_outs() -> str:
+        rows = reading.open_opt_outs(desk, OPT_OUTS)
+        by_state = {state: [row for row in rows if row["state"] == state] for state in OPEN}
+        return render_template("opt_outs.html", by_state=by_state, most=OPT_OUTS)
+
     def outcome(id_: int) -> str:
         found = reading.one_outcome(desk, id_)
         if found is None:
@@ -48,6 +56,7 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
         return render_template("outcome.html", row=found)
 
     blueprint.add_url_rule("/outcomes", view_func=outcomes)
+    blueprint.add_url_rule("/opt-outs", view_func=opt_outs)
     blueprint.add_url_rule("/dead-letters", endpoint="dead", view_func=dead)
     blueprint.add_url_rule(
         "/outcomes/<int(max=9007199254740991):id_>", endpoint="outcome", view_func=outcome

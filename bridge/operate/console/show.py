@@ -45,6 +45,14 @@ def moment(ms: int | None) -> str:
     return f"{at.day} {MONTHS[at.month - 1]} {at.year}, {at:%H:%M:%S}.{ms % 1000:03d}"
 
 
+def ms(text: str | None) -> int | None:
+    """A time as ``iso`` writes it, in milliseconds."""
+    if text is None:
+        return None
+    at = datetime.fromisoformat(text)
+    return round(at.timestamp() * 1000)
+
+
 def duration(ms: float | None) -> str:
     """``240 ms``, ``3.2 s``, ``4 min``, ``5 h``, ``3 days``."""
     if ms is None:
@@ -95,6 +103,12 @@ def shown_fields(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, json.dumps(value, ensure_ascii=False)) for name, value in fields.items()]
 
 
+def shown_value(value: Any) -> str:
+    """A value as people read it: a text as it is, anything else as JSON."""
+    plain = isinstance(value, str) and value != ""
+    return value if plain else json.dumps(value, ensure_ascii=False)
+
+
 def runs(calls: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
     """Calls in their order, those with the same answer one after another put together."""
     alike = groupby(calls, key=lambda call: (call["status"], call["became"], call["message"]))
@@ -111,11 +125,13 @@ def add_filters(blueprint: Blueprint) -> None:
     filters: dict[str, Callable[..., Any]] = {
         "moment": moment,
         "iso": iso,
+        "ms": ms,
         "duration": duration,
         "ago": ago,
         "number": number,
         "pretty": pretty,
         "fields": shown_fields,
+        "value": shown_value,
         "words": state_words,
         "runs": runs,
         "verdict": VERDICTS.__getitem__,

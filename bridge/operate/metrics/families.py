@@ -69,7 +69,11 @@ FAMILIES: tuple[Family, ...] = (
         MS,
     ),
     _counter("deliveries", "source", "received: requests that were verified and are on disk"),
-    _counter("refused", "source", "requests that did not pass verification, kept or not"),
+    _counter(
+        "refused",
+        "source",
+        "requests that did not pass verification or were too large, kept or not",
+    ),
     _counter("events", "source", "events that deliveries held"),
     _counter("duplicates", "source", "events that had come before"),
     _gauge(

@@ -16,6 +16,8 @@ from bridge.receive.verify.withheld import (
     body_credentials,
     credential_names,
     plain_credentials,
+    secret_in_path,
+    shared_secrets,
     signature_headers,
 )
 
@@ -28,6 +30,8 @@ __all__ = [
     "over_url",
     "plain_credentials",
     "proves",
+    "secret_in_path",
+    "shared_secrets",
     "signature_headers",
     "verify",
 ]

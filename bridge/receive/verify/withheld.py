@@ -19,6 +19,7 @@ from bridge.model import (
     HmacScheme,
     HubSpotScheme,
     JwtScheme,
+    PathScheme,
     Place,
     PublicKeyScheme,
     QueryScheme,
@@ -44,8 +45,15 @@ def plain_credentials(schemes: tuple[Scheme, ...]) -> Credentials:
     a scheme expects a signature there and none expects a secret. A secret in the path
     (``Request.token``) has no name and is for the caller to leave out.
     """
-    headers = set(_ALWAYS - signature_headers(schemes))
-    query = set()
+    shared = shared_secrets(schemes)
+    always = _ALWAYS - signature_headers(schemes)
+    return Credentials(shared.headers | always, shared.query)
+
+
+def shared_secrets(schemes: tuple[Scheme, ...]) -> Credentials:
+    """Headers and query parameters in which the schemes expect a shared secret itself."""
+    headers: set[str] = set()
+    query: set[str] = set()
     for scheme in _each(schemes):
         match scheme:
             case BearerScheme() | BasicScheme():
@@ -59,6 +67,11 @@ def plain_credentials(schemes: tuple[Scheme, ...]) -> Credentials:
             case _:
                 pass
     return Credentials(frozenset(headers), frozenset(query))
+
+
+def secret_in_path(schemes: tuple[Scheme, ...]) -> bool:
+    """Whether the schemes expect a shared secret in the path."""
+    return any(isinstance(one, PathScheme) for one in _each(schemes))
 
 
 def signature_headers(schemes: tuple[Scheme, ...]) -> frozenset[str]:

@@ -1,0 +1,43 @@
+"""Whether a delivery holds more events than one may, told while its sender waits for the answer.
+
+A worker decides what becomes of it; that much can be foreseen by counting, and the answer is the
+one place where the sender can hear of it. So only what may hold so many is opened once more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bridge import logs
+from bridge.errors import DecodeError
+from bridge.map import MappingSet
+from bridge.map.events import too_many
+from bridge.receive.decode import decode
+from bridge.store.deliveries import NewDelivery
+
+log = logs.get("receive")
+
+SEPARATORS = (b",", b"&", b"<")
+"""One of these stands between two items of a body, whatever its format."""
+
+
+def overfull(
+    delivery: NewDelivery, current: Callable[[], MappingSet], *, most: int, depth: int
+) -> str | None:
+    """Why all that a delivery holds will end as one dead letter, if it holds too much.
+
+    ``most``: events; ``depth``: the deepest nesting of its body. Never raises.
+    """
+    if sum(map(delivery.body.count, SEPARATORS)) < most:
+        return None
+    mapping = current().mappings.get(delivery.source)
+    if mapping is None:
+        return None
+    try:
+        document = decode(mapping.source.decode, delivery.body, max_depth=depth)
+        return too_many(mapping.plan.count(document, delivery), most)
+    except DecodeError:
+        return None
+    except Exception:  # the answer must not fail for a word in it
+        log.exception("events not counted", receipt=delivery.receipt)
+        return None
