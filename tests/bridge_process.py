@@ -34,6 +34,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from store.fresh import prepare
 
 from bridge.clock import now_ms
 from bridge.live import load
@@ -42,7 +43,6 @@ from bridge.receive.sign import sign
 from bridge.settings import Environment, Settings
 from bridge.store import deliveries, outcomes, queues, refusals
 from bridge.store.database import Connection, Database
-from bridge.store.migrate import migrate
 
 PYTHON_BIN = Path(sys.executable).parent
 CRM_TOKEN = "crm-token-for-tests"
@@ -199,7 +199,7 @@ class Bridge:
         self._sources: Mapping[str, Source] | None = None
 
     def __enter__(self) -> Bridge:
-        migrate(self.database)
+        prepare(self.database)
         return self
 
     def __exit__(
