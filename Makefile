@@ -3,6 +3,8 @@
 # make faults  200 seeded runs of the crash matrix (RUNS=, SEED=, ENGINE=both|sqlite|postgresql, JOBS=)
 # make bench-smoke  every benchmark once, at a size at which only its books say something
 PYTHON ?= python3
+# a test starts hundreds of processes, each of which would compile every module anew
+unexport PYTHONDONTWRITEBYTECODE
 VENV   := .venv
 BIN    := $(VENV)/bin
 
@@ -28,10 +30,12 @@ types: $(VENV)/.installed-dev
 structure: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 
+# One more than there are cores: a test that runs processes waits for a third of its time.
+TESTERS ?= $(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count() + 1))')
 unit: $(VENV)/.installed-dev browser
 	$(BIN)/crm-bridge mapping check --strict
 	$(BIN)/crm-bridge mapping test
-	$(BIN)/pytest -q -n 2 --dist worksteal
+	$(BIN)/pytest -q -n $(TESTERS) --dist worksteal
 
 # The console is tested in a Chromium of the system; without one those tests are skipped, loudly.
 browser:

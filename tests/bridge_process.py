@@ -34,15 +34,16 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from store.fresh import prepare
 
 from bridge.clock import now_ms
+from bridge.commands.web import check_web, web_arguments
 from bridge.live import load
 from bridge.model import Source, State
 from bridge.receive.sign import sign
 from bridge.settings import Environment, Settings
 from bridge.store import deliveries, outcomes, queues, refusals
 from bridge.store.database import Connection, Database
-from bridge.store.migrate import migrate
 
 PYTHON_BIN = Path(sys.executable).parent
 CRM_TOKEN = "crm-token-for-tests"
@@ -52,7 +53,7 @@ OPEN_STATES = (State.WAITING, State.IN_FLIGHT)
 
 QUICK = {
     "BRIDGE_LOG": "json",
-    "BRIDGE_POLL": "0.1",
+    "BRIDGE_POLL": "0.5",  # what is signalled is seen at once; shorter, and idle workers burn time
     "BRIDGE_LEASE": "10",
     "BRIDGE_BACKOFF": "0.05",
     "BRIDGE_BACKOFF_MAX": "0.4",
@@ -71,11 +72,13 @@ def wait_until(
     ``what`` is waited for, in words, or what says so when the time is over.
     """
     deadline = time.monotonic() + timeout
+    pause = 0.01
     while not (value := condition()):
         if time.monotonic() > deadline:
             said = what() if callable(what) else what
             raise AssertionError(f"not within {timeout:g} s: {said or condition}")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(pause * 1.2, 0.05)  # looking costs those who are waited for
     return value
 
 
@@ -199,7 +202,7 @@ class Bridge:
         self._sources: Mapping[str, Source] | None = None
 
     def __enter__(self) -> Bridge:
-        migrate(self.database)
+        prepare(self.database)
         return self
 
     def __exit__(
@@ -240,10 +243,23 @@ class Bridge:
 
     def start_web(self, number: int = 0, *, ready: bool = True) -> Group:
         """Start a web process and wait until it says that it is ready."""
-        self.webs[number] = web = self.start("web", PORT=str(self._ports[number]))
         if ready:
+            web = self._start_checked_web(number)
             self.wait_ready(web, number)
+        else:
+            web = self.webs[number] = self.start("web", PORT=str(self._ports[number]))
         return web
+
+    def _start_checked_web(self, number: int) -> Group:
+        """What ``crm-bridge web`` does, its check in this process, which has it all loaded.
+
+        The command itself takes a second more to load the same, and gives way to this command
+        line; tests of processes run it.
+        """
+        port = {"PORT": str(self._ports[number])}
+        check_web(Settings(Environment({**self.env, **port})))
+        self.webs[number] = self.start("web", web_arguments(), **port)
+        return self.webs[number]
 
     def start_worker(self, number: int = 0, *, ready: bool = True) -> Group:
         """Start a worker and wait until it is at work."""
@@ -257,7 +273,7 @@ class Bridge:
         """Start every web process and every worker."""
         seen = self.said("worker", "worker started")
         for number in range(self.processes):
-            self.start_web(number, ready=False)
+            self._start_checked_web(number)
             self.start_worker(number, ready=False)
         for number in range(self.processes):
             self._wait_at_work(self.workers[number], seen + self.processes)
@@ -386,10 +402,15 @@ class Bridge:
         """The states of a delivery's outcomes, sorted."""
         return sorted(row["state"] for row in self.outcomes(receipt=receipt))
 
-    def deliveries(self) -> list[dict[str, Any]]:
-        """Every stored delivery, the newest first."""
+    def deliveries(self, limit: int = 200_000) -> list[dict[str, Any]]:
+        """Stored deliveries, the newest first."""
         with self.database.read() as connection:
-            return deliveries.listing(connection, source=None, before=None, limit=200_000)
+            return deliveries.listing(connection, source=None, before=None, limit=limit)
+
+    def accepted(self) -> int:
+        """How many deliveries are stored."""
+        with self.database.read() as connection:
+            return int(connection.exec_driver_sql("SELECT count(*) FROM delivery").scalar() or 0)
 
     def refusals(self) -> list[dict[str, Any]]:
         """Every kept refusal, the newest first."""

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from memory_disk import memory_folder
 from store.postgres import Postgres, running
 
 from bridge.store.database import Database
@@ -22,6 +23,14 @@ from bridge.store.migrate import migrate
 WITHOUT = "BRIDGE_TEST_WITHOUT_POSTGRES"
 UNTESTED = "not tested on PostgreSQL"
 UNSEEN = "not tested in a browser"
+TEMPORARY = "PYTEST_DEBUG_TEMPROOT"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Folders of tests lie in memory, unless it is said where; of those that passed none stays."""
+    memory = memory_folder()
+    if memory is not None and config.getoption("basetemp") is None:
+        os.environ.setdefault(TEMPORARY, str(memory))
 
 
 @pytest.fixture(autouse=True)

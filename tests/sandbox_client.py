@@ -88,6 +88,10 @@ class Sandbox:
         self._args = [*args, *(f"--campaign={campaign}" for campaign in campaigns)]
         self._port = 0
         self._process: subprocess.Popen[str] | None = None
+        # one client, since each that is made loads every certificate of the system anew
+        self._http = httpx.Client(
+            trust_env=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0)
+        )
 
     def __enter__(self) -> Sandbox:
         self.start()
@@ -100,6 +104,7 @@ class Sandbox:
         _trace: TracebackType | None,
     ) -> None:
         self.kill()
+        self._http.close()
 
     # ------------------------------------------------------------------ the process
 
@@ -228,7 +233,7 @@ class Sandbox:
         return counts
 
     def _control(self, method: str, name: str, **request: Any) -> Any:
-        response = httpx.request(method, f"{self.url}/sandbox/{name}", timeout=30, **request)
+        response = self._http.request(method, f"{self.url}/sandbox/{name}", **request)
         if response.is_error:
             raise RuntimeError(f"{method} /sandbox/{name}: {response.status_code} {response.text}")
         return response.json()

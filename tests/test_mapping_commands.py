@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from store.fresh import prepare
 
 from bridge.cli import cli
 from bridge.clock import now_ms
@@ -18,7 +19,6 @@ from bridge.record.ledger import Entry, write
 from bridge.store import deliveries
 from bridge.store.database import Database
 from bridge.store.deliveries import NewDelivery
-from bridge.store.migrate import migrate
 from bridge.store.schema import lead
 
 MAPPINGS = Path(__file__).parents[1] / "mappings"
@@ -60,7 +60,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def database(folder: Path) -> Database:
     """The database, migrated."""
     made = Database(f"sqlite:///{folder.parent}/bridge.db")
-    migrate(made)
+    prepare(made)
     return made
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from store.fresh import prepare
 
 from bridge.model import Found
 from bridge.steps.token_keeper import TokenKeeper
 from bridge.store.database import Database
-from bridge.store.migrate import migrate
 
 from .declared import Declared
 from .rest import Api, Asked, Says
@@ -160,7 +160,7 @@ def test_a_refresh_token_that_ends_with_its_use_is_replaced_for_good(
     api: Api, declared: Callable[..., Declared], tmp_path: Path
 ) -> None:
     database = Database(f"sqlite:///{tmp_path / 'bridge.db'}")
-    migrate(database)
+    prepare(database)
     live = ["other-1"]
 
     def answer(asked: Asked) -> Says:

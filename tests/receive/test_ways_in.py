@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from store.fresh import prepare
 from werkzeug.test import EnvironBuilder, run_wsgi_app
 
 from bridge.app import create_app
@@ -19,7 +20,6 @@ from bridge.receive.hooks import HooksFirst
 from bridge.receive.sign import sign
 from bridge.settings import Environment, Settings
 from bridge.store.database import Database
-from bridge.store.migrate import migrate
 
 ROOT = Path(__file__).parents[2]
 VECTORS = json.loads((ROOT / "tests/vectors/hubspot-signatures.json").read_text())["vectors"]
@@ -34,7 +34,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     folder = tmp_path_factory.mktemp("ways")
     url = f"sqlite:///{folder / 'bridge.db'}"
     database = Database(url)
-    migrate(database)
+    prepare(database)
     database.close()
     return Settings(
         Environment(

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bridge.store.database import Database
-from bridge.store.migrate import migrate
 
+from .fresh import migrated_file
 from .postgres import Postgres
 
 ENGINES = ("sqlite", "postgresql")
@@ -20,9 +20,7 @@ ENGINES = ("sqlite", "postgresql")
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("template") / "bridge.db"
-    database = Database(f"sqlite:///{path}")
-    migrate(database)
-    database.close()
+    path.write_bytes(migrated_file())
     return path
 
 

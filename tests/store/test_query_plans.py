@@ -13,7 +13,8 @@ from sqlalchemy import event as sql_event
 from bridge.model import Lane, State
 from bridge.store import deliveries, events, leads, outcomes, queues, replays
 from bridge.store.database import Connection, Database
-from bridge.store.migrate import migrate
+
+from .fresh import prepare
 
 NOW = 1_782_371_969_536
 BOTH = {Lane.OPT_OUT: 500, Lane.FIRST: 100}
@@ -63,7 +64,7 @@ HOT: dict[str, tuple[Callable[[Connection], Any], str]] = {
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     found = Database(f"sqlite:///{tmp_path / 'bridge.db'}")
-    migrate(found)
+    prepare(found)
     yield found
     found.close()
 

@@ -1,6 +1,8 @@
 """Ten thousand random events through web and worker: all accounted for, and the state is right.
 
-Over PostgreSQL, where two web processes and two workers share them, fewer do, to save time.
+Ten thousand come once, over SQLite. Elsewhere it is not the number that proves something: a
+misbehaving API has answered in every way it knows after three thousand, which the test looks at,
+and over PostgreSQL two web processes and two workers share all leads from the start.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ TROUBLE: dict[str, Any] = {
 }
 
 
-COUNTS = {"sqlite": 10_000, "postgresql": 4_000}
+TEN_THOUSAND = {("sqlite", "obedient")}
+FEWER = 3_000
 
 
 @on_both_engines
@@ -49,7 +52,8 @@ def test_every_event_ends_once_and_the_newest_wins(
     sandbox: Sandbox, make_bridge: MakeBridge, behaviour: str, engine: str
 ) -> None:
     seed = 2026 if behaviour == "obedient" else 2027
-    story = tell(seed=seed, count=COUNTS[engine], leads=300)
+    count = 10_000 if (engine, behaviour) in TEN_THOUSAND else FEWER
+    story = tell(seed=seed, count=count, leads=300)
     sandbox.put_campaigns(*CAMPAIGNS.values())
     story.prepare(sandbox)
     if behaviour == "misbehaving":
@@ -73,6 +77,8 @@ def test_every_event_ends_once_and_the_newest_wins(
     oracle.check_unknown_leads()
     oracle.check_winners()
     calls = sandbox.calls()
+    if behaviour == "misbehaving":
+        assert {call.mode for call in calls} >= TROUBLE["weights"].keys()
     oracle.check_calls(calls)
     check_never_two_at_once(call for call in calls if call.finished_ms is not None)
 
