@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections import Counter
 from collections.abc import Iterator
 
@@ -27,7 +28,13 @@ TEMPORARY = "PYTEST_DEBUG_TEMPROOT"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Folders of tests lie in memory, unless it is said where; of those that passed none stays."""
+    """Folders of tests lie in memory, unless it is said where; of those that passed none stays.
+
+    What tests start can be interrupted, also where the tests themselves run in the background of
+    a shell, which has its jobs ignore that.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     memory = memory_folder()
     if memory is not None and config.getoption("basetemp") is None:
         os.environ.setdefault(TEMPORARY, str(memory))

@@ -143,9 +143,9 @@ def test_a_secret_that_was_not_kept_cannot_pass_and_the_reason_is_counted(
     refuse(database, bearer, BearerScheme(Secret("T", (RIGHT,))), count=2)
     right = Source("crm", "CRM", (BearerScheme(Secret("T", (RIGHT,))),))
     found = judge(database, right).look(run=True)
-    assert found.passed == {}
-    ((source, reason),) = found.reasons
-    assert (source, found.reasons[source, reason]) == ("crm", 2)
+    assert (found.passed, found.reasons) == ({}, {})
+    ((source, reason),) = found.not_kept
+    assert (source, found.not_kept[source, reason]) == ("crm", 2)
     assert RIGHT not in reason
     gone = Judge(database, {}, URL, 64).look()
     assert dict(gone.reasons) == {("crm", "there is no such source"): 2}
