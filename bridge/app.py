@@ -20,10 +20,10 @@ from bridge.monitor_door import add_monitors
 from bridge.operate.metrics.reading import Metrics, Subject
 from bridge.overfull import overfull
 from bridge.receive.accept import Acceptor, Keep, Limits
+from bridge.receive.bodies import Bodies
 from bridge.receive.counted import CountedHooks
 from bridge.receive.hooks import FAULT, Hooks, HooksFirst
 from bridge.receive.reply import Reply, problem
-from bridge.receive.wsgi import Bodies
 from bridge.server import beside
 from bridge.settings import Settings
 from bridge.store import deliveries

@@ -16,16 +16,11 @@ from typing import Any, Protocol
 from bridge import logs
 from bridge.model import Request, Source
 from bridge.receive.accept import Acceptor
+from bridge.receive.bodies import Bodies, NoRoom
 from bridge.receive.reply import Reply, problem
-from bridge.receive.whole import Whole, place_of, whole
-from bridge.receive.wsgi import (
-    Bodies,
-    NoRoom,
-    address_behind,
-    read_body,
-    request_from,
-    request_of,
-)
+from bridge.receive.request import address_behind, place_of, request_of
+from bridge.receive.whole import Whole, whole
+from bridge.receive.wsgi import read_body, request_from
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
