@@ -102,7 +102,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     _tell(settings, live)
     if settings["BRIDGE_CONSOLE_TOKEN"] is not None:
-        from bridge.operator_door import beside as with_desk  # noqa: PLC0415 - only with a console
+        from bridge.operator_door import with_desk  # noqa: PLC0415 - only where there is a console
 
         vars(app)["wsgi_app"] = with_desk(app.wsgi_app, settings, live, health)
 
