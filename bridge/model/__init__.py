@@ -8,7 +8,7 @@ since 1970-01-01 UTC.
 from bridge.model.campaign import CallLimits, Campaign
 from bridge.model.delivery import Delivery, Refused, Request, Verified
 from bridge.model.document import Decoder, Json, Place, Reading
-from bridge.model.event import ContactRef, Event, Known
+from bridge.model.event import NOBODY, ContactRef, Event, Known
 from bridge.model.lead_update import FIELDS, KeptMapping, LeadUpdate, Mapped, RuleTrace
 from bridge.model.lookup import Basic, Found, Lookup, OAuth, Phrase, Wanted
 from bridge.model.result import Answered, Result, Sent, Trouble, Verdict
@@ -43,10 +43,12 @@ from bridge.model.source import (
     QueryHandshake,
     Source,
 )
-from bridge.model.states import Channel, Lane, State
+from bridge.model.states import OPEN_STATES, Channel, Lane, State
 
 __all__ = [
     "FIELDS",
+    "NOBODY",
+    "OPEN_STATES",
     "AllOfScheme",
     "Answer",
     "Answered",

@@ -56,3 +56,7 @@ class Known:
     phones: tuple[str, ...] = ()
     opted_out: bool = False
     consent_time: int = field(default=0, compare=False)
+
+
+NOBODY = Known()
+"""A contact of whom nothing is remembered."""

@@ -27,6 +27,10 @@ class State(StrEnum):
         self.final = name not in ("waiting", "in_flight", "standing")
 
 
+OPEN_STATES = tuple(state for state in State if not state.final)
+"""Those in which something is still to be done."""
+
+
 class Lane(IntEnum):
     """Who goes first. A smaller number is served before a larger one."""
 
