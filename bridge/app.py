@@ -75,11 +75,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         ),
     )
     health = health_of(settings, live, database)
-    limit = settings["BRIDGE_MAX_BODY"]
     hooks = Hooks(
         acceptor,
-        Bodies(max(limit, settings["BRIDGE_BODIES_IN_FLIGHT"])),
-        limit,
+        Bodies(max(settings["BRIDGE_MAX_BODY"], settings["BRIDGE_BODIES_IN_FLIGHT"])),
         settings["BRIDGE_PUBLIC_URL"],
         settings["BRIDGE_FORWARDED_HOPS"],
         database.now_ms,

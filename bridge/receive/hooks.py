@@ -31,17 +31,21 @@ _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPSta
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """``limit``: the largest body, in bytes; ``public_url``, ``forwarded_hops``: see settings.
+    """``public_url``, ``forwarded_hops``: see settings.
 
     ``now_ms``: the present by the clock that all web processes share.
     """
 
     acceptor: Acceptor
     bodies: Bodies
-    limit: int
     public_url: str | None
     forwarded_hops: int
     now_ms: Callable[[], int]
+
+    @property
+    def limit(self) -> int:
+        """The largest body, in bytes."""
+        return self.acceptor.limits.body_bytes
 
     def answer(self, environ: dict[str, Any], source: str, token: str | None) -> Reply:
         """Read a webhook's body, and have it accepted."""
