@@ -1,5 +1,5 @@
 # make demo    install and show the whole way with real payloads
-# make test    install and pass every check
+# make test    install and pass every check (TESTERS=)
 # make faults  200 seeded runs of the crash matrix (RUNS=, SEED=, ENGINE=both|sqlite|postgresql, JOBS=)
 # make bench-smoke  every benchmark once, at a size at which only its books say something
 PYTHON ?= python3

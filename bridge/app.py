@@ -20,10 +20,10 @@ from bridge.monitor_door import add_monitors
 from bridge.operate.metrics.reading import Metrics, Subject
 from bridge.overfull import overfull
 from bridge.receive.accept import Acceptor, Keep, Limits
+from bridge.receive.bodies import Bodies
 from bridge.receive.counted import CountedHooks
 from bridge.receive.hooks import FAULT, Hooks, HooksFirst
 from bridge.receive.reply import Reply, problem
-from bridge.receive.wsgi import Bodies
 from bridge.server import beside
 from bridge.settings import Settings
 from bridge.store import deliveries
@@ -75,11 +75,9 @@ def create_app(settings: Settings | None = None) -> Flask:
         ),
     )
     health = health_of(settings, live, database)
-    limit = settings["BRIDGE_MAX_BODY"]
     hooks = Hooks(
         acceptor,
-        Bodies(max(limit, settings["BRIDGE_BODIES_IN_FLIGHT"])),
-        limit,
+        Bodies(max(settings["BRIDGE_MAX_BODY"], settings["BRIDGE_BODIES_IN_FLIGHT"])),
         settings["BRIDGE_PUBLIC_URL"],
         settings["BRIDGE_FORWARDED_HOPS"],
         database.now_ms,
@@ -102,7 +100,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     )
     _tell(settings, live)
     if settings["BRIDGE_CONSOLE_TOKEN"] is not None:
-        from bridge.operator_door import beside as with_desk  # noqa: PLC0415 - only with a console
+        from bridge.operator_door import with_desk  # noqa: PLC0415 - only where there is a console
 
         vars(app)["wsgi_app"] = with_desk(app.wsgi_app, settings, live, health)
 

@@ -214,10 +214,10 @@ class _Quick:
     """
 
     def __init__(self, stands_for: list[Any], named: ecs.Names, stream: TextIO, least: int) -> None:
+        import structlog  # noqa: PLC0415 - as above
+
         self._stands_for = stands_for
         self._named = named
-        import structlog  # noqa: PLC0415 - slow to load, and most commands write no line
-
         self._out = structlog.WriteLogger(stream)
         self._configured = structlog.get_config
         self._around = structlog.contextvars.get_contextvars

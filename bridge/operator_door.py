@@ -29,7 +29,7 @@ Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
 PATHS = ("/console", "/api")
 
 
-def beside(hooks: Wsgi, settings: Settings, live: LiveMappings, health: Health) -> Wsgi:
+def with_desk(hooks: Wsgi, settings: Settings, live: LiveMappings, health: Health) -> Wsgi:
     """The application of the webhooks with the operator's side beside it."""
     side = operator_side(_desk(settings, live, health)).wsgi_app
 

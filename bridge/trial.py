@@ -31,7 +31,7 @@ from bridge.map.draft import draft_mapping
 from bridge.map.events import too_many
 from bridge.map.load import CaseMappings, load_for_cases
 from bridge.map.trace import RuleSteps, trace
-from bridge.model import Delivery, Event, Found, Known, Secret
+from bridge.model import NOBODY, Delivery, Event, Found, Known, Secret
 from bridge.receive.decode import decode
 from bridge.settings import Settings
 from bridge.store import contacts, deliveries
@@ -273,7 +273,7 @@ class Trials:
         events = self._split(mapping, delivery)
         if isinstance(events, str):
             return _unread(events)
-        return _told(mapping, [(event, Known()) for event in events], records)
+        return _told(mapping, [(event, NOBODY) for event in events], records)
 
     def trace(self, receipt: str) -> dict[str, Any] | None:
         """What the mapping in force makes of a stored delivery, as far as it can be told without
@@ -292,7 +292,7 @@ class Trials:
                 (event, _known(connection, delivery.source, event))
                 for event in events[:MOST_EVENTS]
             ]
-        known += [(event, Known()) for event in events[MOST_EVENTS:]]
+        known += [(event, NOBODY) for event in events[MOST_EVENTS:]]
         told: dict[str, Any] = self._aside(lambda: _told(mapping, known, {}))
         return {**told, "version": mapping.version}
 

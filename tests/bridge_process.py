@@ -39,7 +39,7 @@ from store.fresh import prepare
 from bridge.clock import now_ms
 from bridge.commands.web import check_web, web_arguments
 from bridge.live import load
-from bridge.model import Source, State
+from bridge.model import OPEN_STATES, Source, State
 from bridge.receive.sign import sign
 from bridge.settings import Environment, Settings
 from bridge.store import deliveries, outcomes, queues, refusals
@@ -49,7 +49,7 @@ PYTHON_BIN = Path(sys.executable).parent
 CRM_TOKEN = "crm-token-for-tests"
 START_S = 60.0
 END_S = 60.0
-OPEN_STATES = (State.WAITING, State.IN_FLIGHT)
+MOVING = (State.WAITING, State.IN_FLIGHT)
 
 QUICK = {
     "BRIDGE_LOG": "json",
@@ -445,5 +445,5 @@ class Bridge:
 def _settled(connection: Connection, *, standing: bool) -> bool:
     if queues.deliveries_by_source(connection) or queues.look_ups(connection):
         return False
-    states = OPEN_STATES if standing else (*OPEN_STATES, State.STANDING)
+    states = MOVING if standing else OPEN_STATES
     return not any(outcomes.listing(connection, state=state.value, limit=1) for state in states)

@@ -13,8 +13,8 @@ import pytest
 from gunicorn.config import Config
 
 from bridge import logs
+from bridge.receive.bodies import Bodies, NoRoom
 from bridge.receive.reply import Reply
-from bridge.receive.wsgi import Bodies, NoRoom
 from bridge.server import Head, Log, mask_paths, wire
 
 

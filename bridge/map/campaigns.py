@@ -12,8 +12,7 @@ from bridge.map.kinds import Kind, Number, SecretRef, Text, Word, about, faulty
 from bridge.map.nearest import advice
 from bridge.map.parts import Many, Named, Part, load_part
 from bridge.map.route import ALL
-from bridge.map.scheme_build import SecretMissingError
-from bridge.map.secrets import Secrets
+from bridge.map.secrets import SecretMissingError, Secrets
 from bridge.map.substitution import Environment, missing_in, substitute
 from bridge.model import CallLimits, Campaign, Json, Secret
 

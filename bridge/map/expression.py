@@ -29,7 +29,7 @@ Run: TypeAlias = Callable[[Json], Json]
 _Node: TypeAlias = Any
 
 _INTERPRETER = visitor.TreeInterpreter
-FAILURES = (  # what ``run`` may raise
+_FAILURES = (  # what ``run`` may raise
     exceptions.JMESPathError,
     ArithmeticError,
     AttributeError,
@@ -81,7 +81,7 @@ class Expression:
         """The value, None if absent; an expression that fails is absent and leaves a note."""
         try:
             return self.run(view)
-        except FAILURES as error:
+        except _FAILURES as error:
             notes.append(f"`{self.text}` gives nothing: {_why(error)}")
             return None
 
@@ -89,7 +89,7 @@ class Expression:
         """Whether the value is neither false, null nor something empty."""
         try:
             value = self.run(view)
-        except FAILURES:
+        except _FAILURES:
             value = self.get(view, notes)
         return value is True or not is_false(value)
 
@@ -97,7 +97,7 @@ class Expression:
         """The value for use in a transform. Errors: ``Unusable``."""
         try:
             return self.run(value)
-        except FAILURES as error:
+        except _FAILURES as error:
             raise Unusable(f"`{self.text}` gives nothing: {_why(error)}") from None
 
 
@@ -120,7 +120,7 @@ def _parse(source: str) -> _Node:
             _hint(source, token),
             str(token) if token is not None else "",
         ) from None
-    except FAILURES:
+    except _FAILURES:
         raise ExpressionError(
             f"`{source}` is not a JMESPath expression.", "See https://jmespath.org/tutorial.html."
         ) from None
@@ -210,7 +210,7 @@ def evaluate(tree: Any, view: Json) -> Json:
     """What a part of an expression gives, None where it fails; for explanations, so not quick."""
     try:
         return _compile(tree)(view)
-    except FAILURES:
+    except _FAILURES:
         return None
 
 

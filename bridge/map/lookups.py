@@ -11,7 +11,7 @@ from bridge.map.events import account_of
 from bridge.map.expression import Expression
 from bridge.map.login_kind import Wording
 from bridge.map.lookup_check import is_single, names_account
-from bridge.map.scheme_build import SecretMissingError, TakeSecret
+from bridge.map.secrets import SecretMissingError, TakeSecret
 from bridge.map.text import as_text, ids_of
 from bridge.model import Basic, Event, Found, Json, Lookup, OAuth, Phrase, Secret, Wanted
 

@@ -21,7 +21,7 @@ from bridge.map.kinds import (
 from bridge.map.nearest import advice
 from bridge.map.parts import Many, Part
 from bridge.map.place_kind import ContentType, HeaderName, PlaceKind, Status
-from bridge.map.scheme_build import SecretMissingError, TakeSecret
+from bridge.map.secrets import SecretMissingError, TakeSecret
 from bridge.map.signed_kind import Faults
 from bridge.model import (
     Answer,

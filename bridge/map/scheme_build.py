@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
+from bridge.map.secrets import SecretMissingError, TakeSecret
 from bridge.model import (
     AllOfScheme,
     AnyOfScheme,
@@ -24,16 +25,8 @@ from bridge.model import (
     PublicKeyScheme,
     QueryScheme,
     Scheme,
-    Secret,
     StandardWebhooksScheme,
 )
-
-TakeSecret: TypeAlias = Callable[[tuple[str, ...]], Secret]
-"""The secret behind names of settings. Errors: ``SecretMissingError``."""
-
-
-class SecretMissingError(LookupError):
-    """A secret has no value; the text is the setting's name, or those of which one is enough."""
 
 
 @dataclass(frozen=True, slots=True)

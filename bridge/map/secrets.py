@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from bridge.errors import SettingError
 from bridge.map.document import Document
-from bridge.map.scheme_build import SecretMissingError
 from bridge.map.substitution import Environment, placeholder
 from bridge.model import Secret
+
+TakeSecret: TypeAlias = Callable[[tuple[str, ...]], Secret]
+"""The secret behind names of settings. Errors: ``SecretMissingError``."""
+
+
+class SecretMissingError(LookupError):
+    """A secret has no value; the text is the setting's name, or those of which one is enough."""
 
 
 class Secrets:

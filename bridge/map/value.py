@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from bridge.map import transforms
-from bridge.map.expression import FAILURES, Expression
+from bridge.map.expression import Expression
 from bridge.map.phone import REGIONS, every_e164
 from bridge.map.text import clean, storable
 from bridge.map.transforms import ToE164, Transform
@@ -41,10 +41,7 @@ class Value:
         """The value after all transforms; None if absent. Errors: ``Unusable``."""
         value = self.constant
         for source in self.sources:
-            try:
-                value = source.run(view)
-            except FAILURES:
-                value = source.get(view, notes)
+            value = source.get(view, notes)
             if value is not None:
                 break
         for step in self.steps:
@@ -120,10 +117,7 @@ class Value:
             return [self.constant]
         found: list[Json] = []
         for source in self.sources:
-            try:
-                value = source.run(view)
-            except FAILURES:
-                value = source.get(view, notes)
+            value = source.get(view, notes)
             if value is None or (isinstance(value, str) and not value.strip()):
                 continue
             if not self.every:

@@ -15,6 +15,7 @@ from bridge.errors import StoreError
 from bridge.model import Refused, Request, Source, Verified
 from bridge.receive.handshake import echoed, greeting, methods
 from bridge.receive.reply import Reply, problem
+from bridge.receive.request import PREFIX
 from bridge.receive.seldom import Seldom
 from bridge.receive.verify import verify
 from bridge.receive.withhold import kept, kept_refusal
@@ -52,7 +53,7 @@ def new_delivery(
         source=source.name,
         received_at=request.received_at,
         method=request.method,
-        path=f"/hooks/{source.name}" + ("/***" if request.token is not None else ""),
+        path=f"{PREFIX}{source.name}" + ("/***" if request.token is not None else ""),
         query=left.query,
         headers=left.headers,
         body=left.body,
@@ -117,17 +118,18 @@ class Acceptor:
         )
 
     def too_large(self, source: Source, request: Request, length: int | None) -> Reply:
-        """The answer to a body over the limit. The request is kept as a refusal without its body,
-        within its network's share; ``length``: its bytes as announced, None where it was chunked.
+        """The answer to a body over the limit.
+
+        The request is kept as a refusal without its body, within its network's share. ``length``:
+        the body's bytes as announced, None where it was chunked.
         """
         most = self.limits.body_bytes
         size = f"more than {most:,}" if length is None else f"{length:,}"
         reason = f"the body has {size} bytes; {most:,} are the most (BRIDGE_MAX_BODY)"
         detail = f"The body is larger than {most} bytes. Nothing of it was taken in."
         refusal = new_refusal(source, replace(request, body=b""), reason, self.limits)
-        kept_without = {**refusal.headers}
-        kept_without[NOT_KEPT] = [*kept_without.get(NOT_KEPT, ()), BODY]
-        refusal = replace(refusal, headers=kept_without)
+        gone = [*refusal.headers.get(NOT_KEPT, ()), BODY]
+        refusal = replace(refusal, headers={**refusal.headers, NOT_KEPT: gone})
         try:
             detail += self._told(refusal, self.keep(refusal), "body too large")
         except StoreError as error:

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 
 from bridge.model import Refused, Request, Source, Verified
 from bridge.receive.accept import new_delivery
+from bridge.receive.request import PREFIX, request_of
 from bridge.receive.verify import signature_headers, verify
 from bridge.store.deliveries import NewDelivery
 from bridge.store.refusals import BODY, NOT_KEPT, KeptRefusal
-
-_HOOKS = "/hooks/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +64,16 @@ def _request(kept: KeptRefusal, public_url: str | None) -> Request:
         raw = kept.url.removeprefix(base)
     else:
         # kept under another public URL, or under none
-        place = kept.url.find(_HOOKS)
+        place = kept.url.find(PREFIX)
         raw = kept.url[place:] if place >= 0 else kept.url
-    path, _, query = raw.partition("?")
-    return Request(
+    return request_of(
+        kept.method,
+        raw,
+        {name: tuple(values) for name, values in kept.headers.items() if name != NOT_KEPT},
+        kept.body,
         source=kept.source,
         token=None,
-        method=kept.method,
-        url=None if base is None else base + raw,
-        path=path,
-        query=query,
-        headers={n: tuple(values) for n, values in kept.headers.items() if n != NOT_KEPT},
-        body=kept.body,
+        public_url=public_url,
         address=kept.address,
         received_at=kept.received_at,
     )

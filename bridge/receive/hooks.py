@@ -16,16 +16,11 @@ from typing import Any, Protocol
 from bridge import logs
 from bridge.model import Request, Source
 from bridge.receive.accept import Acceptor
+from bridge.receive.bodies import Bodies, NoRoom
 from bridge.receive.reply import Reply, problem
-from bridge.receive.whole import Whole, place_of, whole
-from bridge.receive.wsgi import (
-    Bodies,
-    NoRoom,
-    address_behind,
-    read_body,
-    request_from,
-    request_of,
-)
+from bridge.receive.request import address_behind, place_of, request_of
+from bridge.receive.whole import Whole, whole
+from bridge.receive.wsgi import read_body, request_from
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -36,17 +31,21 @@ _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPSta
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """``limit``: the largest body, in bytes; ``public_url``, ``forwarded_hops``: see settings.
+    """``public_url``, ``forwarded_hops``: see settings.
 
     ``now_ms``: the present by the clock that all web processes share.
     """
 
     acceptor: Acceptor
     bodies: Bodies
-    limit: int
     public_url: str | None
     forwarded_hops: int
     now_ms: Callable[[], int]
+
+    @property
+    def limit(self) -> int:
+        """The largest body, in bytes."""
+        return self.acceptor.limits.body_bytes
 
     def answer(self, environ: dict[str, Any], source: str, token: str | None) -> Reply:
         """Read a webhook's body, and have it accepted."""

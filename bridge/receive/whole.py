@@ -11,14 +11,17 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-PREFIX = "/hooks/"
+from bridge.receive.request import PREFIX, place_of
+
 LONGEST_TARGET = 8_000
 LONGEST_NAME = 100
 MOST_LINES = 90
+"""Characters and header lines; what has more takes the way over WSGI, whose bounds are wider."""
 
 _START = b"POST " + PREFIX.encode()
 _END = " HTTP/1.1"
 _TARGET = re.compile(r"[!-$&-~]+").fullmatch  # nothing escaped, nothing that is not plain
+# no underscore, which WSGI does not tell from a dash
 _NAME = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+").fullmatch
 _LENGTH = re.compile(r"[0-9]{1,18}").fullmatch
 _OTHER_WAY = frozenset(("transfer-encoding", "expect", "upgrade", "te", "trailer"))
@@ -41,16 +44,6 @@ def _plain(name: str) -> str | None:
     """A header's name in lower case; None for one that is not taken here."""
     lower = name.lower()
     return lower if _NAME(name) and lower not in _OTHER_WAY else None
-
-
-def place_of(path: str) -> tuple[str, str | None] | None:
-    """Source and token of a hook's path; None where it is not plainly one."""
-    if not path.startswith(PREFIX) or not path.isascii():
-        return None
-    source, slash, token = path[len(PREFIX) :].partition("/")
-    if not source or (slash and (not token or "/" in token)):
-        return None
-    return source, token if slash else None
 
 
 def whole(data: bytes) -> Whole | None:

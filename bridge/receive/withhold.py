@@ -20,9 +20,6 @@ from bridge.receive.verify import (
 )
 from bridge.store.refusals import BODY, NOT_KEPT
 
-NOTE = NOT_KEPT
-"""The name under which the stored headers say what was taken out of the body."""
-
 
 @dataclass(frozen=True, slots=True)
 class Kept:
@@ -49,7 +46,7 @@ class KeptRefusal:
 def _rules(source: Source) -> tuple[frozenset[str], frozenset[str], tuple[Place, ...]]:
     """The headers, parameters and places of a delivery that are not stored."""
     names, parameters = credential_names(source.verify)
-    return names | source.drop.headers | {NOTE}, parameters | source.drop.query, _places(source)
+    return names | source.drop.headers | {NOT_KEPT}, parameters | source.drop.query, _places(source)
 
 
 def kept(source: Source, request: Request, *, max_depth: int) -> Kept:
@@ -70,7 +67,7 @@ def kept(source: Source, request: Request, *, max_depth: int) -> Kept:
         return Kept(headers, query, request.body, problem)
     body = _without(source, request.body, document, places) if places else request.body
     if body is not request.body:
-        headers[NOTE] = _shown(_found(document, places))
+        headers[NOT_KEPT] = _shown(_found(document, places))
     return Kept(headers, query, body, None)
 
 

@@ -6,64 +6,13 @@ parsed or re-encoded form: ``RAW_URI`` (gunicorn) or ``REQUEST_URI`` holds the p
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
 from bridge.model import Request
-
-
-class NoRoom(Exception):  # noqa: N818 - reads as the state it reports
-    """The bodies that are held at this moment leave no room for another."""
-
-
-class Bodies:
-    """Counts the bytes of bodies that a process holds; never more than ``most`` of them.
-
-    Only what has arrived is counted: a sender who announces much and sends nothing takes no room
-    from the others.
-    """
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._held = 0
-        self._lock = threading.Lock()
-
-    def hold(self, announced: int = 0) -> _Holding:
-        """A block in which one body is held; call what it gives with each number of bytes read.
-
-        Errors: ``NoRoom``, at the beginning if the announced bytes would not fit, and in the call.
-        """
-        return _Holding(self, max(1, announced))
-
-    def change(self, size: int, *, only_if_room_for: int = 0) -> None:
-        """Count so many bytes more, or fewer. Errors: ``NoRoom``."""
-        with self._lock:
-            if only_if_room_for and self._held + only_if_room_for > self._most:
-                raise NoRoom
-            self._held += size
-
-
-class _Holding:
-    __slots__ = ("_announced", "_bodies", "_mine")
-
-    def __init__(self, bodies: Bodies, announced: int) -> None:
-        self._bodies = bodies
-        self._announced = announced
-        self._mine = 0
-
-    def __enter__(self) -> Callable[[int], None]:
-        self._bodies.change(0, only_if_room_for=self._announced)
-        return self._take
-
-    def __exit__(self, *_: object) -> None:
-        self._bodies.change(-self._mine)
-
-    def _take(self, size: int) -> None:
-        self._bodies.change(size, only_if_room_for=size)
-        self._mine += size
+from bridge.receive.request import address_behind, request_of
 
 
 def read_body(
@@ -122,34 +71,6 @@ def request_from(
     )
 
 
-def request_of(
-    method: str,
-    target: str,
-    headers: dict[str, tuple[str, ...]],
-    body: bytes,
-    *,
-    source: str,
-    token: str | None,
-    public_url: str | None,
-    address: str,
-    received_at: int,
-) -> Request:
-    """A request from its parts. ``target``: path and query as the sender wrote them."""
-    path, _, query = target.partition("?")
-    return Request(
-        source=source,
-        token=token,
-        method=method,
-        url=None if public_url is None else public_url.rstrip("/") + target,
-        path=path,
-        query=query,
-        headers=headers,
-        body=body,
-        address=address,
-        received_at=received_at,
-    )
-
-
 def _headers(environ: dict[str, Any]) -> dict[str, tuple[str, ...]]:
     """Headers by lower-case name. A server joins repeated ones with commas before WSGI."""
     return {
@@ -171,12 +92,3 @@ def address_of(environ: dict[str, Any], hops: int) -> str:
     """Who sent a request: as the outermost of our own ``hops`` proxies saw it."""
     direct = str(environ.get("REMOTE_ADDR", ""))
     return address_behind(direct, environ.get("HTTP_X_FORWARDED_FOR", ""), hops)
-
-
-def address_behind(direct: str, forwarded: str, hops: int) -> str:
-    """The same of the connection's own address and the header X-Forwarded-For."""
-    if hops:
-        chain = [part.strip() for part in forwarded.split(",")]
-        if len(chain) >= hops and chain[-hops]:
-            return str(chain[-hops])[:64]
-    return direct[:64]

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from bridge.model import ContactRef, Event, Known, Mapped
+from bridge.model import NOBODY, ContactRef, Event, Known, Mapped
 
 if TYPE_CHECKING:
     from bridge.store.database import Connection
-
-NOBODY = Known()
-"""A contact of whom nothing is remembered."""
 
 Learned = tuple[tuple[str, ...], bool | None, int]
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from bridge import jsontext
 from bridge.errors import StoreChanged
-from bridge.model import ContactRef, Known
+from bridge.model import NOBODY, ContactRef, Known
 from bridge.store.bulk import Many, Query, among, insert_many, listed
 from bridge.store.schema import contact
 
@@ -23,9 +23,6 @@ MOST_PHONES = 20
 
 LONGEST_ID = 200
 """Characters of an account or contact id that the table holds."""
-
-NOBODY = Known()
-"""A contact of whom nothing is remembered."""
 
 Held = tuple[tuple[str, ...], bool, int]
 """What a row holds: phones, opted out, and when the last word on that was said."""

@@ -288,6 +288,7 @@ _CLAIM = Many(
 )
 
 
+# quicker than to call the enum, row by row
 _LANE = {int(lane): lane for lane in Lane}
 
 _HELD = Query(

@@ -222,6 +222,7 @@ def open_updates(connection: Connection, lead_ids: Iterable[int]) -> dict[int, l
     return found
 
 
+# quicker than to call the enum, row by row
 _STATE = {state.value: state for state in State}
 
 _DECIDE = Many(

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, func, select, union_all
 
 from bridge import jsontext
-from bridge.model import State
+from bridge.model import OPEN_STATES
 from bridge.store import digest, newest
 from bridge.store.schema import OPEN_OPT_OUT, STORED, batch, delivery, event, lead, outcome, refusal
 
@@ -149,7 +149,7 @@ def opt_outs(connection: Connection, phone: str, *, all_: bool = False) -> list[
 def open_opt_outs(connection: Connection, most: int) -> list[dict[str, Any]]:
     """The oldest opt-outs that are not confirmed: up to ``most`` of each state, oldest first."""
     ids: list[int] = []
-    for state in (State.WAITING, State.IN_FLIGHT, State.STANDING):
+    for state in OPEN_STATES:
         ids += connection.scalars(
             select(outcome.c.id)
             .where(OPEN_OPT_OUT, outcome.c.state == state.value)

@@ -23,7 +23,7 @@ from sqlalchemy import (
     union_all,
 )
 
-from bridge.model import Lane, State
+from bridge.model import OPEN_STATES, Lane, State
 from bridge.store import newest
 from bridge.store.schema import (
     LEASED,
@@ -140,7 +140,7 @@ _OPT_OUTS = select(func.count(), func.min(_OPEN.c.accepted_at)).where(
 def opt_outs(connection: Connection) -> dict[State, Depth]:
     """Opt-outs that are not confirmed, by their state; the oldest is exact."""
     found: dict[State, Depth] = {}
-    for state in (State.WAITING, State.IN_FLIGHT, State.STANDING):
+    for state in OPEN_STATES:
         count, oldest = connection.execute(_OPT_OUTS, {"state": state.value}).one()
         if count:
             found[state] = Depth(count, oldest)

@@ -22,8 +22,9 @@ from bridge import jsontext
 from bridge.store.schema import refusal
 
 NOT_KEPT = "bridge-dropped"
-"""The header under which a refusal says what of the request was not kept: its credentials by
-name, and ``BODY``. Whoever sends a header of this name finds it replaced."""
+"""The header under which what is stored of a request says what was not: of a delivery what its
+source drops from the body, of a refusal also its credentials by name, and ``BODY``. Whoever sends a
+header of this name finds it replaced."""
 
 BODY = "the body"
 

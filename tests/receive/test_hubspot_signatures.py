@@ -19,7 +19,6 @@ from .webhooks import flipped, flipped_text, make_request, read_vectors, secret
 FILE = read_vectors("hubspot-signatures.json")
 VECTORS: dict[str, dict[str, Any]] = {vector["id"]: vector for vector in FILE["vectors"]}
 ALL = sorted(VECTORS)
-V3 = [name for name in ALL if VECTORS[name]["version"] == "v3"]
 V3_HEADER = "x-hubspot-signature-v3"
 TIME_HEADER = "x-hubspot-request-timestamp"
 # Long enough that only the signature decides, whatever is done to the timestamp.

@@ -1,9 +1,11 @@
-"""What people did by hand, and what a replay is about, each as a sentence for a page. Pure."""
+"""What people did by hand, and what a replay is about, each as a sentence for a page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
+
+from flask import Blueprint
 
 from bridge.operate.console.show import moment, number, state_words
 
@@ -120,3 +122,10 @@ _DEEDS: Mapping[str, Callable[[str, Mapping[str, Any]], str]] = {
     "export.resume": _went_on,
     "export.end": _ended,
 }
+
+
+def add_words(blueprint: Blueprint) -> None:
+    """Give templates what this module says."""
+    blueprint.add_app_template_filter(selected, "selected")
+    blueprint.add_app_template_filter(mapped_by, "mapped_by")
+    blueprint.add_app_template_global(deed, "deed")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint, abort, render_template
 
-from bridge.model import State
+from bridge.model import OPEN_STATES, State
 from bridge.operate import reading
 from bridge.operate.console.cursor import PER_PAGE, chosen, cursor, is_receipt
 from bridge.operate.desk import Desk
 from bridge.store.pages import Wanted
 
 STATES = tuple(state.value for state in State)
-OPEN = (State.WAITING.value, State.IN_FLIGHT.value, State.STANDING.value)
 OPT_OUTS = 50
 """The oldest opt-outs of each state that are shown."""
 
@@ -46,7 +45,7 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
 
     def opt_outs() -> str:
         rows = reading.open_opt_outs(desk, OPT_OUTS)
-        by_state = {state: [row for row in rows if row["state"] == state] for state in OPEN}
+        by_state = {s.value: [row for row in rows if row["state"] == s] for s in OPEN_STATES}
         return render_template("opt_outs.html", by_state=by_state, most=OPT_OUTS)
 
     def outcome(id_: int) -> str:

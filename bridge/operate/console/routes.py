@@ -18,7 +18,7 @@ from bridge.operate.console import (
     requests,
     results,
 )
-from bridge.operate.console.deeds import deed, mapped_by, selected
+from bridge.operate.console.deeds import add_words
 from bridge.operate.console.session import add_session
 from bridge.operate.console.show import add_filters
 from bridge.operate.desk import Desk
@@ -38,9 +38,7 @@ def console(desk: Desk, gatekeeper: Gatekeeper) -> Blueprint:
     blueprint = Blueprint("console", __name__, url_prefix="/console")
     add_session(blueprint, desk, gatekeeper)
     add_filters(blueprint)
-    for name, show in (("selected", selected), ("mapped_by", mapped_by)):
-        blueprint.add_app_template_filter(show, name)
-    blueprint.add_app_template_global(deed, "deed")
+    add_words(blueprint)
     blueprint.add_app_template_global(anchor, "anchor")
     for group in (overview, leads, exports, results, requests, mappings, campaigns, replays):
         group.add_pages(blueprint, desk)

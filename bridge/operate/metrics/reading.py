@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from bridge import __version__
 from bridge.errors import StoreError
-from bridge.model import Campaign, Lane, Source, State
+from bridge.model import OPEN_STATES, Campaign, Lane, Source, State
 from bridge.operate.health import LAPSE_SHOWN_MS
 from bridge.operate.metrics.families import BY_NAME, Family, Kind
 from bridge.store import (
@@ -199,7 +199,7 @@ class _Look:
                 self.put("crmbridge_queue_oldest_seconds", (campaign, word), self._age(depth))
         self.put("crmbridge_leads_in_flight", (), queues.in_flight(connection))
         opt_outs = queues.opt_outs(connection)
-        for state in (State.WAITING, State.IN_FLIGHT, State.STANDING):
+        for state in OPEN_STATES:
             depth = opt_outs.get(state, Depth(0))
             self.put("crmbridge_opt_outs_open", (state.value,), depth.count)
             self.put("crmbridge_opt_outs_oldest_seconds", (state.value,), self._age(depth))

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, case, func, or_, select
 
 from bridge import jsontext
-from bridge.model import Lane, State
+from bridge.model import OPEN_STATES, Lane, State
 from bridge.store.audit import leads
 from bridge.store.audit.found import Broken, Kind, Looked, Span, Today
 from bridge.store.schema import OPEN, batch, event, lead, outcome
@@ -36,7 +36,7 @@ def look(connection: Connection, span: Span, today: Today) -> Looked:
 
 def _rows(connection: Connection, span: Span, today: Today, looked: Looked) -> None:
     o, b, ld = outcome.c, batch.c, lead.c
-    is_open = o.state.in_([state.value for state in State if not state.final])
+    is_open = o.state.in_([state.value for state in OPEN_STATES])
     free = ld.lease_until == 0
     idle = (ld.lane == int(Lane.IDLE)) | (ld.due_at > today.now + leads.FAR_MS)
     says = o.fields.like('%"do\\_not\\_call":true%', escape="\\")

@@ -1,0 +1,61 @@
+"""What goes out to the campaign API, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from bridge.model.document import Json
+
+
+class Sent(NamedTuple):
+    """One element of a batch: a lead and the object that goes out for it."""
+
+    lead_id: int
+    phone: str
+    payload: Mapping[str, Json]
+
+
+class Verdict(StrEnum):
+    """What the campaign API made of one lead."""
+
+    CONFIRMED = "confirmed"
+    NOT_FOUND = "not_found"
+    REJECTED = "rejected"
+    UNKNOWN = "unknown"
+    NOT_SENT = "not_sent"
+
+
+class Result(NamedTuple):
+    """The endpoint's word on one lead; ``message`` is the API's text, cut short, or ours."""
+
+    verdict: Verdict
+    message: str = ""
+
+
+class Trouble(StrEnum):
+    """Why a whole call failed."""
+
+    TRANSPORT = "transport"
+    BUSY = "busy"
+    SERVER = "server"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What became of one call of the bulk endpoint: one result per element of the batch.
+
+    ``trouble`` is set when the call as a whole failed, with ``detail`` for the operator and
+    ``retry_after_s`` as the API asked. ``status`` is None where no reply came.
+    """
+
+    results: tuple[Result, ...]
+    status: int | None = None
+    trouble: Trouble | None = None
+    detail: str = ""
+    retry_after_s: float | None = None
+    elapsed_ms: int = 0
+    calls: int = 1
