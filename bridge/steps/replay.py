@@ -27,7 +27,7 @@ from bridge.steps.replay_select import Selection
 from bridge.steps.replay_store import store, store_alone
 from bridge.steps.spared import without_records
 from bridge.steps.versions import keep
-from bridge.store import outcomes, replays
+from bridge.store import history, replays
 from bridge.store.replays import Item, Replay
 
 log = logs.get("replay")
@@ -75,7 +75,7 @@ def step(equipment: Equipment, tools: Tools) -> bool:
         return False
     limit = max(1, min(MOST_DELIVERIES, round(replay.rate)))
     with equipment.database.read() as connection:
-        under_way = outcomes.open_of_replay(connection, replay.id)
+        under_way = history.open_of_replay(connection, replay.id)
         items = replays.items(connection, replay.id, limit)
         part = read_slice(
             connection,

@@ -11,7 +11,7 @@ from bridge.errors import ReplayError
 from bridge.model import State
 from bridge.steps.replay_plan import Wish, share
 from bridge.steps.replay_select import Scan, Selection, begin, page, with_mapping
-from bridge.store import operator_actions, outcomes, replays
+from bridge.store import history, operator_actions, replays
 from bridge.store.database import Connection, Database, clock_ms
 from bridge.store.replays import Replay, ReplayState
 
@@ -161,7 +161,7 @@ def report(connection: Connection, replay: Replay) -> Report:
 
 def reports(connection: Connection, found: Sequence[Replay]) -> list[Report]:
     """What has come of some replays."""
-    counts = outcomes.counts_of_replays(connection, [replay.id for replay in found])
+    counts = history.counts_of_replays(connection, [replay.id for replay in found])
     return [Report(replay, counts[replay.id]) for replay in found]
 
 

@@ -18,9 +18,9 @@ from bridge.steps.memory import Memory
 from bridge.steps.pairing import paired
 from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_select import CURRENT, ORIGINAL
-from bridge.store import deliveries, events, outcomes
+from bridge.store import deliveries, events, history
 from bridge.store.database import Connection
-from bridge.store.outcomes import Earlier
+from bridge.store.history import Earlier
 from bridge.store.replays import Item
 
 MOST_BYTES = 8_000_000
@@ -81,7 +81,7 @@ def read_slice(
     for row in events.of_deliveries(connection, ids):
         rows[row.delivery_id][row.ordinal] = row
     earlier: dict[int, list[Earlier]] = defaultdict(list)
-    for one in outcomes.of_deliveries(connection, ids):
+    for one in history.of_deliveries(connection, ids):
         earlier[one.event_id].append(one)
     reader = _Reader(connection, choice, wanted, current, bounds)
     for item in items:

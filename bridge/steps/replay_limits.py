@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bridge.model import LeadUpdate, Mapped, State
 from bridge.record.ledger import DO_NOT_CALL, MARK
-from bridge.store.outcomes import Earlier
+from bridge.store.history import Earlier
 
 SENT = (State.WAITING, State.IN_FLIGHT, State.STANDING, State.UPDATED, State.UNCONFIRMED)
 """States after which the campaign API may have seen an update, or will."""

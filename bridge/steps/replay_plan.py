@@ -25,7 +25,8 @@ from bridge.steps.replay_lookups import Desk, failure, records
 from bridge.steps.replay_select import Scan, Selection, begin, pages
 from bridge.store import ledgers as stored_ledgers
 from bridge.store.database import Database
-from bridge.store.outcomes import Earlier, OpenUpdate
+from bridge.store.history import Earlier
+from bridge.store.outcomes import OpenUpdate
 from bridge.store.replays import Item
 
 AT_A_TIME = 50

@@ -9,10 +9,10 @@ from typing import Any
 
 from bridge.errors import ReplayError
 from bridge.model import State
-from bridge.store import deliveries, events, mapping_versions, outcomes
+from bridge.store import deliveries, events, history, mapping_versions
 from bridge.store.database import Connection, Database, clock_ms
 from bridge.store.deliveries import Head
-from bridge.store.outcomes import Earlier
+from bridge.store.history import Earlier
 from bridge.store.replays import Item
 
 PAGE = 1000
@@ -113,7 +113,7 @@ def begin(connection: Connection, selection: Selection) -> Scan:
     now = clock_ms(connection)
     until = now + 1 if selection.until is None else min(selection.until, now + 1)
     after = f"{max(0, selection.since or 0):012x}"
-    return Scan(after, f"{max(0, until):012x}", up_to=outcomes.last_id(connection))
+    return Scan(after, f"{max(0, until):012x}", up_to=history.last_id(connection))
 
 
 def page(connection: Connection, selection: Selection, scan: Scan) -> tuple[list[Item], Scan]:
@@ -146,20 +146,20 @@ def _of_heads(connection: Connection, selection: Selection, heads: Iterable[Head
     wanted = [head for head in heads if selection.wants(head)]
     if not selection.by_outcome:
         return [Item(head.receipt, head.id, None) for head in wanted]
-    known = outcomes.of_deliveries(connection, [head.id for head in wanted])
+    known = history.of_deliveries(connection, [head.id for head in wanted])
     return _items(connection, selection, known, known)
 
 
 def _by_state(connection: Connection, selection: Selection, scan: Scan) -> tuple[list[Item], Scan]:
     state = selection.states[scan.part]
-    rows = outcomes.in_state(connection, state, after=scan.after_id, up_to=scan.up_to, limit=PAGE)
+    rows = history.in_state(connection, state, after=scan.after_id, up_to=scan.up_to, limit=PAGE)
     looked = scan.looked + len(rows)
     matching = [
         row
         for row in rows
         if scan.after < row.receipt < scan.before and selection.wants_outcome(row)
     ]
-    known = outcomes.all_of_events(connection, sorted({row.event_id for row in matching}))
+    known = history.all_of_events(connection, sorted({row.event_id for row in matching}))
     items = _items(connection, selection, matching, known)
     if len(rows) == PAGE:
         return items, replace(scan, after_id=rows[-1].id, looked=looked)

@@ -18,7 +18,7 @@ from sqlalchemy import Connection, inspect, text
 
 from bridge.errors import SchemaError, StoreError
 from bridge.model import State
-from bridge.store import migrate, outcomes, revision
+from bridge.store import history, migrate, revision
 from bridge.store.database import Database
 from bridge.store.schema import metadata
 
@@ -151,5 +151,5 @@ def test_replays_of_before_are_counted_when_counts_begin(empty: Database) -> Non
             connection.execute(text(f"INSERT INTO outcome ({columns}) VALUES ({values})"))
     migrate.migrate(empty)
     with empty.read() as connection:
-        found = outcomes.counts_of_replays(connection, [1])
+        found = history.counts_of_replays(connection, [1])
     assert found == {1: {State.UPDATED: 2, State.IN_FLIGHT: 1}}

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy import event as sql_event
 
-from bridge.store import attempts, clues, deliveries, evidence, outcomes, pages, queues, tally
+from bridge.store import attempts, clues, deliveries, evidence, history, pages, queues, tally
 from bridge.store.database import Database
 from bridge.store.evidence import Only
 from bridge.store.pages import Wanted
@@ -63,7 +63,7 @@ READ: dict[str, Callable[[Connection], Any]] = {
     "counts of an hour": lambda c: tally.series(c, Span.MINUTE, NOW),
     "counts of a month": lambda c: tally.series(c, Span.HOUR, NOW),
     "counts in all": tally.totals,
-    "counts of replays": lambda c: outcomes.counts_of_replays(c, [1, 2]),
+    "counts of replays": lambda c: history.counts_of_replays(c, [1, 2]),
     "old counts": lambda c: tally.forget(c, NOW),
     "export: deliveries of a time": lambda c: evidence.heads_between(c, "0", "f", 200),
     "export: how many": lambda c: evidence.count_between(c, "0", "f", 100),

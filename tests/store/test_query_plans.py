@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import event as sql_event
 
 from bridge.model import Lane, State
-from bridge.store import deliveries, events, leads, outcomes, queues, replays
+from bridge.store import deliveries, events, history, leads, outcomes, queues, replays
 from bridge.store.database import Connection, Database
 
 from .fresh import prepare
@@ -38,13 +38,13 @@ HOT: dict[str, tuple[Callable[[Connection], Any], str]] = {
         "ix_outcome_lead_id_state",
     ),
     "outcomes.doubt": (lambda c: outcomes.doubt(c, range(1, 101)), "ix_outcome_lead_id_state"),
-    "outcomes.open_of_replay": (lambda c: outcomes.open_of_replay(c, 1), "ix_outcome_replayed"),
-    "outcomes.in_state": (
-        lambda c: outcomes.in_state(c, State.DEAD, after=0, up_to=9, limit=100),
+    "history.open_of_replay": (lambda c: history.open_of_replay(c, 1), "ix_outcome_replayed"),
+    "history.in_state": (
+        lambda c: history.in_state(c, State.DEAD, after=0, up_to=9, limit=100),
         "ix_outcome_state_id",
     ),
-    "outcomes.all_of_events": (
-        lambda c: outcomes.all_of_events(c, range(1, 101)),
+    "history.all_of_events": (
+        lambda c: history.all_of_events(c, range(1, 101)),
         "sqlite_autoindex_outcome_1",
     ),
     "deliveries.between": (

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from bridge.model import State
-from bridge.store import deliveries, outcomes, tally
+from bridge.store import deliveries, history, outcomes, tally
 from bridge.store.database import Database
 from bridge.store.outcomes import Decision
 from bridge.store.schema import outcome
@@ -107,7 +107,7 @@ def test_the_outcomes_of_each_replay_are_counted(database: Database) -> None:
         again = [decided(first[3], State.UPDATED), decided(second[0], State.DEAD)]
         outcomes.decide(connection, again, NOW)
     with database.read() as connection:
-        found = outcomes.counts_of_replays(connection, [1, 2, 3])
+        found = history.counts_of_replays(connection, [1, 2, 3])
         query = select(outcome.c.replay_id, outcome.c.state, func.count())
         rows = connection.execute(query.group_by(outcome.c.replay_id, outcome.c.state))
         slowly: dict[int, dict[State, int]] = {3: {}}
