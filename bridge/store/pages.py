@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, union_all
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select, union_all
 
 from bridge import jsontext
 from bridge.model import OPEN_STATES
-from bridge.store import digest, newest
-from bridge.store.schema import OPEN_OPT_OUT, STORED, batch, delivery, event, lead, outcome, refusal
+from bridge.store import digest, newest, queues
+from bridge.store.schema import STORED, batch, delivery, event, lead, outcome, refusal
 
 WINDOW = 10_000
 """Rows that one page looks through for those that match."""
@@ -148,14 +148,11 @@ def opt_outs(connection: Connection, phone: str, *, all_: bool = False) -> list[
 
 def open_opt_outs(connection: Connection, most: int) -> list[dict[str, Any]]:
     """The oldest opt-outs that are not confirmed: up to ``most`` of each state, oldest first."""
+    front = queues.open_opt_outs(most)
+    query = select(front.c.id).where(front.c.state == bindparam("state"))
     ids: list[int] = []
     for state in OPEN_STATES:
-        ids += connection.scalars(
-            select(outcome.c.id)
-            .where(OPEN_OPT_OUT, outcome.c.state == state.value)
-            .order_by(outcome.c.accepted_at)
-            .limit(most)
-        )
+        ids += connection.scalars(query, {"state": state.value})
     return sorted(outcomes_by_id(connection, ids), key=lambda row: row["accepted_at"])
 
 

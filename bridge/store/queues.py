@@ -125,13 +125,22 @@ def look_ups(connection: Connection) -> list[LookUps]:
 # ----------------------------------------------------------------------- opt-outs
 
 
-# From a state on, and not of a state: PostgreSQL takes the two conditions on the state for
-# independent, expects a handful, and would sort all that it finds by another index.
-_OPEN = _front(
-    select(outcome.c.state, outcome.c.accepted_at)
-    .where(OPEN_OPT_OUT, outcome.c.state >= bindparam("state"))
-    .order_by(outcome.c.state, outcome.c.accepted_at)
-)
+def open_opt_outs(most: int) -> Any:
+    """The oldest opt-outs that are not confirmed, from the parameter ``state`` on, as a table of
+    id, state and accepted_at; the states are in the order of their names.
+
+    From a state on, and not of a state: PostgreSQL takes the two conditions on the state for
+    independent, expects a handful, and would sort all that it finds by another index.
+    """
+    return _front(
+        select(outcome.c.id, outcome.c.state, outcome.c.accepted_at)
+        .where(OPEN_OPT_OUT, outcome.c.state >= bindparam("state"))
+        .order_by(outcome.c.state, outcome.c.accepted_at),
+        most,
+    )
+
+
+_OPEN = open_opt_outs(MOST)
 _OPT_OUTS = select(func.count(), func.min(_OPEN.c.accepted_at)).where(
     _OPEN.c.state == bindparam("state")
 )

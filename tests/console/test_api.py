@@ -108,6 +108,16 @@ def test_outcomes_are_filtered_and_paged(api: httpx.Client, told: Story) -> None
     assert {row["phone"] for row in get(api, "outcomes", lead=lead)["rows"]} == {CONFIRMED}
 
 
+def test_open_opt_outs_are_told_with_their_calls(api: httpx.Client, told: Story) -> None:
+    rows = get(api, "opt-outs")["rows"]
+    assert told.standing in {row["receipt"] for row in rows}
+    assert all(row["opts_out"] for row in rows)
+    assert {row["state"] for row in rows} <= {"waiting", "in_flight", "standing"}
+    came = [row["received_at"] for row in rows]
+    assert came == sorted(came)
+    assert len(get(api, "opt-outs", limit=1)["rows"]) <= 3  # one of each state
+
+
 def test_the_overview_counts_what_there_is(api: httpx.Client, bridge: Bridge, told: Story) -> None:
     found = get(api, "overview")
     rows = bridge.outcomes()

@@ -155,6 +155,7 @@ def asks(found: Marks) -> list[Ask]:
         f"/api/outcomes?lead={found.lead}",
         f"/api/outcomes?lead={found.hot}&limit=500",
         f"/api/outcomes?lead={found.hot}&state=dead",
+        "/api/opt-outs?limit=500",
         f"/api/outcomes/{found.outcome}",
         *(f"/api/deliveries?{query.format('true')}" for query in came),
         *(f"/api/deliveries/{receipt}" for receipt in found.receipts),

@@ -60,6 +60,10 @@ class Outcomes(Schema):
     looked_through = flag("more may match: the page ended since it had looked far enough")
 
 
+class OpenOptOuts(Schema):
+    rows = fields.List(fields.Nested(Outcome), required=True)
+
+
 class Hold(Schema):
     """What holds a campaign back: a pause by hand, or the campaign API's answers."""
 

@@ -84,6 +84,14 @@ class OutcomeQuery(Paging):
     )
 
 
+class OpenQuery(Schema):
+    limit = Whole(
+        load_default=50,
+        validate=validate.Range(1, 500),
+        metadata={"description": "the oldest of each state, at most"},
+    )
+
+
 class DeliveryQuery(Paging):
     source = _name("only this source", 100)
     waiting = fields.String(

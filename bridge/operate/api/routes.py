@@ -48,6 +48,10 @@ def _outcomes(desk: Desk, given: Given) -> Any:
     return reading.outcome_page(desk, wanted, before=query["cursor"], limit=query["limit"])
 
 
+def _open_opt_outs(desk: Desk, given: Given) -> Any:
+    return {"rows": reading.open_opt_outs(desk, given.query["limit"])}
+
+
 def _outcome(desk: Desk, given: Given) -> Any:
     return reading.one_outcome(desk, given.path["id"]) or _raise(_gone("outcome"))
 
@@ -151,6 +155,15 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         _outcomes,
         query_schema=parameters.OutcomeQuery,
         refusals={404: "There is no such lead."},
+    ),
+    Endpoint(
+        "GET",
+        "/opt-outs",
+        "openOptOuts",
+        "Opt-outs that are not confirmed, the oldest first",
+        outcome_shapes.OpenOptOuts,
+        _open_opt_outs,
+        query_schema=parameters.OpenQuery,
     ),
     Endpoint(
         "GET",
