@@ -411,10 +411,10 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
 
     def _send(self, data: bytes) -> None:
         """Send all of it; whoever takes none of it has as long as for any other answer."""
-        try:
-            sent = self.socket._sock.send(data)  # gevent's own would wait without an end
-        except BlockingIOError:
-            sent = 0
+        sent = 0
+        if not self.server.ssl_enabled:  # below TLS it would go out as it is
+            with contextlib.suppress(BlockingIOError):
+                sent = self.socket._sock.send(data)  # gevent's own would wait without an end
         if sent < len(data):
             with self._answer:
                 self.socket.sendall(data[sent:])
