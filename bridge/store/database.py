@@ -337,7 +337,10 @@ def _sqlite_engine(
 
     class Flushed(sqlite3.Connection):
         def commit(self) -> None:
-            if flush is None or not self.in_transaction:
+            if not self.in_transaction:
+                # SQLite may undo all of a transaction for an error in one statement
+                raise sqlite3.OperationalError("the transaction ended before its commit")
+            if flush is None:
                 super().commit()
             else:
                 flush(super().commit)

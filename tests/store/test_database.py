@@ -17,6 +17,7 @@ from bridge.store import deliveries, queues
 from bridge.store.database import Database
 from bridge.store.queues import Depth
 
+from .fresh import prepare
 from .postgres import Postgres
 from .rows import NOW, a_delivery, stored
 
@@ -222,4 +223,24 @@ def test_every_spelling_of_a_postgres_address_works(
     assert database.path is None
     with database.read() as connection:
         assert queues.deliveries_by_source(connection) == {}
+    database.close()
+
+
+def test_a_transaction_that_ended_before_its_commit_is_no_success(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'bridge.db'}")
+    prepare(database)
+
+    def write_what_is_undone() -> None:
+        with database.write() as connection:
+            deliveries.add(connection, [a_delivery()])
+            # as SQLite itself does when a disk is full in the middle of a statement
+            connection.connection.driver_connection.execute("ROLLBACK")  # type: ignore[union-attr]
+
+    with pytest.raises(StoreError, match="ended before"):
+        write_what_is_undone()
+    row = a_delivery()
+    assert [found.receipt for found in stored(database, row)] == [row.receipt]
+    with database.read() as connection:
+        listed = deliveries.listing(connection, source=None, before=None, limit=9)
+    assert [found["receipt"] for found in listed] == [row.receipt]
     database.close()
