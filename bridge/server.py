@@ -4,7 +4,9 @@ gevent's server waits for a sender without limit, and writes what it could not r
 included, to standard error. Here every wait has an end, a connection that nobody can use any more
 is closed at once, and whatever gunicorn and gevent have to say goes through ``bridge.logs``.
 
-gunicorn and gevent are at home here and are known nowhere else in the web process.
+gunicorn and gevent are at home here and are known nowhere else in the web process. gunicorn loads
+this module before gevent puts its own sockets and locks in the place of Python's, so it imports
+nothing that takes hold of those.
 """
 
 from __future__ import annotations
@@ -30,8 +32,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIHandler, PyWSGIServer
 
 from bridge import logs
-from bridge.receive.hooks import status_line
-from bridge.receive.reply import Reply
+from bridge.receive.reply import Reply, status_line
 from bridge.settings import Settings
 
 SEND_S = 60.0

@@ -10,13 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Protocol
 
 from bridge import logs
 from bridge.model import Request, Source
 from bridge.receive.accept import Acceptor
-from bridge.receive.reply import Reply, problem
+from bridge.receive.reply import Reply, problem, status_line
 from bridge.receive.whole import Whole, place_of, whole
 from bridge.receive.wsgi import (
     Bodies,
@@ -30,8 +29,6 @@ from bridge.receive.wsgi import (
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 FAULT = "An unexpected fault. Nothing was accepted; send again."
-
-_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +178,6 @@ class HooksFirst:
             return self._hooks.answer_whole(arrived, peer)
         except Exception:  # noqa: BLE001 - as above
             return _fault(len(arrived.target.partition("?")[0]))
-
-
-def status_line(reply: Reply) -> str:
-    """Status and its phrase."""
-    return _STATUS.get(reply.status) or f"{reply.status} Status"
 
 
 def _fault(path_length: int) -> Reply:
