@@ -133,6 +133,35 @@ def test_writers_of_one_process_take_turns(database: Database) -> None:
         assert connection.exec_driver_sql("SELECT at FROM heartbeat").scalar() == 80
 
 
+def test_who_gives_way_is_patient_with_the_other_writes_of_its_process(tmp_path: Path) -> None:
+    """Else what an opt-out's call came to is lost for the rests of those that go before it."""
+    prepare(Database(f"sqlite:///{tmp_path / 'bridge.db'}"))
+    failed = {share: one_waits_for_another(tmp_path / "bridge.db", share) for share in (0.01, 1.0)}
+    assert failed == {0.01: None, 1.0: "another write of this process took too long"}
+
+
+def one_waits_for_another(path: Path, share: float) -> str | None:
+    """What a write says that waits longer than the lock's time-out for another of its process."""
+    database = Database(f"sqlite:///{path}", busy_timeout_s=0.1, share=share)
+    told: list[str | None] = []
+
+    def write() -> None:
+        try:
+            with database.write() as connection:
+                deliveries.prove_writable(connection, "worker", 1)
+            told.append(None)
+        except StoreBusy as error:
+            told.append(str(error))
+
+    waiting = threading.Thread(target=write)
+    with database.write():
+        waiting.start()
+        waiting.join(0.5)
+    waiting.join(60)
+    database.close()
+    return told[0]
+
+
 def test_a_missing_table_is_an_error_that_does_not_pass(empty_url: str) -> None:
     database = Database(empty_url)
     if database.path is not None:
