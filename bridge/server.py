@@ -4,7 +4,9 @@ gevent's server waits for a sender without limit, and writes what it could not r
 included, to standard error. Here every wait has an end, a connection that nobody can use any more
 is closed at once, and whatever gunicorn and gevent have to say goes through ``bridge.logs``.
 
-gunicorn and gevent are at home here and are known nowhere else in the web process.
+gunicorn and gevent are at home here and are known nowhere else in the web process. gunicorn loads
+this module before gevent puts its own sockets and locks in the place of Python's, so it imports
+nothing that takes hold of those.
 """
 
 from __future__ import annotations
@@ -30,8 +32,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIHandler, PyWSGIServer
 
 from bridge import logs
-from bridge.receive.hooks import status_line
-from bridge.receive.reply import Reply
+from bridge.receive.reply import Reply, status_line
 from bridge.settings import Settings
 
 SEND_S = 60.0
@@ -411,10 +412,10 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
 
     def _send(self, data: bytes) -> None:
         """Send all of it; whoever takes none of it has as long as for any other answer."""
-        try:
-            sent = self.socket._sock.send(data)  # gevent's own would wait without an end
-        except BlockingIOError:
-            sent = 0
+        sent = 0
+        if not self.server.ssl_enabled:  # below TLS it would go out as it is
+            with contextlib.suppress(BlockingIOError):
+                sent = self.socket._sock.send(data)  # gevent's own would wait without an end
         if sent < len(data):
             with self._answer:
                 self.socket.sendall(data[sent:])

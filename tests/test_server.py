@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -80,6 +81,24 @@ def test_room_for_bodies_is_given_back_however_a_request_ends() -> None:
         raise OSError("gone")
     with bodies.hold(100) as take:
         take(100)
+
+
+EARLY = """
+import sys, warnings
+import bridge.gunicorn_conf, bridge.server
+early = ("jwt", "sqlalchemy", "bridge.store", "bridge.receive.verify", "bridge.app")
+print(*[name for name in sys.modules if name.startswith(early)])
+warnings.simplefilter("error")
+from gevent import monkey
+monkey.patch_all()
+"""
+
+
+def test_nothing_takes_hold_of_sockets_and_locks_before_gevent_has_put_its_own_there() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", EARLY], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout.strip(), done.stderr) == (0, "", "")
 
 
 # --------------------------------------------------------------------- heads

@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from http import HTTPStatus
 from typing import Any, Protocol
 
 from bridge import logs
 from bridge.model import Request, Source
 from bridge.receive.accept import Acceptor
 from bridge.receive.bodies import Bodies, NoRoom
-from bridge.receive.reply import Reply, problem
+from bridge.receive.reply import Reply, problem, status_line
 from bridge.receive.request import address_behind, place_of, request_of
 from bridge.receive.whole import Whole, whole
 from bridge.receive.wsgi import read_body, request_from
@@ -25,8 +24,6 @@ from bridge.receive.wsgi import read_body, request_from
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 FAULT = "An unexpected fault. Nothing was accepted; send again."
-
-_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +177,6 @@ class HooksFirst:
             return self._hooks.answer_whole(arrived, peer)
         except Exception:  # noqa: BLE001 - as above
             return _fault(len(arrived.target.partition("?")[0]))
-
-
-def status_line(reply: Reply) -> str:
-    """Status and its phrase."""
-    return _STATUS.get(reply.status) or f"{reply.status} Status"
 
 
 def _fault(path_length: int) -> Reply:

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 
+_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -26,3 +28,8 @@ def problem(status: int, detail: str, *headers: tuple[str, str]) -> Reply:
     document = {"status": status, "title": HTTPStatus(status).phrase, "detail": detail}
     body = json.dumps(document).encode()
     return Reply(status, body, "application/problem+json", headers)
+
+
+def status_line(reply: Reply) -> str:
+    """Status and its phrase."""
+    return _STATUS.get(reply.status) or f"{reply.status} Status"

@@ -127,7 +127,9 @@ class Query:
         """Run it; returns all rows, none if it is a statement that gives none back."""
         if connection.dialect.name == "sqlite":
             text, order = self._compiled or self._compile(connection)
-            values = [given.get(name, constant) for name, constant in order]
+            values = [
+                given[name] if constant is _TO_BE_GIVEN else constant for name, constant in order
+            ]
             found: list[Any] = _driver(connection).execute(text, values).fetchall()
             return found
         result = connection.execute(self._statement, given)
@@ -135,10 +137,17 @@ class Query:
 
     def _compile(self, connection: Connection) -> tuple[str, tuple[tuple[str, Any], ...]]:
         compiled = self._statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
-        constants = compiled.params
-        order = tuple((name, constants[name]) for name in compiled.positiontup or ())
+        constants, binds = compiled.params, compiled.binds
+        order = tuple(
+            (name, _TO_BE_GIVEN if binds[name].required else constants[name])
+            for name in compiled.positiontup or ()
+        )
         self._compiled = str(compiled), order
         return self._compiled
+
+
+_TO_BE_GIVEN = object()
+"""Stands for a value that comes with each run of a query."""
 
 
 def _readable(name: str, kind: TypeEngine[Any]) -> Any:

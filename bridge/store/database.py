@@ -46,6 +46,9 @@ _LAST = "last"
 LONGEST_LOOK_MS = 1_000
 """A comparison of two clocks that takes longer says nothing: the process slept meanwhile."""
 
+MOST_PATIENCE_S = 30.0
+"""How long a write waits at most for the other writes of a process that gives way."""
+
 LOOK_EVERY_S = 0.0003
 """How often a write looks whether SQLite's lock is free."""
 
@@ -80,7 +83,8 @@ __all__ = ["Connection", "Database", "at_the_end", "upsert"]
 class Database:
     """A database by URL. Opens no connection before the first use.
 
-    ``busy_timeout_s``: how long a write waits for its turn before ``StoreBusy``. ``gap_s``: how
+    ``busy_timeout_s``: how long a write waits for its turn before ``StoreBusy``; in a process that
+    gives way, whose turns take longer, accordingly longer for the others of it. ``gap_s``: how
     long SQLite's lock is left to other processes after a write; ``share``: the part of the time
     that the lock is used at least while another process has the right of way (see
     ``RightOfWay``); 1: never give way. ``statement_timeout_s``: how long PostgreSQL may work on one
@@ -102,9 +106,10 @@ class Database:
     ) -> None:
         self.url = _normal_url(url)
         self.is_sqlite = self.url.startswith("sqlite")
-        self._busy_timeout_s = busy_timeout_s
         self._gap_s = gap_s
         self._gives_way = share < 1
+        # each turn of who gives way takes so many times as long
+        self._patience_s = max(busy_timeout_s, min(MOST_PATIENCE_S, busy_timeout_s / share))
         self._turn = threading.Lock()
         name = make_url(self.url).database
         self._path = Path(name) if self.is_sqlite and name else None
@@ -213,7 +218,7 @@ class Database:
         if not self.is_sqlite:
             yield
             return
-        if not self._turn.acquire(timeout=self._busy_timeout_s):
+        if not self._turn.acquire(timeout=self._patience_s):
             raise StoreBusy("another write of this process took too long")
         try:
             if self._gives_way:
@@ -337,7 +342,10 @@ def _sqlite_engine(
 
     class Flushed(sqlite3.Connection):
         def commit(self) -> None:
-            if flush is None or not self.in_transaction:
+            if not self.in_transaction:
+                # SQLite may undo all of a transaction for an error in one statement
+                raise sqlite3.OperationalError("the transaction ended before its commit")
+            if flush is None:
                 super().commit()
             else:
                 flush(super().commit)

@@ -35,6 +35,13 @@ def test_a_query_gives_the_rows_that_it_is_asked_for(database: Database) -> None
         assert [tuple(row) for row in AMONG.all(connection, most=1, **given)] == [("b", 1, 7)]
 
 
+def test_a_value_that_is_not_given_does_not_pass_for_null(database: Database) -> None:
+    with database.write() as connection:
+        ADD.execute(connection, ARRIVALS)
+    with pytest.raises((KeyError, StoreError)), database.read() as connection:
+        AMONG.all(connection, names=listed(["a"]), befor=9, most=9)
+
+
 def test_what_a_read_sees_does_not_change_while_it_is_open(database: Database) -> None:
     given = {"names": listed(["a"]), "before": 9, "most": 9}
     with database.read() as connection:

@@ -17,6 +17,7 @@ from bridge.store import deliveries, queues
 from bridge.store.database import Database
 from bridge.store.queues import Depth
 
+from .fresh import prepare
 from .postgres import Postgres
 from .rows import NOW, a_delivery, stored
 
@@ -132,6 +133,35 @@ def test_writers_of_one_process_take_turns(database: Database) -> None:
         assert connection.exec_driver_sql("SELECT at FROM heartbeat").scalar() == 80
 
 
+def test_who_gives_way_is_patient_with_the_other_writes_of_its_process(tmp_path: Path) -> None:
+    """Else what an opt-out's call came to is lost for the rests of those that go before it."""
+    prepare(Database(f"sqlite:///{tmp_path / 'bridge.db'}"))
+    failed = {share: one_waits_for_another(tmp_path / "bridge.db", share) for share in (0.01, 1.0)}
+    assert failed == {0.01: None, 1.0: "another write of this process took too long"}
+
+
+def one_waits_for_another(path: Path, share: float) -> str | None:
+    """What a write says that waits longer than the lock's time-out for another of its process."""
+    database = Database(f"sqlite:///{path}", busy_timeout_s=0.1, share=share)
+    told: list[str | None] = []
+
+    def write() -> None:
+        try:
+            with database.write() as connection:
+                deliveries.prove_writable(connection, "worker", 1)
+            told.append(None)
+        except StoreBusy as error:
+            told.append(str(error))
+
+    waiting = threading.Thread(target=write)
+    with database.write():
+        waiting.start()
+        waiting.join(0.5)
+    waiting.join(60)
+    database.close()
+    return told[0]
+
+
 def test_a_missing_table_is_an_error_that_does_not_pass(empty_url: str) -> None:
     database = Database(empty_url)
     if database.path is not None:
@@ -222,4 +252,24 @@ def test_every_spelling_of_a_postgres_address_works(
     assert database.path is None
     with database.read() as connection:
         assert queues.deliveries_by_source(connection) == {}
+    database.close()
+
+
+def test_a_transaction_that_ended_before_its_commit_is_no_success(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'bridge.db'}")
+    prepare(database)
+
+    def write_what_is_undone() -> None:
+        with database.write() as connection:
+            deliveries.add(connection, [a_delivery()])
+            # as SQLite itself does when a disk is full in the middle of a statement
+            connection.connection.driver_connection.execute("ROLLBACK")  # type: ignore[union-attr]
+
+    with pytest.raises(StoreError, match="ended before"):
+        write_what_is_undone()
+    row = a_delivery()
+    assert [found.receipt for found in stored(database, row)] == [row.receipt]
+    with database.read() as connection:
+        listed = deliveries.listing(connection, source=None, before=None, limit=9)
+    assert [found["receipt"] for found in listed] == [row.receipt]
     database.close()
