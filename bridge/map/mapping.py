@@ -224,7 +224,7 @@ def _decide(
 ) -> tuple[tuple[LeadUpdate, ...], State | None, str]:
     errors = errors_of(said)
     if errors and not any(update.opts_out for update in updates):
-        return (), State.DEAD, "; ".join(errors)
+        return (), State.DEAD, "; ".join(errors) + lacking
     if updates:
         # An opt-out is not held up by a mistake elsewhere; the outcome says what is missing.
         return (with_notes(updates, errors) if errors else updates), None, ""

@@ -249,10 +249,17 @@ def _mapped(
         return Mapped(state=State.DEAD, reason=f"the look-up failed: {answer}")
     records = {name: answer for name, answer in answers if isinstance(answer, Found)}
     mapped = map_event(delivery, event, mapping, records, memory)
-    lacking = any(answer.missing for answer in records.values())
-    if lacking and mapped.state is State.SKIPPED and age < bounds.lookup_settle:
+    lacking = [name for name, answer in records.items() if answer.missing]
+    if lacking and age < bounds.lookup_settle and _open(event, mapped, mapping, lacking):
         return _pause(bounds, pending.tries + 2, None), "the CRM does not know the record yet"
     return mapped
+
+
+def _open(event: Event, mapped: Mapped, mapping: SourceMapping, lacking: Collection[str]) -> bool:
+    """Whether a record that comes yet could make an opt-out of an event, or anything at all."""
+    if any(update.opts_out for update in mapped.updates):
+        return False
+    return not mapped.updates or mapped.opts_out is True or mapping.undecided(event, lacking)
 
 
 def _opt_outs(
