@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or
 from bridge import jsontext
 from bridge.store import digest
 from bridge.store.bulk import among, listed
+from bridge.store.pages import LAST_CALL
 from bridge.store.schema import (
     batch,
     clue,
@@ -188,13 +189,7 @@ def events(connection: Connection, ids: Sequence[int], only: Only) -> list[dict[
 _OUTCOME: Select[Any] = (
     select(
         outcome,
-        batch.c.status.label("batch_status"),
-        batch.c.started_at.label("batch_started_at"),
-        batch.c.elapsed_ms.label("batch_elapsed_ms"),
-        batch.c.leads.label("batch_leads"),
-        batch.c.calls.label("batch_calls"),
-        batch.c.trouble.label("batch_trouble"),
-        batch.c.detail.label("batch_detail"),
+        *LAST_CALL,
         lead.c.opted_out.label("lead_opted_out"),
         lead.c.lane.label("lead_lane"),
         lead.c.due_at.label("lead_due_at"),

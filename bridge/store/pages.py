@@ -54,6 +54,12 @@ class Wanted:
     newest: bool = False
 
 
+LAST_CALL = tuple(
+    batch.c[name].label(f"batch_{name}")
+    for name in ("status", "started_at", "elapsed_ms", "leads", "calls", "trouble", "detail")
+)
+"""What is shown of the call that carried an outcome last."""
+
 _OUTCOME: Select[Any] = (
     select(
         outcome,
@@ -63,13 +69,7 @@ _OUTCOME: Select[Any] = (
         event.c.state.label("event_state"),
         delivery.c.scheme,
         delivery.c.received_at.label("delivered_at"),
-        batch.c.status.label("batch_status"),
-        batch.c.started_at.label("batch_started_at"),
-        batch.c.elapsed_ms.label("batch_elapsed_ms"),
-        batch.c.leads.label("batch_leads"),
-        batch.c.calls.label("batch_calls"),
-        batch.c.trouble.label("batch_trouble"),
-        batch.c.detail.label("batch_detail"),
+        *LAST_CALL,
     )
     .outerjoin(event, event.c.id == outcome.c.event_id)
     .outerjoin(delivery, delivery.c.id == outcome.c.delivery_id)
