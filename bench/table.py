@@ -17,6 +17,7 @@ from bench.report import Report
 from bench.scale_out import scale_out
 from bench.soak import soak
 from bench.start_up import start_up
+from bench.untaken import untaken
 
 BOTH = ("sqlite", "postgresql")
 
@@ -38,6 +39,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "look-ups": Benchmark(with_look_ups, "the same where each contact has to be read first"),
     "idle": Benchmark(idle, "an opt-out's time when nothing else happens (--size: opt-outs)"),
     "backlog": Benchmark(backlog, "the same while updates wait (--size: so many; 1,000,000)"),
+    "untaken": Benchmark(
+        untaken, "the same behind deliveries not taken in yet (--size: so many; 100,000)"
+    ),
     "burst": Benchmark(burst, "the calls that many events on few leads become (--size: events)"),
     "scale-out": Benchmark(
         scale_out, "three workers in turns with one (--size: events)", ("postgresql",)

@@ -74,6 +74,19 @@ class EventPlan:
             for place, (item, view) in enumerate(views)
         ]
 
+    def views(self, document: Json, delivery: Delivery) -> Iterator[dict[str, Json]]:
+        """What expressions see of each event, without what tells one event from another."""
+        found = self.events.get(document, [])
+        if isinstance(found, dict):
+            found = [found]
+        if not isinstance(found, list):
+            return
+        around = _around(document, delivery)
+        for _, view in islice(self._views(found, around), MOST_SPLIT):
+            if view is not None:
+                self._define(view, [])
+                yield view
+
     def count(self, document: Json, delivery: Carried) -> int:
         """How many events ``split`` gives, without looking at any of them."""
         notes: list[str] = []
@@ -119,12 +132,7 @@ class EventPlan:
 
     def _event(self, item: Json, view: dict[str, Json], delivery: Delivery, ordinal: int) -> Event:
         notes: list[str] = []
-        for name, value in self.defined:
-            try:
-                view[name] = value.get(view, notes)
-            except Unusable as problem:
-                view[name] = None
-                notes.append(f"`{name}` is absent: {problem}")
+        self._define(view, notes)
         time_ms, weak = self._time(view, delivery.received_at, notes)
         return Event(
             ordinal,
@@ -136,6 +144,14 @@ class EventPlan:
             contacts=self._contacts(view, notes),
             received_at=delivery.received_at,
         )
+
+    def _define(self, view: dict[str, Json], notes: list[str]) -> None:
+        for name, value in self.defined:
+            try:
+                view[name] = value.get(view, notes)
+            except Unusable as problem:
+                view[name] = None
+                notes.append(f"`{name}` is absent: {problem}")
 
     def _key(
         self, item: Json, view: Json, delivery: Delivery, ordinal: int, notes: list[str]

@@ -11,7 +11,7 @@ from bridge.map.events import EventPlan
 from bridge.map.lookups import LookupPlan, fill
 from bridge.map.outcome import errors_of, merge, reason_for_nothing, with_notes
 from bridge.map.route import Directory
-from bridge.map.rules import Rule, Said, say, yield_to_opt_in
+from bridge.map.rules import Rule, Said, may_opt_out, say, yield_to_opt_in
 from bridge.map.unusable import Unusable
 from bridge.map.value import Phones, Value
 from bridge.model import (
@@ -80,13 +80,19 @@ class SourceMapping:
 
         An opt-out's look-up goes ahead of all others.
         """
-        view = dict(event.view)
+        return self._may_opt_out(dict(event.view))
+
+    def glance(self, document: Json, delivery: Delivery) -> bool:
+        """Whether a decoded delivery may hold an opt-out, without telling its events apart.
+
+        A hint of what to take in first. Never raises for anything in the data.
+        """
+        return any(self._may_opt_out(view) for view in self.plan.views(document, delivery))
+
+    def _may_opt_out(self, view: dict[str, Json]) -> bool:
         fill(view, (plan.lookup.name for plan in self.lookup_plans), {})
         view["_known"] = {"phones": [], "opted_out": False}
-        return any(
-            rule.do_not_call is not None and (rule.when is None or rule.when.holds(view, []))
-            for rule in self.rules
-        )
+        return any(may_opt_out(rule, view) for rule in self.rules)
 
     def patience(self, lookups: Collection[str]) -> float | None:
         """After how many seconds an event may go on without these look-ups; None: never."""

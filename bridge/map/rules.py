@@ -108,6 +108,16 @@ def say(
     return said
 
 
+def may_opt_out(rule: Rule, view: Mapping[str, Json]) -> bool:
+    """Whether a rule may opt somebody out, as far as a view without look-ups and memory shows."""
+    if rule.do_not_call is None or not (rule.when is None or rule.when.holds(view, [])):
+        return False
+    try:
+        return flag_field(rule.do_not_call.get(view, [])) is not False
+    except Unusable:
+        return True
+
+
 def yield_to_opt_in(said: Iterable[Said], directory: Directory, *, newer: bool) -> None:
     """Takes back remembered opt-outs where another rule may and does opt in.
 

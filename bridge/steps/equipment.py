@@ -9,6 +9,7 @@ from bridge.map import MappingSet
 from bridge.record.decide import Policy
 from bridge.settings import Settings
 from bridge.steps.holds import Holds
+from bridge.steps.scout import Scout
 from bridge.store.counters import Counts
 from bridge.store.database import Database
 
@@ -60,5 +61,6 @@ class Equipment:
     bounds: Bounds
     owner: str
     ring: Callable[[Iterable[str]], None]
+    scout: Scout = field(default_factory=Scout)
     holds: Holds = field(default_factory=Holds)
     counts: Counts = field(default_factory=Counts)

@@ -27,6 +27,9 @@ log = logs.get("take in")
 MOST_BYTES = 32_000_000
 """Bodies that are held in memory at a time."""
 
+AHEAD = 80
+"""How much of a turn, in percent of its events, opt-outs may have that go ahead."""
+
 Part = tuple[Delivery, list[Event]]
 Kept = tuple[list[Line], set[str]]
 """What was stored: log lines, and the sources whose look-ups have new work."""
@@ -70,20 +73,35 @@ def take_in(equipment: Equipment) -> int:
 
 
 def _next_parts(equipment: Equipment, connection: Connection, current: MappingSet) -> list[Part]:
-    sources = [name for name, m in current.mappings.items() if m.source.configured]
-    bounds = equipment.bounds
+    """The deliveries that are next, those that may hold an opt-out before the others.
+
+    Those that go ahead leave a part of the turn to the oldest ones.
+    """
+    sources = frozenset(name for name, m in current.mappings.items() if m.source.configured)
+    bounds, scout = equipment.bounds, equipment.scout
+    ahead = scout.ahead(connection, current, sources, bounds)
+    parts = _parts(equipment, ahead, current, bounds.batch * AHEAD // 100)
+    count = sum(len(found) for _, found in parts)
+    gone = {row.id for row, _ in parts}
     rows = deliveries.next_stored(connection, sources, bounds.batch, MOST_BYTES)
-    return _parts(equipment, rows, current)
+    oldest = [row for row in rows if row.id not in gone]
+    behind = _parts(equipment, oldest, current, bounds.batch - count)
+    left = len(rows) == bounds.batch or len(behind) < len(oldest)
+    in_line = [row for row, _ in behind] or rows
+    scout.told(in_line[-1].id if left else None, len(parts) + len(behind))
+    return parts + behind
 
 
-def _parts(equipment: Equipment, rows: Sequence[Delivery], current: MappingSet) -> list[Part]:
-    """Deliveries with their events, as many as one transaction should hold."""
+def _parts(
+    equipment: Equipment, rows: Sequence[Delivery], current: MappingSet, most: int
+) -> list[Part]:
+    """Deliveries with their events, as many as fit; but at least one."""
     parts: list[Part] = []
     count = 0
     for row in rows:
         found = events_of(row, current.mappings[row.source], equipment.bounds)
         count += len(found)
-        if parts and count > equipment.bounds.batch:
+        if parts and count > most:
             break
         parts.append((row, found))
     return parts

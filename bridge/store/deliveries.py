@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,6 +118,66 @@ def next_stored(
         ids.append(row.id)
     found = by_ids(connection, ids) if ids else {}
     return [found[number] for number in ids]
+
+
+_WAITING = (
+    select(delivery.c.id, delivery.c.source, func.length(delivery.c.body))
+    .where(STORED, delivery.c.id > bindparam("above"), delivery.c.id < bindparam("below"))
+    .limit(bindparam("limit"))
+)
+_OLDEST_FIRST = Query(_WAITING.order_by(delivery.c.id))
+_NEWEST_FIRST = Query(_WAITING.order_by(delivery.c.id.desc()))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Deliveries with ids above one and below another, looked at from either end."""
+
+    above: int
+    below: int
+    newest_first: bool = False
+
+
+def waiting(
+    connection: Connection, sources: Container[str], span: Span, limit: int, most_bytes: int
+) -> tuple[list[Delivery], list[int]]:
+    """Deliveries of a span that nobody has worked on; none is locked.
+
+    Returns those of these sources, and the ids of all that were looked at: ``limit`` at most, with
+    no more bytes of bodies than given, but at least one.
+    """
+    order = _NEWEST_FIRST if span.newest_first else _OLDEST_FIRST
+    looked_at: list[int] = []
+    ids: list[int] = []
+    size = 0
+    rows = order.all(connection, above=span.above, below=span.below, limit=limit)
+    for number, source, length in rows:
+        if source in sources:
+            size += length
+            if ids and size > most_bytes:
+                break
+            ids.append(number)
+        looked_at.append(number)
+    return (list(by_ids(connection, ids).values()) if ids else []), looked_at
+
+
+def newest(connection: Connection) -> int:
+    """The highest id there is; 0 without any delivery."""
+    return connection.execute(select(func.max(delivery.c.id))).scalar() or 0
+
+
+_STILL = (
+    select(delivery.c.id)
+    .where(STORED, delivery.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(delivery.c.id)
+    .with_for_update(skip_locked=True)
+)
+
+
+def still_stored(connection: Connection, ids: Sequence[int]) -> list[Delivery]:
+    """Of these deliveries those that nobody has worked on, oldest first; locked like the next."""
+    free = [row.id for row in connection.execute(_STILL, {"ids": list(ids)})]
+    return list(by_ids(connection, free).values()) if free else []
 
 
 def by_ids(connection: Connection, ids: Iterable[int]) -> dict[int, Delivery]:

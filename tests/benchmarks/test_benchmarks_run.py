@@ -27,6 +27,7 @@ TINY: dict[str, tuple[str, int]] = {
     "look-ups": ("postgresql", 40),
     "idle": ("sqlite", 5),
     "backlog": ("postgresql", 20),
+    "untaken": ("sqlite", 1000),
     "burst": ("sqlite", 200),
     "growth": ("sqlite", 60),
     "soak": ("postgresql", 2),

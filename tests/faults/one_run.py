@@ -117,6 +117,7 @@ def stage(
             settings={
                 **SETTINGS,
                 **by_contact.SETTINGS,
+                "BRIDGE_BATCH": str(plan.turn),
                 "CRM_RECORDS_URL": sandbox.url,
                 "CRM_RECORDS_TOKEN": sandbox.hubspot_token,
             },

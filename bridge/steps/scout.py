@@ -1,0 +1,122 @@
+"""Opt-outs among deliveries that wait to be taken in: they are found and go ahead.
+
+Where more deliveries wait than a few turns take in, those behind are looked at once, which costs
+a small part of taking them in. What is found is a hint: whatever goes ahead is then taken in like
+any other, and event time decides, not the order. A delivery that another process commits late,
+under a number that was passed already, keeps its place in the queue.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from bridge import logs
+from bridge.errors import DecodeError
+from bridge.map import MappingSet
+from bridge.model import Delivery
+from bridge.receive.decode import decode
+from bridge.store import deliveries
+from bridge.store.database import Connection
+from bridge.store.deliveries import Span
+from bridge.store.schema import NEVER
+
+log = logs.get("take in")
+
+
+class Limits(Protocol):
+    """Deliveries or events that one turn takes in, and how deep a body may be nested."""
+
+    @property
+    def batch(self) -> int: ...
+    @property
+    def depth(self) -> int: ...
+
+
+SOON = 3
+"""What so many turns will take in anyway is not looked at: a turn takes a fraction of a second."""
+
+MOST_AHEAD = 2_000
+"""Deliveries that are looked at in one go."""
+
+MOST_BYTES = 4_000_000
+"""Bodies that are looked at in one go."""
+
+
+class Scout:
+    """What one worker has found among the deliveries that wait.
+
+    It begins at the end of a backlog and goes on in both directions: what comes new is looked at
+    at once, what was there before by and by, the newest first.
+    """
+
+    def __init__(self) -> None:
+        self._soon: int | None = None
+        self._by: object = None
+        self._newest = self._oldest = 0
+        self._found: list[int] = []
+
+    def ahead(
+        self, connection: Connection, current: MappingSet, sources: frozenset[str], bounds: Limits
+    ) -> list[Delivery]:
+        """Deliveries that may hold an opt-out and that nobody has worked on, the oldest first.
+
+        What waits is looked at by the mappings in force, a part of it at each turn. On PostgreSQL
+        they stay locked to this transaction.
+        """
+        if self._soon is not None and len(self._found) < MOST_AHEAD:
+            self._look(connection, current, sources, bounds.depth, self._soon)
+        rows: list[Delivery] = []
+        behind = 0
+        while behind < len(self._found) and len(rows) < bounds.batch:
+            some = self._found[behind : behind + bounds.batch]
+            rows += deliveries.still_stored(connection, some)
+            behind += len(some)
+        # they are forgotten once they are seen to be done, not before
+        self._found = [row.id for row in rows] + self._found[behind:]
+        return rows
+
+    def told(self, last: int | None, count: int) -> None:
+        """The last in line that a turn took, which took so many; None if it left none behind."""
+        if last is None:
+            self._soon = self._by = None  # the next backlog has an end of its own
+        else:
+            self._soon = last + SOON * count
+
+    def _look(
+        self,
+        connection: Connection,
+        current: MappingSet,
+        sources: frozenset[str],
+        depth: int,
+        soon: int,
+    ) -> None:
+        by = (current.version, sources)
+        if by != self._by:
+            self._by, self._found = by, []
+            self._newest = deliveries.newest(connection)
+            self._oldest = self._newest + 1
+        fresh, looked_at = deliveries.waiting(
+            connection, sources, Span(max(self._newest, soon), NEVER), MOST_AHEAD, MOST_BYTES
+        )
+        self._newest = max([self._newest, *looked_at])
+        old: list[Delivery] = []
+        if len(looked_at) < MOST_AHEAD and soon + 1 < self._oldest:
+            left = Span(soon, self._oldest, newest_first=True)
+            most = MOST_AHEAD - len(looked_at)
+            old, looked_at = deliveries.waiting(connection, sources, left, most, MOST_BYTES)
+            self._oldest = min(looked_at, default=soon)
+        urgent = (row.id for row in (*old, *fresh) if _urgent(row, current, depth))
+        self._found = sorted({*self._found, *urgent})
+
+
+def _urgent(delivery: Delivery, current: MappingSet, depth: int) -> bool:
+    """Whether a delivery may hold an opt-out; one that cannot be read waits for its turn."""
+    mapping = current.mappings[delivery.source]
+    try:
+        document = decode(mapping.source.decode, delivery.body, max_depth=depth)
+        return mapping.glance(document, delivery)
+    except DecodeError:
+        return False
+    except Exception:
+        log.exception("delivery not looked at ahead", receipt=delivery.receipt)
+        return False
