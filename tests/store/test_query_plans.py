@@ -24,6 +24,16 @@ HOT: dict[str, tuple[Callable[[Connection], Any], str]] = {
         lambda c: deliveries.next_stored(c, ["hubspot", "generic"], 500),
         "ix_delivery_stored",
     ),
+    "deliveries.waiting": (
+        lambda c: deliveries.waiting(
+            c, ["hubspot"], deliveries.Span(5, NOW, newest_first=True), 500, 10**6
+        ),
+        "ix_delivery_stored",
+    ),
+    "deliveries.still_stored": (
+        lambda c: deliveries.still_stored(c, range(1, 101)),
+        "INTEGER PRIMARY KEY",
+    ),
     "events.claim_pending": (
         lambda c: events.claim_pending(c, "hubspot", NOW, limits=BOTH, until=NOW),
         "ix_event_pending",
