@@ -11,11 +11,15 @@ from bridge.model import Json, Known, LeadUpdate
 
 @dataclass(slots=True)
 class _Lead:
-    """What all rules together say of one lead in one campaign."""
+    """What all rules together say of one lead in one campaign.
+
+    ``recalled``: a rule that asks for what is remembered opts it out.
+    """
 
     fields: dict[str, Json] = field(default_factory=dict)
     rules: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    recalled: bool = False
 
     def take(self, said: Said) -> None:
         """Adds a rule: an opt-out wins, otherwise the first to set a field."""
@@ -26,6 +30,7 @@ class _Lead:
                 self.fields[name] = value or self.fields.get(name, False)
             else:
                 self.fields.setdefault(name, value)
+        self.recalled = self.recalled or (said.opts_out and said.rule.recalls)
         self.rules.append(said.rule.name)
         self.notes.extend(said.notes)
         if said.denied:
@@ -36,7 +41,8 @@ def merge(said: Sequence[Said], known: Known, event_ms: int) -> tuple[LeadUpdate
     """One update for each campaign and phone number, empty ones left out.
 
     An opt-out that is remembered goes to a new number by its own time, if that is later than the
-    event's, which then says nothing else: as if the number had been known when it was said.
+    event's, which then says nothing else: as if the number had been known when it was said. Where
+    no rule asks for what is remembered, an event speaks for itself alone, and by its own time.
     """
     leads: dict[tuple[str, str], _Lead] = {}
     for one in said:
@@ -52,7 +58,7 @@ def merge(said: Sequence[Said], known: Known, event_ms: int) -> tuple[LeadUpdate
     for (campaign, phone), lead in leads.items():
         _guard(lead, opts_out, known)
         late = known.opted_out and known.consent_time > event_ms and phone not in known.phones
-        time_ms = _as_said_before(lead, known) if late else None
+        time_ms = _as_said_before(lead, known) if late and lead.recalled else None
         if lead.fields:
             notes = tuple(dict.fromkeys(lead.notes))
             rules = tuple(lead.rules)
@@ -76,10 +82,8 @@ def _guard(lead: _Lead, opts_out: bool, known: Known) -> None:
             lead.notes.append("left out mark_as_unanswered, since the contact is opted out")
 
 
-def _as_said_before(lead: _Lead, known: Known) -> int | None:
-    """Have an opt-out count from when the contact opted out; None where there is none."""
-    if lead.fields.get("do_not_call") is not True:
-        return None
+def _as_said_before(lead: _Lead, known: Known) -> int:
+    """Have an opt-out count from when the contact opted out, and nothing beside it."""
     others = sorted(lead.fields.keys() - {"do_not_call"})
     if others:
         lead.notes.append(f"left out {', '.join(others)}: the contact has opted out since")

@@ -37,7 +37,8 @@ class Rule:
     ``phone`` is the place of its phone number among the distinct ones of the file. ``custom_all``
     gives an object whose every key is a custom field; ``custom`` names them one by one.
     ``yields_to_opt_in``: its opt-out repeats what is remembered, so an opt-in of the same event
-    goes before it. ``silent`` is the trace of the rule where it does not fire.
+    goes before it. ``recalls``: it asks for what is remembered of the contact, so its opt-out is
+    also one that the contact gave before. ``silent`` is its trace where it does not fire.
     ``erase``: what is kept of the person is erased when the rule fires.
     """
 
@@ -47,6 +48,7 @@ class Rule:
     route: Route
     allow_opt_in: bool
     yields_to_opt_in: bool
+    recalls: bool
     phone: int
     do_not_call: Value | None
     fields: tuple[tuple[str, Value, Callable[[Json], Json]], ...]
@@ -473,6 +475,7 @@ def build_rule(given: Mapping[str, Any], phone: int) -> Rule:
         given["campaigns"],
         bool(given["allow_opt_in"]),
         bool(given["yields_to_opt_in"]),
+        _recalls(given["when"], lead),
         phone,
         lead.get("do_not_call"),
         tuple(fields),
@@ -481,3 +484,9 @@ def build_rule(given: Mapping[str, Any], phone: int) -> Rule:
         RuleTrace(str(given["name"]), False, "when is false"),
         bool(given["erase"]),
     )
+
+
+def _recalls(when: Expression | None, lead: Mapping[str, Any]) -> bool:
+    values = [lead[name] for name in ("phone_number", "do_not_call") if lead.get(name) is not None]
+    read = [one for value in values for one in value.sources]
+    return any("_known" in one.names for one in (*read, *([] if when is None else [when])))

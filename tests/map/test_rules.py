@@ -272,6 +272,34 @@ def test_a_remembered_opt_out_goes_to_a_new_number_but_not_before_an_opt_in(appl
     assert all(u.opts_out for u in mapped.updates)
 
 
+def test_only_a_rule_that_asks_for_it_gives_an_opt_out_the_time_of_a_remembered_one(
+    apply: Apply,
+) -> None:
+    named = STOP + "      first_name: name\n"
+    event = {"phone": "+14155550123", "stop": True, "name": "Ann", **AT}
+    known = Known(phones=("+14155550199",), opted_out=True, consent_time=2**50)
+    for update in apply(with_time(named), event, known=known).updates:
+        assert (update.time_ms, update.fields) == (None, {"do_not_call": True, "first_name": "Ann"})
+    # its campaigns are those of the rule that asks
+    some = named + REMEMBERED + "    campaigns: main\n"
+    told = {
+        u.campaign: u
+        for u in apply(with_time(some), event, known=known).updates
+        if u.phone == event["phone"]
+    }
+    assert (told["main"].time_ms, told["main"].fields) == (2**50, {"do_not_call": True})
+    assert any("left out first_name" in note for note in told["main"].notes)
+    assert (told["second"].time_ms, told["second"].fields["first_name"]) == (None, "Ann")
+    for asks in (
+        named.replace("phone_number: phone", "phone_number: {all: [phone, _known.phones]}"),
+        named.replace("stop != `null`", "stop || _known.opted_out"),
+        named.replace("{from: stop", "{first: [_known.opted_out, stop]"),
+    ):
+        assert asks != named
+        updates = apply(with_time(asks), event, known=known).updates
+        assert {u.time_ms for u in updates if u.phone == event["phone"]} == {2**50}
+
+
 def test_absent_null_and_empty_are_not_sent(apply: Apply) -> None:
     text = """\
   - name: all

@@ -15,9 +15,9 @@ from sandbox_client import Call, Lead, Sandbox
 
 from bridge.operate.audit import Audit
 
+from .marks import Marks, Rank
 from .story import CAMPAIGNS, Story, Told
 
-Rank = tuple[int, bool, str]
 PERIOD_MS = 1826 * 86_400_000
 """How long opt-outs are asserted by default."""
 
@@ -157,7 +157,7 @@ class Oracle:
         names = {campaign: name for name, campaign in CAMPAIGNS.items()}
         opted_out: set[tuple[str, str]] = set()
         reached: dict[tuple[str, str, str], Rank] = {}
-        marks: Counter[tuple[str, str]] = Counter()
+        marks = self.marks()
         for call in calls:
             assert call.campaign is not None
             name = names[call.campaign]
@@ -176,9 +176,30 @@ class Oracle:
                 if call.applied:
                     _note_consent(opted_out, (name, phone), element)
                 if call.status not in UNTOUCHED:
-                    marks[name, element["custom_fields"]["again_id"]] += 1
-        twice = [mark for mark, times in marks.items() if times > 1]
-        assert not twice, f"marks that were sent again: {twice}"
+                    marks.sent((name, phone), element.get("custom_fields", {}).get("again_id"))
+
+    def marks(self) -> Marks:
+        """Who asked to be called again, and of whom the bridge left it out.
+
+        That is for a contact of which an event that names it opts out, and for nobody else.
+        """
+        without = {
+            (row["campaign"], row["key"])
+            for row in self.rows
+            if "mark_as_unanswered" not in row["fields"]
+        }
+        told = self.story.told
+        out = {one.phone for one in told if one.contact and one.fields.get("do_not_call")}
+        marks = Marks()
+        for lead, asked in self.of_lead.items():
+            for one in asked:
+                if one.again:
+                    withheld = (lead[0], self.keys[one.id]) in without
+                    may = one.contact and one.phone in out
+                    assert may or not withheld, f"{lead}: the mark of {one.id} was left out"
+                    rank = self.rank(one, "mark_as_unanswered")
+                    marks.asked(lead, one.id, rank, withheld=withheld)
+        return marks
 
     def _step(self, place: tuple[str, str, str], value: Any, before: Rank | None) -> Rank:
         """The least rank, not below the one before, of an event that wants this value."""

@@ -36,6 +36,11 @@ class Told:
     again: bool = False
     end: str = ""
 
+    @property
+    def contact(self) -> bool:
+        """Whether it names a contact of the CRM."""
+        return isinstance(self.body, dict) and "contact" in self.body
+
 
 @dataclass(frozen=True)
 class Story:
