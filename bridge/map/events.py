@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
@@ -107,9 +107,8 @@ class EventPlan:
             if item is None:
                 yield item, None
                 continue
-            view: dict[str, Json] = dict(item) if isinstance(item, dict) else {}
-            view["_event"] = item
-            view.update(around)
+            own: dict[str, Json] = item if isinstance(item, dict) else {}
+            view: dict[str, Json] = {**own, "_event": item, **around}
             if self.each is None:
                 yield item, view
                 continue
@@ -134,16 +133,10 @@ class EventPlan:
         notes: list[str] = []
         self._define(view, notes)
         time_ms, weak = self._time(view, delivery.received_at, notes)
-        return Event(
-            ordinal,
-            self._key(item, view, delivery, ordinal, notes),
-            time_ms,
-            weak,
-            view,
-            notes=tuple(notes),
-            contacts=self._contacts(view, notes),
-            received_at=delivery.received_at,
-        )
+        key = self._key(item, view, delivery, ordinal, notes)
+        contacts = self._contacts(view, notes)
+        received_at = delivery.received_at
+        return Event(ordinal, key, time_ms, weak, view, None, tuple(notes), contacts, received_at)
 
     def _define(self, view: dict[str, Json], notes: list[str]) -> None:
         for name, value in self.defined:
@@ -157,24 +150,26 @@ class EventPlan:
         self, item: Json, view: Json, delivery: Delivery, ordinal: int, notes: list[str]
     ) -> str:
         parts: list[Json] | None = None
-        content = [item] if self.each is None else [item, view["_item"]]
         if self.by_content:
-            parts = content
+            parts = self._content(item, view)
         elif self.identity:
             parts = [expression.get(view, notes) for expression in self.identity]
             if _blank(parts):
                 parts = None
             elif None in parts:
                 # what is left may be the same in many events, and none of them may be lost
-                parts += content
+                parts += self._content(item, view)
         if parts is not None:
             if self.within_s is not None:
                 parts.append(delivery.received_at // (self.within_s * 1000))
-            key = fingerprint([self.source, parts])
+            key = fingerprint(self.source, parts)
             if key is not None:
                 return key
             notes.append("the event has no usable identity; it counts as new")
         return place_key(self.source, delivery.receipt, ordinal)
+
+    def _content(self, item: Json, view: Json) -> list[Json]:
+        return [item] if self.each is None else [item, view["_item"]]
 
     def _time(self, view: Json, received_at: int, notes: list[str]) -> tuple[int, bool]:
         if not self.times:
@@ -206,10 +201,11 @@ class EventPlan:
         if not self.contacts:
             return ()
         account = account_of(self.account, view, notes)
-        found: dict[str, None] = {}
-        for expression in self.contacts:
-            found.update(dict.fromkeys(ids_of(expression.get(view, notes))))
-        return tuple(ContactRef(account, one) for one in found)
+        if len(self.contacts) == 1:
+            found = ids_of(self.contacts[0].get(view, notes))
+        else:
+            found = ids_of([one for each in self.contacts for one in ids_of(each.get(view, notes))])
+        return tuple([ContactRef(account, one) for one in found])
 
 
 class Carried(Protocol):
@@ -233,7 +229,7 @@ def _around(document: Json, delivery: Carried) -> dict[str, Json]:
 def _blank(value: Json) -> bool:
     """Whether nothing in a value tells one event from another."""
     if isinstance(value, list):
-        return all(_blank(item) for item in value)
+        return all(map(_blank, value))
     return value is None or value is False or value in ("", {})
 
 
@@ -248,16 +244,30 @@ _CANONICAL = json.JSONEncoder(ensure_ascii=True, sort_keys=True, separators=(","
 
 
 def place_key(source: str, receipt: str, ordinal: int) -> str:
-    """The key of an event that nothing but its place in its delivery names: ``fingerprint`` of
-    the three, whose text is known."""
+    """The key of an event that nothing but its place in its delivery names: made of the JSON text
+    of a list of the three."""
     text = f"[{encode_basestring_ascii(source)},{encode_basestring_ascii(receipt)},{ordinal}]"
     return blake2b(text.encode("ascii"), digest_size=16).hexdigest()
 
 
-def fingerprint(value: Json) -> str | None:
-    """32 hexadecimal digits for a JSON value; None if it has no canonical text."""
+def fingerprint(source: str, parts: Iterable[Json]) -> str | None:
+    """The key of an event that these parts name, 32 hexadecimal digits: made of the canonical JSON
+    text of a list of the source and the list of parts. None if they have no such text.
+
+    Keys tell a copy from its event for as long as events are kept: they must never change.
+    """
     try:
-        text = _CANONICAL(value)
+        text = ",".join([_canonical(part) for part in parts])
     except (ValueError, TypeError, RecursionError):
         return None
+    text = f"[{encode_basestring_ascii(source)},[{text}]]"
     return blake2b(text.encode("ascii"), digest_size=16).hexdigest()
+
+
+def _canonical(value: Json) -> str:
+    """JSON text in ASCII with sorted names. What most parts are needs no encoder to be set up."""
+    if type(value) is str:
+        return encode_basestring_ascii(value)
+    if type(value) is int:
+        return repr(value)
+    return _CANONICAL(value)

@@ -29,7 +29,7 @@ Run: TypeAlias = Callable[[Json], Json]
 _Node: TypeAlias = Any
 
 _INTERPRETER = visitor.TreeInterpreter
-_FAILURES = (  # what ``run`` may raise
+FAILURES = (  # what ``run`` may raise
     exceptions.JMESPathError,
     ArithmeticError,
     AttributeError,
@@ -81,7 +81,7 @@ class Expression:
         """The value, None if absent; an expression that fails is absent and leaves a note."""
         try:
             return self.run(view)
-        except _FAILURES as error:
+        except FAILURES as error:
             notes.append(f"`{self.text}` gives nothing: {_why(error)}")
             return None
 
@@ -89,15 +89,17 @@ class Expression:
         """Whether the value is neither false, null nor something empty."""
         try:
             value = self.run(view)
-        except _FAILURES:
+        except FAILURES:
             value = self.get(view, notes)
-        return value is True or not is_false(value)
+        if value is True:
+            return True
+        return value is not None and value is not False and not is_false(value)
 
     def take(self, value: Json) -> Json:
         """The value for use in a transform. Errors: ``Unusable``."""
         try:
             return self.run(value)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise Unusable(f"`{self.text}` gives nothing: {_why(error)}") from None
 
 
@@ -120,7 +122,7 @@ def _parse(source: str) -> _Node:
             _hint(source, token),
             str(token) if token is not None else "",
         ) from None
-    except _FAILURES:
+    except FAILURES:
         raise ExpressionError(
             f"`{source}` is not a JMESPath expression.", "See https://jmespath.org/tutorial.html."
         ) from None
@@ -210,7 +212,7 @@ def evaluate(tree: Any, view: Json) -> Json:
     """What a part of an expression gives, None where it fails; for explanations, so not quick."""
     try:
         return _compile(tree)(view)
-    except _FAILURES:
+    except FAILURES:
         return None
 
 
@@ -241,9 +243,12 @@ def _why(error: BaseException) -> str:
 
 def is_false(value: Json) -> bool:
     """Whether JMESPath takes a value for false: false, null, and what is empty."""
-    if isinstance(value, str | list | dict):
-        return not value
-    return value is None or value is False
+    if value is None or value is False:
+        return True
+    return not value and isinstance(value, _WHAT_CAN_BE_EMPTY)
+
+
+_WHAT_CAN_BE_EMPTY = (str, list, dict)
 
 
 # The rules of equality and order are the library's own: 1 is not true, and only numbers and texts
@@ -313,8 +318,10 @@ def _comparator(node: _Node) -> Run:
     compare = _COMPARE[kind]
     left, right = (_compile(child) for child in node["children"])
     literal = node["children"][1]
-    if kind in ("eq", "ne") and literal["type"] == "literal" and isinstance(literal["value"], str):
-        constant, same = literal["value"], kind == "eq"
+    constant, same = literal.get("value"), kind == "eq"
+    if kind in ("eq", "ne") and literal["type"] == "literal" and _is_word(constant):
+        if not isinstance(constant, str):
+            return lambda value: (left(value) is constant) is same
         if node["children"][0]["type"] == "field":
             name = node["children"][0]["value"]
             return lambda value: (
@@ -333,45 +340,55 @@ def _comparator(node: _Node) -> Run:
     return ordered
 
 
+def _is_word(constant: Json) -> bool:
+    """Whether equality with it needs none of the library's care for 0 and 1."""
+    return constant is None or isinstance(constant, (str, bool))
+
+
 def _has_order(value: Json) -> bool:
-    return isinstance(value, int | float | str) and not isinstance(value, bool)
+    return isinstance(value, _WHAT_HAS_ORDER) and not isinstance(value, bool)
+
+
+_WHAT_HAS_ORDER = (int, float, str)
 
 
 def _and(node: _Node) -> Run:
-    left, right = (_compile(child) for child in node["children"])
+    *before, last = [_compile(one) for one in _chain(node)]
 
     def run(value: Json) -> Json:
-        first = left(value)
-        return first if is_false(first) else right(value)
+        for one in before:
+            found = one(value)
+            if found is not True and is_false(found):
+                return found
+        return last(value)
 
     return run
 
 
 def _or(node: _Node) -> Run:
-    left, right = (_compile(child) for child in node["children"])
+    *before, last = [_compile(one) for one in _chain(node)]
 
     def run(value: Json) -> Json:
-        first = left(value)
-        return right(value) if is_false(first) else first
+        for one in before:
+            found = one(value)
+            if found is True or not is_false(found):
+                return found
+        return last(value)
 
     return run
+
+
+def _chain(node: _Node) -> list[_Node]:
+    """The parts of ``a && b && c``, or of ``a || b || c``, which the parser nests."""
+    parts: list[_Node] = []
+    for child in node["children"]:
+        parts += _chain(child) if child["type"] == node["type"] else [child]
+    return parts
 
 
 def _not(node: _Node) -> Run:
     inner = _compile(node["children"][0])
-
-    def run(value: Json) -> bool:
-        found = inner(value)
-        # The library leaves 0 out of what counts as empty, but negates it all the same.
-        return _negated(found)
-
-    return run
-
-
-def _negated(value: Json) -> bool:
-    if isinstance(value, int | float) and not isinstance(value, bool) and value == 0:
-        return False
-    return is_false(value)
+    return lambda value: is_false(inner(value))
 
 
 def _list(node: _Node) -> Run:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 
 from bridge.map.events import EventPlan
 from bridge.map.lookups import LookupPlan, fill
-from bridge.map.outcome import errors_of, merge, reason_for_nothing, with_notes
+from bridge.map.numbers import Numbers, Way
+from bridge.map.outcome import errors_of, merge, opts_out_of, reason_for_nothing, with_notes
 from bridge.map.route import Directory
 from bridge.map.rules import Rule, Said, may_opt_out, say, yield_to_opt_in
 from bridge.map.unusable import Unusable
-from bridge.map.value import Phones, Value
+from bridge.map.value import Value
 from bridge.model import (
     Campaign,
     Delivery,
@@ -36,8 +36,8 @@ from bridge.model import (
 class SourceMapping:
     """One mapping file, ready to work.
 
-    ``kept``: what was written, and its version. ``phones`` are the distinct ways in which rules
-    find numbers; those whose places are in ``remembered`` give between them every number there is.
+    ``kept``: what was written, and its version. ``ways`` are the distinct ones in which rules find
+    phone numbers; those whose places are in ``remembered`` give between them every number there is.
     ``emails`` are the distinct ways in which rules find e-mail addresses.
     """
 
@@ -47,7 +47,7 @@ class SourceMapping:
     plan: EventPlan
     lookup_plans: tuple[LookupPlan, ...]
     rules: tuple[Rule, ...]
-    phones: tuple[Value, ...]
+    ways: tuple[Way, ...]
     remembered: tuple[int, ...]
     emails: tuple[Value, ...] = ()
 
@@ -55,6 +55,11 @@ class SourceMapping:
     def version(self) -> str:
         """12 hexadecimal digits over everything that decides what becomes of an event."""
         return self.kept.version
+
+    @property
+    def phones(self) -> tuple[Value, ...]:
+        """The values that the distinct phone numbers of rules come from."""
+        return tuple(way.value for way in self.ways)
 
     @property
     def lookups(self) -> Mapping[str, Lookup]:
@@ -70,7 +75,7 @@ class SourceMapping:
 
     def wants(self, event: Event) -> tuple[Wanted, ...]:
         """The records that the event needs, from each look-up at most one entry."""
-        if event.problem is not None:
+        if event.problem is not None or not self.lookup_plans:
             return ()
         wanted = (plan.wanted(event) for plan in self.lookup_plans)
         return tuple(one for one in wanted if one is not None)
@@ -119,9 +124,10 @@ class SourceMapping:
 
     def view(self, event: Event, found: Mapping[str, Found], known: Known) -> dict[str, Json]:
         """What the expressions of the rules see. ``found`` is by look-up name."""
-        view = dict(event.view)
-        fill(view, (plan.lookup.name for plan in self.lookup_plans), found)
-        view["_known"] = {"phones": list(known.phones), "opted_out": known.opted_out}
+        remembered: Json = {"phones": list(known.phones), "opted_out": known.opted_out}
+        view = {**event.view, "_known": remembered}
+        if self.lookup_plans:
+            fill(view, [plan.lookup.name for plan in self.lookup_plans], found)
         return view
 
     def apply(self, event: Event, found: Mapping[str, Found], known: Known) -> Mapped:
@@ -132,26 +138,27 @@ class SourceMapping:
         if event.problem is not None:
             return Mapped(state=State.DEAD, reason=event.problem)
         view = self.view(event, found, known)
-        numbers = _Numbers(self.phones, view)
+        numbers = Numbers(self.ways, view)
         said: list[Said] = []
         skips: list[str] = []
-        trace: list[RuleTrace | Said] = []
+        trace: list[RuleTrace] = []
         unsure: list[str] = []
         erase = False
+        notes: list[str] = []
         for rule in self.rules:
-            notes: list[str] = []
             if rule.when is not None and not rule.when.holds(view, notes):
                 if notes:
                     unsure.extend(f"rule {rule.name}: {note}" for note in notes)
-                    why = "; ".join([rule.silent.why, *notes])
-                    trace.append(RuleTrace(rule.name, False, why))
+                    trace.append(rule.silent._replace(why="; ".join([rule.silent.why, *notes])))
+                    notes = []
                 else:
                     trace.append(rule.silent)
                 continue
-            erase = erase or rule.erase
+            if rule.erase:
+                erase = True
             if rule.skip is not None:
                 skips.append(rule.skip)
-                trace.append(RuleTrace(rule.name, True, f"skip: {rule.skip}"))
+                trace.append(rule.skipped)
                 continue
             one = say(
                 rule,
@@ -161,6 +168,7 @@ class SourceMapping:
                 weak_time=event.weak_time,
                 notes=notes,
             )
+            notes = []  # those of before are the rule's own
             said.append(one)
             trace.append(one)
         newer = not known.opted_out or event.opt_in_ms > known.consent_time
@@ -174,34 +182,9 @@ class SourceMapping:
             numbers.all(self.remembered if event.contacts else ()),
             _consent(said, updates),
             _addresses(self.emails, view),
-            tuple([one if type(one) is RuleTrace else _fired(one) for one in trace]),
+            tuple(trace),
             erase,
         )
-
-
-class _Numbers:
-    """The phone numbers of one event, each distinct way of finding them tried once."""
-
-    __slots__ = ("_found", "_values", "_view")
-
-    def __init__(self, values: tuple[Value, ...], view: Mapping[str, Json]) -> None:
-        self._values = values
-        self._view = view
-        self._found: list[Phones | None] = [None] * len(values)
-
-    def of(self, place: int) -> Phones:
-        """The numbers that one of them gives."""
-        phones = self._found[place]
-        if phones is None:
-            phones = self._found[place] = self._values[place].phones(self._view, [])
-        return phones
-
-    def all(self, places: Iterable[int]) -> tuple[str, ...]:
-        """Every number found so far or at these places, each once."""
-        for place in places:
-            self.of(place)
-        found = (phones.numbers for phones in self._found if phones is not None)
-        return tuple(dict.fromkeys(chain.from_iterable(found)))
 
 
 LONGEST_ADDRESS = 320
@@ -238,11 +221,9 @@ def _decide(
 
 
 def _consent(said: list[Said], updates: tuple[LeadUpdate, ...]) -> bool | None:
-    if any(one.opts_out for one in said):
+    if opts_out_of(said):
         return True
-    if any(update.fields.get("do_not_call") is False for update in updates):
-        return False
-    return None
+    return False if False in [update.fields.get("do_not_call") for update in updates] else None
 
 
 def _lacking(found: Mapping[str, Found]) -> str:
@@ -252,21 +233,6 @@ def _lacking(found: Mapping[str, Found]) -> str:
         if brought.missing
     ]
     return f" (the CRM does not know {'; '.join(gone)})" if gone else ""
-
-
-def _fired(said: RuleTrace | Said) -> RuleTrace:
-    if isinstance(said, RuleTrace):
-        return said
-    return RuleTrace(said.rule.name, True, _why(said))
-
-
-def _why(said: Said) -> str:
-    told = [f"sets {', '.join(said.fields)}" if said.fields else "sets nothing"]
-    if not said.phones:
-        told.append("no phone number")
-    if said.denied:
-        told.append(said.denied)
-    return "; ".join([*told, *said.errors, *said.left_out, *said.notes])
 
 
 @dataclass(frozen=True)

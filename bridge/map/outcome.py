@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from bridge.map.rules import Said
 from bridge.model import Json, Known, LeadUpdate
@@ -16,9 +16,9 @@ class _Lead:
     ``recalled``: a rule that asks for what is remembered opts it out.
     """
 
-    fields: dict[str, Json] = field(default_factory=dict)
-    rules: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    fields: dict[str, Json]
+    rules: list[str]
+    notes: list[str]
     recalled: bool = False
 
     def take(self, said: Said) -> None:
@@ -30,9 +30,9 @@ class _Lead:
                 self.fields[name] = value or self.fields.get(name, False)
             else:
                 self.fields.setdefault(name, value)
-        self.recalled = self.recalled or (said.opts_out and said.rule.recalls)
-        self.rules.append(said.rule.name)
-        self.notes.extend(said.notes)
+        self.recalled = self.recalled or (said.opts_out and said.by.recalls)
+        self.rules.append(said.by.name)
+        self.notes += said.notes
         if said.denied:
             self.notes.append(said.denied)
 
@@ -46,14 +46,15 @@ def merge(said: Sequence[Said], known: Known, event_ms: int) -> tuple[LeadUpdate
     """
     leads: dict[tuple[str, str], _Lead] = {}
     for one in said:
-        if one.errors and not one.opts_out:
-            continue
-        if not one.fields:
+        if not one.fields or (one.errors and not one.opts_out):
             continue
         for phone in one.phones:
             for campaign in one.campaigns:
-                leads.setdefault((campaign, phone), _Lead()).take(one)
-    opts_out = any(one.opts_out for one in said)
+                lead = leads.get((campaign, phone))
+                if lead is None:
+                    lead = leads[campaign, phone] = _Lead({}, [], [])
+                lead.take(one)
+    opts_out = opts_out_of(said)
     updates: list[LeadUpdate] = []
     for (campaign, phone), lead in leads.items():
         _guard(lead, opts_out, known)
@@ -64,6 +65,11 @@ def merge(said: Sequence[Said], known: Known, event_ms: int) -> tuple[LeadUpdate
             rules = tuple(lead.rules)
             updates.append(LeadUpdate(campaign, phone, lead.fields, rules, notes, time_ms))
     return tuple(updates)
+
+
+def opts_out_of(said: Iterable[Said]) -> bool:
+    """Whether any rule opts a lead out."""
+    return True in [one.fields.get("do_not_call") for one in said]
 
 
 def _guard(lead: _Lead, opts_out: bool, known: Known) -> None:
@@ -93,9 +99,7 @@ def _as_said_before(lead: _Lead, known: Known) -> int:
 
 def errors_of(said: Iterable[Said]) -> list[str]:
     """Every mistake in the data, with its rule."""
-    return [
-        f"rule {one.rule.name}: {error}" for one in said for error in (*one.errors, *one.left_out)
-    ]
+    return [f"rule {one.rule}: {error}" for one in said for error in (*one.errors, *one.left_out)]
 
 
 def with_notes(updates: Iterable[LeadUpdate], notes: Sequence[str]) -> tuple[LeadUpdate, ...]:
@@ -116,9 +120,9 @@ def reason_for_nothing(
         if one.denied and not one.fields:
             reasons.append(one.denied)
         elif not one.fields:
-            reasons.append(f"rule {one.rule.name} applies, with nothing to send")
+            reasons.append(f"rule {one.rule} applies, with nothing to send")
         elif not one.phones:
-            reasons.append(f"no phone number for rule {one.rule.name}{lacking}")
+            reasons.append(f"no phone number for rule {one.rule}{lacking}")
         else:
-            reasons.append(f"rule {one.rule.name} has nothing left to send")
+            reasons.append(f"rule {one.rule} has nothing left to send")
     return "; ".join(dict.fromkeys(reasons))

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import phonenumbers
 
@@ -72,23 +73,32 @@ def e164(value: Json, region: str) -> str | None:
     return numbers[0] if numbers else None
 
 
-def every_e164(value: Json, region: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+class Phones(NamedTuple):
+    """The numbers (E.164) that a value gave, and the problems with those that cannot be read."""
+
+    numbers: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def every_e164(value: Json, region: str) -> Phones:
     """Each number of a text in E.164, and why others cannot be read; nothing for a blank one.
 
     Numbers stand apart by ``;``, ``,``, ``/`` or a new line. ``region`` empty: only numbers with
     ``+`` can be read. Errors: ``Unusable`` when the value is no text or number.
     """
     text = _as_text(value)
+    if _E164.match(text) is not None and _is_e164(text):
+        return Phones((text,), ())
     return _short(text, region) if len(text) <= _LONGEST else _every_in(text, region)
 
 
 @lru_cache(maxsize=65_536)
-def _short(text: str, region: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The same for a text of the usual length, which several rules read and which comes again."""
+def _short(text: str, region: str) -> Phones:
+    """The same for a text of the usual length, which comes again."""
     return _every_in(text, region)
 
 
-def _every_in(text: str, region: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _every_in(text: str, region: str) -> Phones:
     numbers: dict[str, None] = {}
     problems: list[str] = []
     for part in _apart(text, region):
@@ -99,7 +109,7 @@ def _every_in(text: str, region: str) -> tuple[tuple[str, ...], tuple[str, ...]]
             problems.append(_unreadable(part, region))
     if problems and not numbers:
         problems = [_unreadable(text, region)]
-    return tuple(numbers), tuple(problems)
+    return Phones(tuple(numbers), tuple(problems))
 
 
 def _unreadable(text: str, region: str) -> str:
@@ -117,17 +127,17 @@ def typed(text: str, region: str) -> tuple[str, ...]:
 
 
 def _as_text(value: Json) -> str:
+    if isinstance(value, str):
+        return value
     if value is None:
         return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e16:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() < 64:
-        value = str(value)
+        return str(value)
     if isinstance(value, list):
         raise Unusable("the phone number is a list; write `all:` to take every number of a list")
-    if not isinstance(value, str):
-        raise Unusable(f"{shown(value)} is not a phone number")
-    return value
+    raise Unusable(f"{shown(value)} is not a phone number")
 
 
 def _apart(text: str, region: str) -> list[str]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from marshmallow import ValidationError
 
@@ -14,13 +13,14 @@ from bridge.map.expression_kind import Expr
 from bridge.map.kinds import Definitions, Fault, Flag, Kind, Text, Word, about, faulty
 from bridge.map.lint import Use, negations
 from bridge.map.parts import Named, Part
+from bridge.map.phone import Phones
 from bridge.map.route import ALL, Directory, Route, RouteKind
 from bridge.map.substitution import missing_in
 from bridge.map.text import clean
 from bridge.map.unusable import Unusable, shown
-from bridge.map.value import Phones, Value, custom_field, flag_field, text_field
+from bridge.map.value import Value, custom_field, flag_field, text_field
 from bridge.map.value_kind import ValueKind
-from bridge.model import Channel, Json, RuleTrace
+from bridge.model import Channel, Json
 
 _TEXTS: Mapping[str, tuple[str, Json]] = {
     "first_name": ("The lead's first name.", "contact.firstname"),
@@ -28,6 +28,14 @@ _TEXTS: Mapping[str, tuple[str, Json]] = {
     "email": ("The lead's e-mail address.", {"from": "contact.email", "to": "email"}),
 }
 _OTHER_CHANNELS = (Channel.SMS, Channel.EMAIL, Channel.NONE)
+
+
+class Told(NamedTuple):
+    """What a rule did, in words that are known."""
+
+    rule: str
+    fired: bool
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,8 @@ class Rule:
     gives an object whose every key is a custom field; ``custom`` names them one by one.
     ``yields_to_opt_in``: its opt-out repeats what is remembered, so an opt-in of the same event
     goes before it. ``recalls``: it asks for what is remembered of the contact, so its opt-out is
-    also one that the contact gave before. ``silent`` is its trace where it does not fire.
+    also one that the contact gave before. ``silent`` is its trace where it does not fire,
+    ``skipped`` that where it skips the event.
     ``erase``: what is kept of the person is erased when the rule fires.
     """
 
@@ -54,31 +63,53 @@ class Rule:
     fields: tuple[tuple[str, Value, Callable[[Json], Json]], ...]
     custom: tuple[tuple[str, Value], ...]
     custom_all: Value | None
-    silent: RuleTrace
+    silent: Told
+    skipped: Told
     erase: bool = False
 
 
 @dataclass(slots=True)
 class Said:
-    """What one rule that fired says of one event.
+    """What one rule that fired says of one event, and its trace.
 
-    ``errors`` are mistakes in the data that leave the rule without a lead or a campaign;
-    ``left_out`` those that cost it single fields. ``denied`` says why an opt-in was left out.
+    ``by``: the rule. ``errors`` are mistakes in the data that leave it without a lead or a
+    campaign; ``left_out`` those that cost it single fields. ``denied`` says why an opt-in was left
+    out.
     """
 
-    rule: Rule
-    fields: dict[str, Json] = field(default_factory=dict)
-    phones: tuple[str, ...] = ()
+    by: Rule
+    fields: dict[str, Json]
+    phones: tuple[str, ...]
+    notes: list[str]
+    errors: list[str]
+    left_out: list[str]
     campaigns: tuple[str, ...] = ()
-    notes: list[str] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    left_out: list[str] = field(default_factory=list)
     denied: str = ""
 
     @property
     def opts_out(self) -> bool:
         """Whether the rule opts the lead out of calls."""
         return self.fields.get("do_not_call") is True
+
+    @property
+    def rule(self) -> str:
+        """The rule's name."""
+        return self.by.name
+
+    @property
+    def fired(self) -> bool:
+        """That it did: a rule that does not fire says nothing."""
+        return True
+
+    @property
+    def why(self) -> str:
+        """What it sets, and what it could not."""
+        told = [f"sets {', '.join(self.fields)}" if self.fields else "sets nothing"]
+        if not self.phones:
+            told.append("no phone number")
+        if self.denied:
+            told.append(self.denied)
+        return "; ".join([*told, *self.errors, *self.left_out, *self.notes])
 
 
 def say(
@@ -91,17 +122,17 @@ def say(
     notes: list[str],
 ) -> Said:
     """Evaluates a rule that fired. Never raises for anything in the data."""
-    said = Said(rule, notes=notes)
-    _consent(rule, view, weak_time, said)
+    said = Said(rule, {}, phones.numbers, notes, [], [])
+    if rule.do_not_call is not None:
+        _consent(rule, rule.do_not_call, view, weak_time, said)
     left_out = _fields(rule, view, said)
-    if said.opts_out:
+    if left_out and said.opts_out:
         notes.extend(f"left out {problem}" for problem in left_out)
     else:
-        said.left_out.extend(left_out)
-    said.phones = phones.numbers
-    if phones.numbers:
+        said.left_out = left_out
+    if phones.problems and phones.numbers:
         notes.extend(f"left out a number: {problem}" for problem in phones.problems)
-    else:
+    elif phones.problems:
         said.errors.extend(f"phone_number: {problem}" for problem in phones.problems[:3])
     try:
         said.campaigns = rule.route.resolve(view, directory, notes, opts_out=said.opts_out)
@@ -120,19 +151,16 @@ def may_opt_out(rule: Rule, view: Mapping[str, Json]) -> bool:
         return True
 
 
-def yield_to_opt_in(said: Iterable[Said], directory: Directory, *, newer: bool) -> None:
+def yield_to_opt_in(said: Sequence[Said], directory: Directory, *, newer: bool) -> None:
     """Takes back remembered opt-outs where another rule may and does opt in.
 
     ``newer``: the event is newer than what is remembered; an older one takes nothing back.
     Not where a third rule opts out by itself: then the event opts out in any case.
     """
-    everyone = list(said)
-    if not newer:
+    if not newer or False not in [one.fields.get("do_not_call") for one in said]:
         return
-    if not any(one.fields.get("do_not_call") is False for one in everyone):
-        return
-    yielding = [one for one in everyone if one.opts_out and one.rule.yields_to_opt_in]
-    if sum(one.opts_out for one in everyone) > len(yielding):
+    yielding = [one for one in said if one.opts_out and one.by.yields_to_opt_in]
+    if sum(one.opts_out for one in said) > len(yielding):
         return
     for one in yielding:
         del one.fields["do_not_call"]
@@ -145,7 +173,9 @@ def _fields(rule: Rule, view: Mapping[str, Json], said: Said) -> list[str]:
     problems: list[str] = []
     for name, value, finish in rule.fields:
         try:
-            found = finish(value.get(view, said.notes))
+            found = value.get(view, said.notes)
+            if found is not None:
+                found = finish(found)
         except Unusable as problem:
             problems.append(f"{name}: {problem}")
             continue
@@ -153,49 +183,53 @@ def _fields(rule: Rule, view: Mapping[str, Json], said: Said) -> list[str]:
         if found is not None and (name != "mark_as_unanswered" or found is True):
             said.fields[name] = found
     custom: dict[str, Json] = {}
-    for key, give in _custom(rule, view, said.notes, problems):
+    for key, value in rule.custom:
         try:
-            found = custom_field(give())
+            found = value.get(view, said.notes)
+            if found is not None and (found := custom_field(found)) is not None:
+                custom[key] = found
         except Unusable as problem:
             problems.append(f"custom_fields.{key}: {problem}")
-            continue
-        if found is not None:
-            custom[key] = found
+    if rule.custom_all is not None:
+        _custom_of_object(rule.custom_all, view, said.notes, custom, problems)
     if custom:
         said.fields["custom_fields"] = custom
     return problems
 
 
-def _custom(
-    rule: Rule, view: Mapping[str, Json], notes: list[str], problems: list[str]
-) -> Iterable[tuple[str, Callable[[], Json]]]:
-    """Every custom field with what gives its value."""
-    for key, value in rule.custom:
-        yield key, partial(value.get, view, notes)
-    if rule.custom_all is None:
-        return
+def _custom_of_object(
+    value: Value,
+    view: Mapping[str, Json],
+    notes: list[str],
+    custom: dict[str, Json],
+    problems: list[str],
+) -> None:
+    """Takes every key of an object as a custom field."""
     try:
-        given = rule.custom_all.get(view, notes)
+        given = value.get(view, notes)
     except Unusable as problem:
         problems.append(f"custom_fields: {problem}")
         return
-    if isinstance(given, dict):
-        for key, one in given.items():
-            if name := clean(key).strip()[:200]:
-                yield name, partial(_itself, one)
-    elif given is not None and given not in ("", []):
-        problems.append(f"custom_fields: {shown(given)} is not an object")
-
-
-def _itself(value: Json) -> Json:
-    return value
-
-
-def _consent(rule: Rule, view: Mapping[str, Json], weak_time: bool, said: Said) -> None:
-    if rule.do_not_call is None:
+    if not isinstance(given, dict):
+        if given is not None and given not in ("", []):
+            problems.append(f"custom_fields: {shown(given)} is not an object")
         return
+    for key, one in given.items():
+        name = clean(key).strip()[:200]
+        if not name:
+            continue
+        try:
+            if (found := custom_field(one)) is not None:
+                custom[name] = found
+        except Unusable as problem:
+            problems.append(f"custom_fields.{name}: {problem}")
+
+
+def _consent(
+    rule: Rule, value: Value, view: Mapping[str, Json], weak_time: bool, said: Said
+) -> None:
     try:
-        found = flag_field(rule.do_not_call.get(view, said.notes))
+        found = flag_field(value.get(view, said.notes))
     except Unusable as problem:
         said.errors.append(f"do_not_call: {problem}")
         return
@@ -481,7 +515,8 @@ def build_rule(given: Mapping[str, Any], phone: int) -> Rule:
         tuple(fields),
         tuple(custom.items()) if isinstance(custom, dict) else (),
         custom if isinstance(custom, Value) else None,
-        RuleTrace(str(given["name"]), False, "when is false"),
+        Told(str(given["name"]), False, "when is false"),
+        Told(str(given["name"]), True, f"skip: {given['skip']}"),
         bool(given["erase"]),
     )
 

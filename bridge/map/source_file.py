@@ -21,6 +21,7 @@ from bridge.map.lookups import LookupPlan, build_lookup
 from bridge.map.mapping import SourceMapping
 from bridge.map.nearest import nearest_is
 from bridge.map.nesting import where_else
+from bridge.map.numbers import ways_of
 from bridge.map.parts import Many, Named, Part, load_part
 from bridge.map.receive_kind import (
     answer_part,
@@ -286,7 +287,7 @@ def read_source(
         _plan(stem, receive, loaded["define"]),
         tuple(plans),
         rules,
-        phones,
+        ways_of(phones),
         _remembered(phones),
         _emails(loaded["rules"], data["rules"]),
     )

@@ -31,6 +31,7 @@ AHEAD = 300_000
 Moment: TypeAlias = datetime
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PER_MS = {"unix_s": 0.001, "unix_ms": 1, "unix_us": 1000}
+_NUMBERS = (int, float)
 _DOTNET = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/\Z")
 _WITH_HOURS = re.compile(r"[Tt ]\d")
 _FRACTION = re.compile(r"(\.\d{6})\d+")
@@ -46,14 +47,20 @@ class FormatError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TimeFormat:
-    """How a time is read. ``read`` gives a datetime, naive if neither value nor file has a zone."""
+    """How a time is read. ``read`` gives a datetime, naive if neither value nor file has a zone.
+
+    ``count``: for formats that count from 1970, milliseconds without the way over a datetime.
+    """
 
     name: str
     read: Callable[[Json], Moment]
     zone: tzinfo | None = None
+    count: Callable[[Json], int] | None = None
 
     def milliseconds(self, value: Json) -> int:
         """The time in milliseconds since 1970 UTC. Errors: ``Unusable``."""
+        if self.count is not None:
+            return self.count(value)
         moment = self.read(value)
         if self.name == "iso" and isinstance(value, str) and not _WITH_HOURS.search(value.strip()):
             raise Unusable("the time is a date without hours, which would put it at midnight")
@@ -69,7 +76,8 @@ def time_format(name: str, zone: str | None = None) -> TimeFormat:
     """The reader for a format of the mapping language. Errors: ``FormatError``."""
     where = time_zone(zone) if zone is not None else None
     if name in _PER_MS:
-        return TimeFormat(name, _unix(_PER_MS[name]), where)
+        count = _unix(_PER_MS[name])
+        return TimeFormat(name, lambda value: _moment(count(value)), where, count)
     if name == "iso":
         return TimeFormat(name, lambda value: _iso(value, where), where)
     if name == "http_date":
@@ -107,18 +115,22 @@ def time_zone(name: str) -> tzinfo:
         ) from None
 
 
-def _unix(per_ms: float) -> Callable[[Json], Moment]:
-    def read(value: Json) -> Moment:
+def _unix(per_ms: float) -> Callable[[Json], int]:
+    def count(value: Json) -> int:
         number = _number(value)
         try:
             ms = round(number / per_ms)
             if EARLIEST <= ms <= LATEST:
-                return _EPOCH + timedelta(milliseconds=ms)
+                return ms
         except (OverflowError, ValueError):
             pass
         raise Unusable("the time is out of range; the format may have the wrong unit")
 
-    return read
+    return count
+
+
+def _moment(ms: int) -> Moment:
+    return _EPOCH + timedelta(milliseconds=ms)
 
 
 def _number(value: Json) -> float:
@@ -127,7 +139,7 @@ def _number(value: Json) -> float:
             value = int(value) if value.strip().isdecimal() else float(value)
         except ValueError:
             value = None
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise Unusable("the time is not a number")
     if isinstance(value, int) and value.bit_length() > 80:
         raise Unusable("the time is out of range")

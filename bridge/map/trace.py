@@ -14,6 +14,7 @@ from bridge.clock import iso
 from bridge.map.coverage import values_of
 from bridge.map.explain import Finding, findings
 from bridge.map.mapping import SourceMapping
+from bridge.map.numbers import Numbers, ways_of
 from bridge.map.rules import Rule
 from bridge.map.unusable import Unusable
 from bridge.map.value import Value
@@ -183,8 +184,8 @@ def _sources(value: Value, view: Mapping[str, Json]) -> Iterator[Step]:
 def _phones(value: Value, view: Mapping[str, Json]) -> FieldTrace:
     steps = [*_sources(value, view)] or [Step("the constant", value.constant)]
     steps += [Step(text, None) for text in value.step_texts if text != "e164"]
-    phones = value.phones(view, [])
-    region, unknown = value.region_in(view, [])
+    phones = Numbers(ways_of([value]), view).of(0)
+    region, unknown = value.region_in(view)
     region = region or f"unknown: {unknown}"
     steps.append(Step(f"phone numbers (country {region} where no + leads)", phones.numbers))
     return FieldTrace(

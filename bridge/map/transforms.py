@@ -26,6 +26,7 @@ Transform: TypeAlias = Callable[[Json], Json]
 TRUE_WORDS = frozenset({"true", "yes", "y", "on", "1", "t", "checked"})
 FALSE_WORDS = frozenset({"false", "no", "n", "off", "0", "f", "unchecked"})
 
+_NUMBERS = (int, float)
 _EMAIL = re.compile(r"[^@\s,;<>]{1,64}@[^@\s,;<>]+\.[^@\s.,;<>]+\Z")
 
 
@@ -115,7 +116,7 @@ def number(value: Json) -> Json:
             value = None
         if value is None:
             raise Unusable(f"{shown(plain)} is not a number")
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS):
         raise Unusable(f"{shown(value)} is not a number")
     if isinstance(value, float) and not math.isfinite(value):
         raise Unusable("the number is not finite")

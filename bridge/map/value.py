@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 from bridge.map import transforms
-from bridge.map.expression import Expression
-from bridge.map.phone import REGIONS, every_e164
+from bridge.map.expression import FAILURES, Expression, Run
+from bridge.map.phone import REGIONS, Phones, every_e164
 from bridge.map.text import clean, storable
 from bridge.map.transforms import ToE164, Transform
 from bridge.map.unusable import Unusable, shown
 from bridge.model import Json
 
+_NUMBERS = (int, float)
 _CODES_IN_USE = {"UK": "GB"}
 """What people write for a country in place of its ISO code."""
 
@@ -36,44 +36,35 @@ class Value:
     region: str = "US"
     step_texts: tuple[str, ...] = ()
     region_from: Expression | None = None
+    _runs: tuple[Run, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_runs", tuple([source.run for source in self.sources]))
 
     def get(self, view: Json, notes: list[str]) -> Json:
         """The value after all transforms; None if absent. Errors: ``Unusable``."""
         value = self.constant
-        for source in self.sources:
-            value = source.get(view, notes)
-            if value is not None:
-                break
+        try:
+            for run in self._runs:
+                value = run(view)
+                if value is not None:
+                    break
+        except FAILURES:
+            value = self._first(view, notes)
         for step in self.steps:
             value = step(value)
         return self.default if value is None else value
 
-    def phones(self, view: Json, notes: list[str]) -> Phones:
-        """Every number in E.164, and why others cannot be read."""
-        numbers: dict[str, None] = {}
-        problems: list[str] = []
-        region, unknown = self.region_in(view, notes)
-        for raw in self._raw_phones(view, notes):
-            try:
-                self._take_phones(raw, region, numbers, problems)
-            except Unusable as problem:
-                problems.append(str(problem))
-        if not numbers and not problems and self.default is not None:
-            try:
-                self._take_phones(self.default, region, numbers, problems, steps=())
-            except Unusable as problem:
-                problems.append(str(problem))
-        if unknown:
-            problems = [f"{problem}; {unknown}" for problem in problems]
-        if self.every or not numbers:
-            return Phones(tuple(numbers), tuple(problems))
-        return Phones(tuple(numbers)[:1], ())
+    def _first(self, view: Json, notes: list[str]) -> Json:
+        """What the first source gives that does not fail; every one that does leaves a note."""
+        found = (source.get(view, notes) for source in self.sources)
+        return next((one for one in found if one is not None), None)
 
-    def region_in(self, view: Json, notes: list[str]) -> tuple[str, str]:
+    def region_in(self, view: Json) -> tuple[str, str]:
         """The country of numbers without ``+`` for this event; empty and why, if it is none."""
         if self.region_from is None:
             return self.region, ""
-        given = self.region_from.get(view, notes)
+        given = self.region_from.get(view, [])
         if given is None or (isinstance(given, str) and not given.strip()):
             lacking = _records_lacking(self.region_from, view)
             if lacking:
@@ -83,17 +74,36 @@ class Value:
         code = _CODES_IN_USE.get(code, code)
         return (code, "") if code in REGIONS else ("", f"{shown(given)} is no country code")
 
+    def phones_in(self, raw: Json, view: Json) -> Phones:
+        """The numbers in what one source gives, and why others cannot be read."""
+        return self._phones_in(raw, self.steps, view)
+
+    def phones_of_default(self, view: Json) -> Phones:
+        """The same for the default, which no transform changes."""
+        return self._phones_in(self.default, (), view)
+
+    def _phones_in(self, raw: Json, steps: tuple[Transform, ...], view: Json) -> Phones:
+        region, _ = self.region_in(view)
+        if not steps and isinstance(raw, str):
+            return every_e164(raw, region)
+        numbers: dict[str, None] = {}
+        problems: list[str] = []
+        try:
+            self._take_phones(raw, steps, region, numbers, problems)
+        except Unusable as problem:
+            problems.append(str(problem))
+        return Phones(tuple(numbers), tuple(problems))
+
     def _take_phones(
         self,
-        raw: Json,
+        value: Json,
+        steps: tuple[Transform, ...],
         region: str,
         numbers: dict[str, None],
         problems: list[str],
-        steps: tuple[Transform, ...] | None = None,
     ) -> None:
         """Adds the numbers that one value gives, and the problems. Errors: ``Unusable``."""
-        value = raw
-        for step in self.steps if steps is None else steps:
+        for step in steps:
             if not isinstance(step, ToE164):
                 value = step(value)
                 continue
@@ -107,26 +117,8 @@ class Value:
                 value = reading(value)
         for one in value if self.every and isinstance(value, list) else (value,):
             found, unreadable = every_e164(one, region)
-            for number in found:
-                numbers[number] = None
+            numbers.update(dict.fromkeys(found))
             problems.extend(unreadable)
-
-    def _raw_phones(self, view: Json, notes: list[str]) -> list[Json]:
-        """What the sources give. Without ``every`` it is the first that is not blank."""
-        if not self.sources:
-            return [self.constant]
-        found: list[Json] = []
-        for source in self.sources:
-            value = source.get(view, notes)
-            if value is None or (isinstance(value, str) and not value.strip()):
-                continue
-            if not self.every:
-                return [value]
-            if isinstance(value, list):
-                found.extend(value)
-            else:
-                found.append(value)
-        return found
 
 
 def _records_lacking(expression: Expression, view: Json) -> str:
@@ -136,13 +128,6 @@ def _records_lacking(expression: Expression, view: Json) -> str:
         (n for n in sorted(expression.names) if f"{n}_missing" in names and names.get(n) is None),
         "",
     )
-
-
-class Phones(NamedTuple):
-    """The numbers (E.164) that a value gave, and the problems with those that cannot be read."""
-
-    numbers: tuple[str, ...]
-    problems: tuple[str, ...]
 
 
 def text_field(value: Json) -> Json:
@@ -174,7 +159,7 @@ def _simple(value: Json) -> Json:
         return text_field(value)
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int | float):
+    if isinstance(value, _NUMBERS):
         number = storable(transforms.number(value))
         if number is None:
             raise Unusable("a number is too large to be sent")

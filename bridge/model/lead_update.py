@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from bridge.model.document import Json
 from bridge.model.event import Event
@@ -46,13 +47,18 @@ class LeadUpdate:
         return self.fields.get("do_not_call") is True
 
 
-@dataclass(frozen=True, slots=True)
-class RuleTrace:
-    """What one rule did with one event: fired, or why not."""
+class RuleTrace(Protocol):
+    """What one rule, told by its name, did with one event: fired, or why not.
 
-    rule: str
-    fired: bool
-    why: str
+    Most traces are never read, so the words are only put together for those that are.
+    """
+
+    @property
+    def rule(self) -> str: ...
+    @property
+    def fired(self) -> bool: ...
+    @property
+    def why(self) -> str: ...
 
 
 @dataclass(slots=True)

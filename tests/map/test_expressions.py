@@ -51,6 +51,14 @@ EXPRESSIONS = [
     "to_string(a)",
     '"a"."b"',
     "a && [a, b]",
+    "a && b && c",
+    "a && (b && c)",
+    "a || b || c",
+    "a && b || !c",
+    "a == `null`",
+    "a != `null` && b",
+    "`false` == a",
+    "a == `0`",
 ]
 LEAVES = (
     st.none()

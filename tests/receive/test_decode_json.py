@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from bridge.errors import DecodeError
 from bridge.model import Decoder, Json
 from bridge.receive.decode import decode
+from bridge.receive.decode.bounds import Bounds
 
 
 def read(body: bytes, **bounds: int) -> Json:
@@ -31,6 +32,13 @@ documents = st.recursive(
 def test_every_document_comes_back(document: Json, escaped: bool, mark: bool) -> None:
     text = json.dumps(document, ensure_ascii=escaped)
     assert read(text.encode("utf-8-sig" if mark else "utf-8")) == document
+
+
+@given(document=documents, depth=st.integers(0, 6), keys=st.integers(0, 6))
+def test_a_text_that_shows_to_be_within_limits_is(document: Json, depth: int, keys: int) -> None:
+    bounds = Bounds(depth, keys)
+    if bounds.hold_text(json.dumps(document).encode()):
+        bounds.require_document(document)
 
 
 @given(number=st.integers(-(10**25), 10**25) | st.integers(2**63 - 3, 2**64 + 3))

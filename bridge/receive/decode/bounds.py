@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from bridge.errors import DecodeError
 from bridge.model import Json
 
 LONGEST_QUOTE = 40
+_NESTED = (dict, list)
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(NamedTuple):
     """The limits of one document; see ``decode``."""
 
     depth: int
@@ -27,6 +27,14 @@ class Bounds:
         if count > self.keys:
             raise DecodeError(f"{where}: more than {self.keys} keys")
 
+    def hold_text(self, text: bytes) -> bool:
+        """Whether a JSON text has too few brackets and colons to be beyond any limit.
+
+        False says nothing: brackets and colons stand in strings too.
+        """
+        opened = text.count(b"{") + text.count(b"[")
+        return opened <= self.depth and text.count(b":") <= self.keys
+
     def require_document(self, document: Json) -> None:
         """Check a whole document without recursion.
 
@@ -34,7 +42,7 @@ class Bounds:
         """
         level = [document]
         depth = 0
-        while level := [node for node in level if isinstance(node, dict | list)]:
+        while level := [node for node in level if isinstance(node, _NESTED)]:
             depth += 1
             self.require_depth(depth)
             below: list[Json] = []

@@ -24,8 +24,10 @@ _OTHER_MARKS = (
     (codecs.BOM_UTF16_LE, "UTF-16"),
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
-# Integers that the quick reader might round are left to the other one.
-_UNSURE = re.compile(rb"[0-9]{19}")
+# Integers of so many digits, which the quick reader might round, are left to the other one. They
+# are looked for in the body with a 0 for every digit: a pattern takes five times as long.
+_UNSURE = b"0" * 19
+_DIGITS = bytes(ord("0") if chr(byte) in "0123456789" else byte for byte in range(256))
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -37,13 +39,14 @@ def decode_json(body: bytes, bounds: Bounds) -> Json:
 
     Errors: ``DecodeError`` with line and column.
     """
-    if _UNSURE.search(body) is None:
+    if _UNSURE not in body.translate(_DIGITS):
         try:
             document: Json = jsontext.loads(body)
         except ValueError:
             pass  # what is wrong, if anything is, is for the reader below to say
         else:
-            bounds.require_document(document)
+            if not bounds.hold_text(body):
+                bounds.require_document(document)
             return document
     text = utf8_text(body)
     if not text.strip():
