@@ -62,6 +62,11 @@ class Line(NamedTuple):
         )
 
 
+def log_new(rows: Iterable[NewOutcome]) -> None:
+    """Write the lines of outcomes that were just stored, of the final ones among them."""
+    log_outcomes(Line.of_new(row) for row in rows if row.decided_at is not None)
+
+
 def log_outcomes(lines: Iterable[Line]) -> None:
     """Write the lines of final outcomes; call it after the commit."""
     told = [

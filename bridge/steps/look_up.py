@@ -11,7 +11,7 @@ from bridge.enrich import Lookups
 from bridge.errors import LookupFailed, StoreBusy, StoreChanged
 from bridge.map import MappingSet, SourceMapping
 from bridge.model import Delivery, Event, Found, Lane, Mapped, State, Wanted
-from bridge.record.outcome_lines import log_outcomes
+from bridge.record.outcome_lines import log_new
 from bridge.steps.clue import keep_clues
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.events import Ready, events_of, map_event, unreadable
@@ -200,7 +200,7 @@ def _complete(
         events.hurry(connection, [event_id for event_id, _ in early])
         mine = [(event_id, item) for event_id, item in known if event_id in taken] + early
         have = outcomes.of_events(connection, [event_id for event_id, _ in mine])
-        lines = add_outcomes(connection, without(mine, have), current.campaigns, now)
+        rows = add_outcomes(connection, without(mine, have), current.campaigns, now)
         keep_clues(connection, mine)
         add_erasures(connection, [one for one in known if one[0] in taken], now)
         memory.keep(connection, now)
@@ -215,8 +215,8 @@ def _complete(
             events=len(later),
             reason=later[0][2],
         )
-    log_outcomes(lines)
-    equipment.ring({line.campaign for line in lines if line.campaign})
+    log_new(rows)
+    equipment.ring({row.campaign for row in rows if row.campaign})
 
 
 def _mapped(

@@ -15,7 +15,7 @@ from bridge import logs
 from bridge.errors import LookupFailed, StoreBusy, StoreChanged
 from bridge.map import MappingSet
 from bridge.model import Found, Mapped, State
-from bridge.record.outcome_lines import Line, log_outcomes
+from bridge.record.outcome_lines import log_new
 from bridge.steps.equipment import Equipment
 from bridge.steps.events import map_event
 from bridge.steps.memory import Memory
@@ -28,6 +28,7 @@ from bridge.steps.replay_store import store, store_alone
 from bridge.steps.spared import without_records
 from bridge.steps.versions import keep
 from bridge.store import history, replays
+from bridge.store.outcomes import NewOutcome
 from bridge.store.replays import Item, Replay
 
 log = logs.get("replay")
@@ -143,9 +144,9 @@ def _work(
             done.append(again)
     part = replace(part, agains=tuple(_limited(again, replay, current) for again in done))
     keep(equipment.database, [a.mapping.kept for a in part.agains if a.mapping is not None])
-    lines: list[Line] = []
+    rows: list[NewOutcome] = []
     try:
-        lines = store(equipment, replay, part, current)
+        rows = store(equipment, replay, part, current)
     except StoreBusy:
         raise
     except StoreChanged:
@@ -157,9 +158,9 @@ def _work(
         )
         with suppress(StoreChanged):  # the first has taught what the others were mapped without
             for item in part.items:
-                lines += store_alone(equipment, replay, part, item, current)
-    log_outcomes(lines)
-    equipment.ring({line.campaign for line in lines if line.campaign})
+                rows += store_alone(equipment, replay, part, item, current)
+    log_new(rows)
+    equipment.ring({row.campaign for row in rows if row.campaign})
 
 
 def _pause(equipment: Equipment, tries: int) -> int:

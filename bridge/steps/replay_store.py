@@ -10,7 +10,6 @@ from bridge import logs
 from bridge.errors import StoreBusy, StoreChanged
 from bridge.map import MappingSet
 from bridge.model import Mapped, State
-from bridge.record.outcome_lines import Line
 from bridge.steps.clue import keep_clues
 from bridge.steps.equipment import Equipment
 from bridge.steps.events import Ready, unreadable
@@ -20,6 +19,7 @@ from bridge.steps.replay_events import Again, Slice
 from bridge.store import deliveries, erasures, events, replays
 from bridge.store.counters import Counted, Counts
 from bridge.store.database import Connection
+from bridge.store.outcomes import NewOutcome
 from bridge.store.replays import Item, Replay
 from bridge.store.schema import NEVER
 
@@ -28,7 +28,7 @@ log = logs.get("replay")
 
 def store_alone(
     equipment: Equipment, replay: Replay, part: Slice, item: Item, current: MappingSet
-) -> list[Line]:
+) -> list[NewOutcome]:
     """Replay one delivery by itself; if even that fails, its events are dead and stop nobody."""
     mine = tuple(a for a in part.agains if a.ready.delivery.id == item.delivery_id)
     alone = replace(part, items=(item,), agains=mine)
@@ -55,7 +55,9 @@ def store_alone(
         return store(equipment, replay, blank, current)
 
 
-def store(equipment: Equipment, replay: Replay, part: Slice, current: MappingSet) -> list[Line]:
+def store(
+    equipment: Equipment, replay: Replay, part: Slice, current: MappingSet
+) -> list[NewOutcome]:
     """Take deliveries off the replay, with their outcomes stored in the same transaction."""
     now = equipment.database.now_ms()
     pace = round(1000 * max(1, len(part.agains)) / replay.rate)
@@ -81,9 +83,9 @@ def store(equipment: Equipment, replay: Replay, part: Slice, current: MappingSet
         ]
         placed = _placed(connection, mine)
         known = [(number, ready) for number, ready in placed if ready.delivery.id not in first]
-        lines = add_outcomes(connection, known, current.campaigns, now, replay_id=replay.id)
+        rows = add_outcomes(connection, known, current.campaigns, now, replay_id=replay.id)
         new = [(number, ready) for number, ready in placed if ready.delivery.id in first]
-        lines += add_outcomes(connection, new, current.campaigns, now)
+        rows += add_outcomes(connection, new, current.campaigns, now)
         _counts(new).write(connection)
         keep_clues(connection, placed)
         erasures.note_contacts(
@@ -92,7 +94,7 @@ def store(equipment: Equipment, replay: Replay, part: Slice, current: MappingSet
         add_erasures(connection, placed, now)
         if mine:
             part.memory.keep(connection, now)
-    return lines
+    return rows
 
 
 def _counts(new: Sequence[tuple[int, Ready]]) -> Counts:

@@ -11,7 +11,7 @@ from bridge import logs
 from bridge.errors import StoreBusy, StoreChanged
 from bridge.map import MappingSet
 from bridge.model import Delivery, Event, Mapped, State
-from bridge.record.outcome_lines import Line, log_outcomes
+from bridge.record.outcome_lines import log_new
 from bridge.steps.clue import keep_clues
 from bridge.steps.equipment import Equipment
 from bridge.steps.events import Ready, empty, events_of, prepare, unreadable
@@ -20,6 +20,7 @@ from bridge.steps.new_outcomes import add_erasures, add_outcomes
 from bridge.store import deliveries, erasures, events
 from bridge.store.counters import Counted, Counts
 from bridge.store.database import Connection
+from bridge.store.outcomes import NewOutcome
 from bridge.store.schema import NEVER
 
 log = logs.get("take in")
@@ -31,8 +32,8 @@ AHEAD = 80
 """How much of a turn, in percent of its events, opt-outs may have that go ahead."""
 
 Part = tuple[Delivery, list[Event]]
-Kept = tuple[list[Line], set[str]]
-"""What was stored: log lines, and the sources whose look-ups have new work."""
+Kept = tuple[list[NewOutcome], set[str]]
+"""What was stored: outcomes, and the sources whose look-ups have new work."""
 
 
 def take_in(equipment: Equipment) -> int:
@@ -166,25 +167,20 @@ def _store(
     taken = deliveries.take(connection, [row.id for row, _ in parts], versions)
     mine = [item for item in ready if item.delivery.id in taken]
     added = events.add(connection, [_new_event(item, now) for item in mine])
-    _counts(parts, taken, mine, added).write(connection)
-    erasures.note_contacts(
-        connection,
-        (
-            (added[item.delivery.id, item.event.ordinal].id, item.delivery.source, contacts)
-            for item in mine
-            if (contacts := item.event.contacts)
-        ),
-    )
     known = [
-        (place.id, _unless_copy(item, place))
+        (place.id, item if place.duplicate_of is None else _copy(item, place.duplicate_of))
         for item in mine
         for place in (added[item.delivery.id, item.event.ordinal],)
     ]
-    lines = add_outcomes(connection, known, current.campaigns, now)
+    _counts(parts, taken, mine, added).write(connection)
+    erasures.note_contacts(
+        connection, ((n, item.delivery.source, item.event.contacts) for n, item in known)
+    )
+    rows = add_outcomes(connection, known, current.campaigns, now)
     keep_clues(connection, known)
     add_erasures(connection, known, now)
     memory.keep(connection, now)
-    return lines, {item.delivery.source for item in mine if item.mapped is None}
+    return rows, {item.delivery.source for item in mine if item.mapped is None}
 
 
 def _counts(
@@ -193,10 +189,11 @@ def _counts(
     mine: Sequence[Ready],
     added: Mapping[tuple[int, int], events.Added],
 ) -> Counts:
+    source_of = {row.id: row.source for row, _ in parts}
     copies = (
-        item.delivery.source
-        for item in mine
-        if added[item.delivery.id, item.event.ordinal].duplicate_of is not None
+        source_of[delivery_id]
+        for (delivery_id, _), place in added.items()
+        if place.duplicate_of is not None
     )
     counts = Counts()
     for what, sources in (
@@ -211,9 +208,9 @@ def _counts(
 
 def _announce(equipment: Equipment, kept: Kept) -> None:
     """After the commit: the log lines, and a nudge to those who have new work."""
-    lines, waiting = kept
-    log_outcomes(lines)
-    touched = {line.campaign for line in lines if line.campaign}
+    rows, waiting = kept
+    log_new(rows)
+    touched = {row.campaign for row in rows if row.campaign}
     equipment.ring(touched | {f"source:{name}" for name in waiting})
 
 
@@ -223,15 +220,13 @@ def _new_event(item: Ready, now: int) -> events.NewEvent:
         item.delivery.id,
         item.delivery.source,
         item.event,
-        pending=pending,
-        urgent=item.urgent,
-        due_at=now if pending else NEVER,
+        pending,
+        item.urgent,
+        now if pending else NEVER,
     )
 
 
-def _unless_copy(item: Ready, place: events.Added) -> Ready:
-    """The event; or, if it came before, the same with the outcome of a duplicate."""
-    if place.duplicate_of is None:
-        return item
-    reason = f"the same as event {place.duplicate_of}"
+def _copy(item: Ready, first: int) -> Ready:
+    """An event that came before, with the outcome of a duplicate."""
+    reason = f"the same as event {first}"
     return replace(item, mapped=Mapped(state=State.DUPLICATE, reason=reason))

@@ -30,6 +30,7 @@ from sqlalchemy import (
     bindparam,
     column,
     func,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -70,12 +71,20 @@ class Many:
         """Run it; on PostgreSQL returns what the statement gives back, on SQLite nothing."""
         if not rows:
             return ()
+        result = self._run(connection, rows)
+        if connection.dialect.name == "sqlite":
+            return ()
+        return result.all() if result.returns_rows else ()
+
+    def count(self, connection: Connection, rows: Rows) -> int:
+        """Run it; returns how many rows it has changed or added."""
+        return self._run(connection, rows).rowcount if rows else 0
+
+    def _run(self, connection: Connection, rows: Rows) -> Any:
         if connection.dialect.name == "sqlite":
             text, arrange = self._for_each(connection)
-            _driver(connection).executemany(text, map(arrange, rows) if arrange else rows)
-            return ()
-        result = connection.execute(self._for_set(), {"rows": self._document(rows)})
-        return result.all() if result.returns_rows else ()
+            return _driver(connection).executemany(text, map(arrange, rows) if arrange else rows)
+        return connection.execute(self._for_set(), {"rows": self._document(rows)})
 
     def _document(self, rows: Rows) -> str:
         names = [f"the_{name}" for name in self._columns]
@@ -188,22 +197,29 @@ def insert_many(
     table: Table,
     names: Sequence[str],
     *,
+    constants: Mapping[str, str] | None = None,
     on_conflict: Callable[[Any], Any] | None = None,
     returning: Sequence[Column[Any]] = (),
 ) -> Many:
     """An INSERT of these columns. ``on_conflict`` adds its clause to the dialect's own INSERT.
 
+    ``constants``: SQL of columns that are the same in every row, so that no row has to bring them.
     ``returning``: what PostgreSQL gives back.
     """
     columns = {name: table.c[name].type for name in names}
+    alike: dict[str, ColumnElement[Any]] = {
+        name: literal_column(sql) for name, sql in (constants or {}).items()
+    }
 
     def each(given: Given) -> Executable:
-        statement: Any = sqlite.insert(table).values({name: given(name) for name in names})
+        values = {name: given(name) for name in names}
+        statement: Any = sqlite.insert(table).values(values | alike)
         return statement if on_conflict is None else on_conflict(statement)  # type: ignore[no-any-return]
 
     def whole(rows: Any) -> Executable:
         statement: Any = postgresql.insert(table).from_select(
-            list(names), select(*(_value(rows, name, columns[name]) for name in names))
+            [*names, *alike],
+            select(*(_value(rows, name, columns[name]) for name in names), *alike.values()),
         )
         if on_conflict is not None:
             statement = on_conflict(statement)

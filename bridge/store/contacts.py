@@ -102,6 +102,14 @@ def remember(
     if recalled is not None:
         recalled = {fitting(ref): recalled.get(ref, NOBODY) for ref in seen}
     seen = {fitting(ref): what for ref, what in sorted(seen.items(), key=_by_name)}
+    if recalled is not None:
+        # nearly always nobody has heard of them meanwhile, and nothing has to be read again
+        unknown = [ref for ref in seen if recalled[ref] is NOBODY]
+        rows = [_row(source, ref, _merged(None, *seen[ref]), now) for ref in unknown]
+        if _ADD.count(connection, rows) == len(unknown):
+            seen = {ref: said for ref, said in seen.items() if recalled[ref] is not NOBODY}
+        if not seen:
+            return
     old = _found(connection, _LOCKED, source, seen)
     new = {ref: _merged(None, *said) for ref, said in seen.items() if ref not in old}
     if new:
@@ -112,9 +120,9 @@ def remember(
             # a row that another transaction was adding just now was waited for, and is read
             old |= _found(connection, _LOCKED, source, new)
     if recalled is not None:
-        for ref in seen:
+        for ref, said in seen.items():
             before = old[ref]
-            ours = before == new[ref] and recalled[ref] == NOBODY if ref in new else False
+            ours = recalled[ref] == NOBODY and before == _merged(None, *said)
             if not ours and _as_held(recalled[ref]) != before:
                 raise StoreChanged("another worker has learned of the same contact")
     changed = [

@@ -335,6 +335,7 @@ def _sqlite_engine(
     kib: int,
     flush: Callable[[Callable[[], None]], None] | None = None,
 ) -> Engine:
+    _know_plain_values()
     name = make_url(url).database or ""
     # only a migration makes the file: an empty one in the place of one that is gone takes writes
     # which nobody ever sees
@@ -386,6 +387,19 @@ def _sqlite_engine(
             connection.exec_driver_sql("BEGIN DEFERRED")
 
     return engine
+
+
+def _know_plain_values() -> None:
+    """Spare the driver a search.
+
+    For each value that is no number or text it looks for somebody who makes one of it, in the type
+    and then in the value, which takes longer than storing the value does. Here it finds somebody
+    at once, who changes nothing.
+    """
+    sqlite3.register_adapter(bool, int)
+    sqlite3.register_adapter(bytes, bytes)
+    nothing: Any = {}
+    sqlite3.register_adapter(type(None), nothing.get)
 
 
 def _begin_immediate(connection: Connection, busy_timeout_s: float) -> None:

@@ -10,11 +10,18 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
 from bridge.errors import StoreError
+from bridge.store.bulk import Query
 from bridge.store.schema import hash_key
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 MARK = "#"
 """What every hash begins with, and no phone number does."""
@@ -22,16 +29,33 @@ MARK = "#"
 LENGTH = 38
 
 
-@dataclass(frozen=True, slots=True)
+_BLOCK = 64
+"""Bytes that SHA-256 takes at a time, to which HMAC fills up a key (RFC 2104)."""
+
+
+@dataclass(frozen=True)
 class Digest:
-    """Makes hashes with the key of this database."""
+    """Makes hashes with the key of this database: HMAC by SHA-256."""
 
     key: bytes = field(repr=False)
 
     def of(self, *parts: str) -> str:
         """The hash of some texts: 39 characters, the first a ``#``."""
         whole = "\0".join(parts).encode("utf-8", "surrogatepass")
-        return MARK + hmac.digest(self.key, whole, "sha256").hex()[:LENGTH]
+        # OpenSSL looks HMAC up and reads the key anew for each text, at four times the price
+        begun, ended = self._begun
+        inner = begun.copy()
+        inner.update(whole)
+        outer = ended.copy()
+        outer.update(inner.digest())
+        return MARK + outer.hexdigest()[:LENGTH]
+
+    @cached_property
+    def _begun(self) -> tuple[_Hash, _Hash]:
+        """The two hashes of an HMAC, with the key read."""
+        key = self.key if len(self.key) <= _BLOCK else sha256(self.key).digest()
+        whole = key.ljust(_BLOCK, b"\0")
+        return sha256(bytes(b ^ 0x36 for b in whole)), sha256(bytes(b ^ 0x5C for b in whole))
 
     def of_bytes(self, body: bytes) -> str:
         """The hash of a body: 64 hexadecimal digits."""
@@ -40,7 +64,10 @@ class Digest:
 
 def load(connection: Connection) -> Digest:
     """The hashes of this database. Errors: ``StoreError`` if its key is gone."""
-    value = connection.scalar(select(hash_key.c.value).where(hash_key.c.name == "person"))
-    if value is None:
+    rows = _KEY.all(connection)
+    if not rows:
         raise StoreError("the key of the hashes is gone from the table hash_key; restore a backup")
-    return Digest(bytes.fromhex(value))
+    return Digest(bytes.fromhex(rows[0][0]))
+
+
+_KEY = Query(select(hash_key.c.value).where(hash_key.c.name == "person"))

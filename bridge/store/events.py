@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, bindparam, func, select, text, update
+from sqlalchemy import Connection, bindparam, column, func, select, table, update
 
 from bridge.model import Event, Lane
 from bridge.store.bulk import Query, among, insert_many, listed
@@ -69,17 +69,18 @@ def add(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int
 
 def _add_alone(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int], Added]:
     """On SQLite whoever writes writes alone, so what is there and what comes next is known."""
-    number = connection.execute(_LAST_ID).scalar() or 0
+    last = _LAST_ID.all(connection)
     first = by_keys(connection, (row.event.key for row in rows))
     added: dict[tuple[int, int], Added] = {}
     values: list[tuple[Any, ...]] = []
-    for number, row in enumerate(rows, number + 1):  # noqa: B020 - goes on from the last id
-        known = first.get(row.event.key)
-        added[row.delivery_id, row.event.ordinal] = Added(number, known)
-        if known is None:
-            first[row.event.key] = number
-            values.append((number, *_values(row, row.event.key, None)))
+    for number, row in enumerate(rows, 1 + (last[0][0] if last else 0)):
+        key = row.event.key
+        known = first.setdefault(key, number)
+        if known == number:
+            added[row.delivery_id, row.event.ordinal] = Added(number)
+            values.append((number, *_values(row, key, None)))
         else:
+            added[row.delivery_id, row.event.ordinal] = Added(number, known)
             values.append((number, *_values(row, None, known)))
     _ADD_NUMBERED.execute(connection, values)
     return added
@@ -103,38 +104,46 @@ _COLUMNS = (
     "state",
     "lane",
     "due_at",
-    "tries",
 )
+_NO_TRY = {"tries": "0"}
 
 
 def _values(row: NewEvent, dedupe_key: str | None, duplicate_of: int | None) -> tuple[Any, ...]:
+    delivery_id, source, event, pending, urgent, due_at = row
     return (
-        row.delivery_id,
-        row.event.ordinal,
-        row.source,
-        row.event.key,
+        delivery_id,
+        event.ordinal,
+        source,
+        event.key,
         dedupe_key,
         duplicate_of,
-        row.event.time_ms,
-        row.event.weak_time,
-        "pending" if row.pending and duplicate_of is None else "done",
-        int(Lane.OPT_OUT if row.urgent else Lane.FIRST),
-        row.due_at,
-        0,
+        event.time_ms,
+        event.weak_time,
+        "pending" if pending and duplicate_of is None else "done",
+        _OPT_OUT if urgent else _FIRST,
+        due_at,
     )
+
+
+_OPT_OUT, _FIRST = int(Lane.OPT_OUT), int(Lane.FIRST)
 
 
 _WHERE = (event.c.id, event.c.delivery_id, event.c.ordinal)
 _ADD_NEW = insert_many(
     event,
     _COLUMNS,
+    constants=_NO_TRY,
     on_conflict=lambda new: new.on_conflict_do_nothing(index_elements=[event.c.dedupe_key]),
     returning=_WHERE,
 )
-_ADD_COPIES = insert_many(event, _COLUMNS, returning=(*_WHERE, event.c.duplicate_of))
-_ADD_NUMBERED = insert_many(event, ("id", *_COLUMNS))
+_ADD_COPIES = insert_many(
+    event, _COLUMNS, constants=_NO_TRY, returning=(*_WHERE, event.c.duplicate_of)
+)
+_ADD_NUMBERED = insert_many(event, ("id", *_COLUMNS), constants=_NO_TRY)
 _KNOWN = Query(select(event.c.id, event.c.dedupe_key).where(among(event.c.dedupe_key, "keys")))
-_LAST_ID = text("SELECT seq FROM sqlite_sequence WHERE name = 'event'")
+_LAST_ID = Query(
+    select(column("seq")).select_from(table("sqlite_sequence")).where(column("name") == "event")
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,29 +83,15 @@ def schedule(connection: Connection, rows: Iterable[Due]) -> dict[tuple[str, str
     """
     best: dict[tuple[str, str], Due] = {}
     for row in rows:
-        key = (row.campaign, row.phone)
+        key = row[:2]
         old = best.get(key)
         best[key] = row if old is None else _sooner(old, row)
     if not best:
         return {}
+    # in order, so that two transactions never wait for each other; keys tell all of them apart
     rows_given = [
-        (
-            due.campaign,
-            due.phone,
-            "{}",
-            False,
-            int(due.lane),
-            due.due_at,
-            due.waiting_since,
-            0,
-            "",
-            0,
-            0,
-            0,
-            False,
-            False,
-        )
-        for _, due in sorted(best.items())
+        (campaign, phone, int(lane), due_at, waiting_since)
+        for campaign, phone, lane, due_at, waiting_since in sorted(best.values())
     ]
     stored = _SCHEDULE.execute(connection, rows_given)
     if connection.dialect.name == "sqlite":
@@ -135,19 +121,21 @@ _SCHEDULE = insert_many(
     (
         "campaign",
         "phone",
-        "ledger",
-        "opted_out",
         "lane",
         "due_at",
         "waiting_since",
-        "fence",
-        "lease_owner",
-        "lease_until",
-        "tries",
-        "standing_tries",
-        "bare",
-        "reassert",
     ),
+    constants={
+        "ledger": "'{}'",
+        "opted_out": "false",
+        "fence": "0",
+        "lease_owner": "''",
+        "lease_until": "0",
+        "tries": "0",
+        "standing_tries": "0",
+        "bare": "false",
+        "reassert": "false",
+    },
     on_conflict=_on_conflict,
     returning=(lead.c.id, lead.c.campaign, lead.c.phone),
 )

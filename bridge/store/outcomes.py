@@ -99,52 +99,70 @@ _ADD = insert_many(
         "version",
         "accepted_at",
         "decided_at",
-        "tries",
-        "doubtful",
         "message",
         "replay_id",
         "received_at",
     ),
+    constants={"tries": "0", "doubtful": "false"},
 )
 
 
 def add(connection: Connection, rows: Sequence[NewOutcome]) -> None:
     """Store new outcomes; final ones carry the time they were decided at."""
-    _ADD.execute(
-        connection,
-        [
-            (
-                row.event_id,
-                row.delivery_id,
-                row.receipt,
-                row.source,
-                row.campaign,
-                row.phone,
-                row.lead_id,
-                row.state.value,
-                jsontext.dumps(row.fields or {}),
-                row.opts_out,
-                jsontext.dumps(list(row.rules)),
-                row.event_time,
-                row.key,
-                row.version,
-                row.accepted_at,
-                row.decided_at,
-                0,
-                False,
-                _text(row.message),
-                row.replay_id,
-                row.received_at,
-            )
-            for row in rows
-        ],
-    )
-    added: Counter[tuple[int, str, State]] = Counter()
+    rules_text = {rules: jsontext.dumps(rules) for rules in {row.rules for row in rows}}
+    values = []
+    kinds: list[tuple[int, str, str]] = []
     for row in rows:
-        when = row.accepted_at if row.decided_at is None else row.decided_at
-        added[when // tally.MINUTE * tally.MINUTE, row.campaign, row.state] += 1
-    for (when, campaign, state), count in added.items():
-        tally.note(connection, [(campaign, tally.kind_of(state), count)], when)
+        (
+            event_id,
+            delivery_id,
+            receipt,
+            source,
+            state,
+            event_time,
+            key,
+            version,
+            accepted_at,
+            campaign,
+            phone,
+            lead_id,
+            fields,
+            opts_out,
+            rules,
+            message,
+            decided_at,
+            replay_id,
+            received_at,
+        ) = row
+        name = state.value
+        when = accepted_at if decided_at is None else decided_at
+        kinds.append((when // tally.MINUTE, campaign, name))
+        values.append(
+            (
+                event_id,
+                delivery_id,
+                receipt,
+                source,
+                campaign,
+                phone,
+                lead_id,
+                name,
+                jsontext.dumps(fields) if fields else "{}",
+                opts_out,
+                rules_text[rules],
+                event_time,
+                key,
+                version,
+                accepted_at,
+                decided_at,
+                _text(message) if message else "",
+                replay_id,
+                received_at,
+            )
+        )
+    _ADD.execute(connection, values)
+    for (minute, campaign, name), count in Counter(kinds).items():
+        tally.note(connection, [(campaign, tally.kind_of(name), count)], minute * tally.MINUTE)
     replayed = [(row.replay_id, tally.kind_of(row.state), 1) for row in rows if row.replay_id]
     if replayed:
         tally.note_replay(connection, replayed)

@@ -132,3 +132,32 @@ def test_what_changed_since_it_was_recalled_is_not_stored_over(database: Databas
         contacts.remember(connection, "generic", {ANN: ((NEW,), None, 6)}, 6, recalled=recalled)
         found = contacts.recall(connection, "generic", [ANN])[ANN]
     assert found == Known((NEW, OLD), opted_out=True)
+
+
+def test_somebody_who_became_known_meanwhile_is_not_stored_over(database: Database) -> None:
+    bob = ContactRef("", "bob")
+    learned = {bob: ((OLD,), None, 6), ANN: ((NEW,), None, 6)}
+    with database.write() as connection:
+        contacts.remember(connection, "generic", {ANN: ((OLD,), True, 5)}, 5)
+    with pytest.raises(StoreChanged), database.write() as connection:
+        contacts.remember(connection, "generic", learned, 6, recalled={})
+    with database.write() as connection:
+        assert contacts.recall(connection, "generic", [ANN, bob]) == {ANN: Known((OLD,), True)}
+        contacts.remember(
+            connection,
+            "generic",
+            learned,
+            6,
+            recalled=contacts.recall(connection, "generic", [ANN, bob]),
+        )
+        found = contacts.recall(connection, "generic", [ANN, bob])
+    assert found == {ANN: Known((NEW, OLD), opted_out=True), bob: Known((OLD,))}
+
+
+def test_what_two_learn_alike_of_somebody_new_is_stored_once(database: Database) -> None:
+    learned = {ANN: ((OLD,), True, 5)}
+    for _ in range(2):
+        with database.write() as connection:
+            contacts.remember(connection, "generic", learned, 5, recalled={})
+    with database.read() as connection:
+        assert contacts.recall(connection, "generic", [ANN]) == {ANN: Known((OLD,), True)}
