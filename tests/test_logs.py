@@ -93,7 +93,7 @@ def test_lines_written_together_are_the_same_as_one_by_one(
     assert secret is None or secret not in str(written)
 
 
-@pytest.mark.parametrize("secret", ["crmbridge", "message", "success", "+1*******23", "service"])
+@pytest.mark.parametrize("secret", ["crmbridge", "message", "success", "+1********23", "service"])
 def test_lines_written_together_hide_a_secret_that_only_their_form_holds(secret: str) -> None:
     written = []
     for write in (once_each, lambda these: logs.write_many("record", "outcome", these)):
