@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from bridge import jsontext
 from bridge.model import Result, Verdict
 
 MESSAGE_LENGTH = 300
@@ -28,16 +30,43 @@ def read_reply(
     name the lead, wherever the row stands.
     """
     try:
-        document = json.loads(body, object_pairs_hook=_without_repeats)
+        document = _document(body)
     except (ValueError, RecursionError):
         return _all_unknown(phones, "the reply is not JSON, or names a key twice")
     if not isinstance(document, dict) or not isinstance(document.get("results"), list):
         return _all_unknown(phones, "the reply has no list of results")
     if document.get("status") != "success":
         return _all_unknown(phones, "the reply's overall status is not success")
+    if _as_it_went(document["results"], phones):
+        return tuple([_said(row) for row in document["results"]])
     rows = [_Row(n, row) for n, row in enumerate(document["results"]) if isinstance(row, dict)]
     mentions = _mentions(rows, phones)
     return tuple(_result(n, phone, mentions.get(n, []), order) for n, phone in enumerate(phones))
+
+
+def _document(body: bytes) -> Any:
+    """The JSON of a reply in which no object names a key twice. Errors: ValueError, RecursionError.
+
+    A text that comes out the same when it is written again has lost nothing: no key stood twice.
+    """
+    with suppress(ValueError, TypeError):
+        document = jsontext.loads(body)
+        if jsontext.dump_bytes(document) == body:
+            return document
+    return json.loads(body, object_pairs_hook=_without_repeats)
+
+
+def _as_it_went(rows: Sequence[Any], phones: Sequence[str]) -> bool:
+    """Whether each lead has the one row at its own place: nothing is left to be found out."""
+    if not len(rows) == len(phones) == len(set(phones)):
+        return False
+    for place, (row, phone) in enumerate(zip(rows, phones, strict=True)):
+        if type(row) is not dict or row.get("phone_number") != phone:
+            return False
+        index = row.get("index")
+        if type(index) is not int or index != place:
+            return False
+    return True
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -86,6 +115,11 @@ def _result(place: int, phone: str, rows: Sequence[_Row], order: str) -> Result:
         return Result(Verdict.UNKNOWN, "the reply's row for this lead names another phone number")
     if order == "in_order" and rows[0].position != place:
         return Result(Verdict.UNKNOWN, "the reply's rows do not stand in the order of the request")
+    return _said(row)
+
+
+def _said(row: dict[str, Any]) -> Result:
+    """What the one row of a lead says of it."""
     success, message = row.get("success"), _text(row.get("message"))
     if success is True:
         return Result(Verdict.CONFIRMED, message)
@@ -99,4 +133,6 @@ def _text(value: object) -> str:
     """Text from outside as it may be stored; PostgreSQL takes no NUL."""
     if not isinstance(value, str):
         return ""
+    if value.isprintable():
+        return value[:MESSAGE_LENGTH]
     return "".join(c if c.isprintable() else " " for c in value[:MESSAGE_LENGTH])

@@ -8,7 +8,7 @@ later replay says takes the place of what was said before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -18,6 +18,8 @@ DO_NOT_CALL = "do_not_call"
 MARK = "mark_as_unanswered"
 CUSTOM = "custom_fields"
 _CUSTOM_PREFIX = "custom_fields."
+_CAPPED = frozenset({DO_NOT_CALL, MARK})
+"""Fields whose time may be another than their event's, see ``_time``."""
 
 Rank = tuple[int, bool, str, int]
 
@@ -121,42 +123,45 @@ def plan(
     ``alone``: the API refused the updates together, so send the opt-out by itself, and after it
     one update at a time. ``reassert``: send the opt-out of the ledger even if it is confirmed.
     """
-    before = read(stored)
-    opted_in = DO_NOT_CALL in before and before[DO_NOT_CALL].value is False
-    opted_in = opted_in or any(update.fields.get(DO_NOT_CALL) is False for update in updates)
-    ledger = _merged(before, updates)
+    ledger = read(stored)
+    consent = ledger.get(DO_NOT_CALL)
+    opted_in = consent is not None and consent.value is False
+    said = [(update, _flat(update.fields)) for update in updates]
+    _merge(ledger, said)
     latch = opted_out(ledger)
+    if latch and not opted_in:
+        opted_in = any(update.fields.get(DO_NOT_CALL) is False for update in updates)
     settled: dict[int, tuple[State, str]] = {}
     left_out: dict[int, str] = {}
     owned: list[tuple[Update, list[str]]] = []
-    for update in updates:
-        names = [name for name, _ in _flat(update.fields)]
-        own = [name for name in names if _owns(ledger, name, update)]
+    for update, pairs in said:
+        own = _owned(ledger, pairs, update)
         blocked = _blocked_mark(ledger, update, latch) if MARK in own else None
         if blocked is not None:
             own.remove(MARK)
         if not own:
+            names = [name for name, _ in pairs]
             settled[update.id] = _settle(update, blocked, replayed=_replayed(ledger, names, update))
             continue
         owned.append((update, own))
-        older = [name for name in names if name not in own and name != MARK]
-        notes = [f"{MARK} left out: {blocked[1]}"] if blocked is not None else []
-        notes += [f"{name} left out: a newer event has set it" for name in older]
-        if notes:
-            left_out[update.id] = "; ".join(notes)
+        if len(own) < len(pairs) and (why := _why_left_out(pairs, own, blocked)):
+            left_out[update.id] = why
     carried = _one_at_a_time(owned, latch, left_out) if alone else owned
     payload = {name: ledger[name].value for _, own in carried for name in own}
     reasserts = reassert and latch and not (alone and carried)
     if reasserts:
         payload[DO_NOT_CALL] = True
-    sending = {update.id for update, _ in carried}
-    for update, own in owned:
-        if update.id in sending:
-            ledger = _refused(ledger, set(own) - payload.keys())
-    held = {name for update, own in owned if update.id not in sending for name in own}
+    held: set[str] = set()
+    if carried is not owned:
+        sending = {update.id for update, _ in carried}
+        for update, own in owned:
+            if update.id in sending:
+                ledger = _refused(ledger, set(own) - payload.keys())
+            else:
+                held.update(own)
     return Plan(
         _nested(payload, ledger, held, all_known=all_known),
-        tuple(update.id for update, _ in carried),
+        tuple([update.id for update, _ in carried]),
         settled,
         left_out,
         len(owned) - len(carried),
@@ -166,14 +171,32 @@ def plan(
     )
 
 
-def _merged(ledger: Ledger, updates: Sequence[Update]) -> Ledger:
-    for update in updates:
-        for name, value in _flat(update.fields):
-            new = Entry(value, _time(update, name, value), update.key, replay=update.replay_id)
+Pairs = Collection[tuple[str, Any]]
+"""The fields of an update, custom fields among them by their full names."""
+
+
+def _merge(ledger: Ledger, said: Sequence[tuple[Update, Pairs]]) -> None:
+    for update, pairs in said:
+        key, replay = update.key, update.replay_id
+        for name, value in pairs:
+            time = _time(update, name, value) if name in _CAPPED else update.event_time
             old = ledger.get(name)
-            if old is None or new.rank(name) > old.rank(name):
-                ledger[name] = new
-    return ledger
+            if old is None or time > old.time:
+                ledger[name] = Entry(value, time, key, False, replay)
+            elif time == old.time:
+                new = Entry(value, time, key, False, replay)
+                if new.rank(name) > old.rank(name):
+                    ledger[name] = new
+
+
+def _why_left_out(pairs: Pairs, own: Sequence[str], blocked: tuple[State, str] | None) -> str:
+    notes = [f"{MARK} left out: {blocked[1]}"] if blocked is not None else []
+    notes += [
+        f"{name} left out: a newer event has set it"
+        for name, _ in pairs
+        if name not in own and name != MARK
+    ]
+    return "; ".join(notes)
 
 
 def _one_at_a_time(
@@ -193,25 +216,29 @@ def _one_at_a_time(
     return chosen
 
 
-def _flat(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _flat(fields: Mapping[str, Any]) -> Pairs:
+    if CUSTOM not in fields:
+        return fields.items()
+    pairs: list[tuple[str, Any]] = []
     for name, value in fields.items():
         if name == CUSTOM:
-            for key, custom in value.items():
-                yield _CUSTOM_PREFIX + key, custom
+            pairs += [(_CUSTOM_PREFIX + key, custom) for key, custom in value.items()]
         else:
-            yield name, value
+            pairs.append((name, value))
+    return pairs
 
 
 def _nested(
     payload: dict[str, Any], ledger: Ledger, held: set[str], *, all_known: bool
 ) -> dict[str, Any]:
     """The payload in the API's shape; ``held`` are fields whose own turn comes later."""
-    flat = {k: v for k, v in payload.items() if not k.startswith(_CUSTOM_PREFIX)}
-    custom = {
-        k.removeprefix(_CUSTOM_PREFIX): v
-        for k, v in payload.items()
-        if k.startswith(_CUSTOM_PREFIX)
-    }
+    flat: dict[str, Any] = {}
+    custom: dict[str, Any] = {}
+    for name, value in payload.items():
+        if name.startswith(_CUSTOM_PREFIX):
+            custom[name.removeprefix(_CUSTOM_PREFIX)] = value
+        else:
+            flat[name] = value
     if custom and all_known:
         known = {
             k.removeprefix(_CUSTOM_PREFIX): entry.value
@@ -224,11 +251,17 @@ def _nested(
     return flat
 
 
-def _owns(ledger: Ledger, name: str, update: Update) -> bool:
-    entry = ledger[name]
-    if (entry.key, entry.replay) != (update.key, update.replay_id):
-        return False
-    return entry.time == _time(update, name, entry.value)
+def _owned(ledger: Ledger, pairs: Pairs, update: Update) -> list[str]:
+    """The fields whose newest word is this update's."""
+    key, replay, at = update.key, update.replay_id, update.event_time
+    owned = []
+    for name, _ in pairs:
+        entry = ledger[name]
+        if entry.key == key and entry.replay == replay:
+            time = _time(update, name, entry.value) if name in _CAPPED else at
+            if entry.time == time:
+                owned.append(name)
+    return owned
 
 
 def _time(update: Update, name: str, value: Any) -> int:
@@ -284,8 +317,8 @@ def refuse(ledger: Ledger, updates: Sequence[Update]) -> Ledger:
     names = {
         name
         for update in updates
-        for name, _ in _flat(update.fields)
-        if name in ledger and _owns(ledger, name, update) and name != DO_NOT_CALL
+        for name in _owned(ledger, [p for p in _flat(update.fields) if p[0] in ledger], update)
+        if name != DO_NOT_CALL
     }
     return _refused(ledger, names)
 

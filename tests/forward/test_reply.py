@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge import jsontext
 from bridge.forward.reply import MESSAGE_LENGTH, read_reply
 from bridge.model import Result, Verdict
 
@@ -28,6 +29,9 @@ def correct(phones: list[str]) -> dict[str, Any]:
 def read(document: Any, phones: list[str] = PHONES, order: Any = "in_order") -> list[Verdict]:
     results = read_reply(phones, json.dumps(document).encode(), order=order)
     assert len(results) == len(phones)
+    # however it is written: without spaces it is read in the quicker way
+    for compact in (json.dumps(document, separators=(",", ":")), jsontext.dumps(document)):
+        assert read_reply(phones, compact.encode(), order=order) == results
     return [result.verdict for result in results]
 
 
@@ -204,11 +208,18 @@ def test_the_text_of_the_api_is_cut_and_may_be_stored() -> None:
     assert len(message) == MESSAGE_LENGTH
 
 
-def test_a_reply_that_contradicts_itself_confirms_nothing() -> None:
+@pytest.mark.parametrize("space", ["", " "])
+@pytest.mark.parametrize("name", ["success", r"succ\u0065ss"])
+@pytest.mark.parametrize("values", [("false", "true"), ("true", "true")])
+def test_a_reply_that_names_a_key_twice_confirms_nothing(
+    space: str, name: str, values: tuple[str, str]
+) -> None:
     body = (
         '{"status": "success", "results": ['
-        '{"index": 0, "phone_number": "+14155550123", "success": false, "success": true}]}'
+        '{"index": 0, "phone_number": "+14155550123", "NAME": FIRST, "success": SECOND}]}'
     )
+    body = body.replace(" ", space).replace("NAME", name)
+    body = body.replace("FIRST", values[0]).replace("SECOND", values[1])
     assert read_reply(["+14155550123"], body.encode())[0].verdict is Verdict.UNKNOWN
 
 
