@@ -154,19 +154,29 @@ def test_a_mistake_in_the_file_of_another_source_stops_no_trial(
     assert "crm" in run("try", "crn", "one.json").stderr
 
 
-def test_a_trial_loads_nothing_that_it_does_not_need(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("with_database", [False, True])
+def test_a_trial_loads_nothing_that_it_does_not_need(
+    folder: Path, tmp_path: Path, with_database: bool
+) -> None:
     """They take longer to load than all the rest, and a trial is to answer in half a second."""
     (tmp_path / "one.json").write_text('{"id": "1", "kind": "stop", "phone": "+14155550123"}')
+    slow = {"httpx", "alembic", "flask", "gevent", "structlog", "rich", "cryptography", "jwt"}
+    slow |= {"psycopg", "sqlalchemy.dialects.postgresql", "urllib.request", "sqlalchemy"}
+    if with_database:
+        database = Database(f"sqlite:///{tmp_path}/bridge.db")
+        prepare(database)
+        database.close()
+        slow -= {"sqlalchemy"}
     program = (
         "import sys\nfrom bridge.cli import cli\n"
         "cli(['mapping', 'try', 'crm', 'one.json'], standalone_mode=False)\n"
-        "slow = {'httpx', 'alembic', 'flask', 'gevent', 'sqlalchemy', 'structlog', 'rich'}\n"
-        "print(slow & set(sys.modules))"
+        f"print({slow!r} & set(sys.modules))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
     assert "would send" in done.stdout
+    assert ("no database" in done.stderr) is not with_database
     assert done.stdout.splitlines()[-1] == "set()"
 
 

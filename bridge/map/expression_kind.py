@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from marshmallow import ValidationError
@@ -16,9 +17,13 @@ from bridge.map.kinds import (
     kind_of,
     quoted,
 )
-from bridge.map.lint import Use, traps
+from bridge.map.lint import Trap, Use, traps
 from bridge.map.substitution import Filled, missing_in, raw
 from bridge.model import Json
+
+MOST_KEPT = 2_000
+"""Expressions that are kept compiled: files repeat many of theirs, and ``mapping check`` reads each
+file several times, as it is used and as its cases see it."""
 
 
 class Expr(Kind):
@@ -66,19 +71,26 @@ def compiled(value: Json, use: Use = Use.VALUE) -> Expression:
             f'For a constant write {{value: "{written}"}}.',
         )
     try:
-        expression = Expression(str(value), written)
+        expression, found = _compiled(str(value), written, use)
     except ExpressionError as error:
         if not missing_in(value):
             raise _unreadable(error) from None
         # A bare placeholder such as test-NAME is no identifier; its underscored form is one.
         try:
-            expression = Expression(str(value).replace("test-", "test_"), written)
+            expression, found = _compiled(str(value).replace("test-", "test_"), written, use)
         except ExpressionError:
             raise _unreadable(error) from None
-    found = [Fault(t.code, t.message, t.hint, t.part) for t in traps(expression, use)]
     if found:
-        raise ValidationError(list[Any](found))
+        faults = [Fault(trap.code, trap.message, trap.hint, trap.part) for trap in found]
+        raise ValidationError(list[Any](faults))
     return expression
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _compiled(source: str, written: str, use: Use) -> tuple[Expression, tuple[Trap, ...]]:
+    """The expression and its traps. Errors: ``ExpressionError``."""
+    expression = Expression(source, written)
+    return expression, tuple(traps(expression, use))
 
 
 def _unreadable(error: ExpressionError) -> ValidationError:

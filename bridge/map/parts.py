@@ -9,16 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, validates_schema
+from marshmallow import ValidationError, missing
 
 from bridge.map.document import Document, Path_
-from bridge.map.kinds import (
-    Definitions,
-    Fault,
-    Kind,
-    faulty,
-    kind_of,
-)
+from bridge.map.kinds import Definitions, Fault, Kind, faulty, kind_of
 from bridge.map.nearest import advice
 from bridge.model import Json
 
@@ -92,26 +86,6 @@ class Named(Kind):
         return {"type": "object", "additionalProperties": inner, **least}
 
 
-class Shape(Schema):
-    """A mapping with fixed keys. Any other key is a mistake with the nearest spelling."""
-
-    class Meta:
-        unknown = EXCLUDE
-
-    @validates_schema(pass_original=True, skip_on_field_errors=False)
-    def _no_other_keys(self, data: Any, original: Any, **kwargs: Any) -> None:
-        del data, kwargs
-        known = set(self.fields)
-        unknown = [key for key in original if key not in known]
-        others = {
-            key: [Fault("unknown-key", "is not known here.", hint)]
-            for place, key in enumerate(unknown)
-            for hint in (_advice(key, original[key], known) if place < MOST_ADVICE else "",)
-        }
-        if others:
-            raise ValidationError(dict[str, Any](others))
-
-
 def _advice(key: str, value: Json, known: set[str]) -> str:
     """What to do about a key that is not known. One without a value was no key to its author."""
     if value is not None:
@@ -132,6 +106,7 @@ class Part(Kind):
     """A mapping with fixed keys, and what must hold between them.
 
     ``check`` says it; ``one_of`` tells the JSON Schema of keys of which exactly one must be there.
+    Any other key is a mistake with the nearest spelling.
     """
 
     what = "a mapping"
@@ -147,7 +122,6 @@ class Part(Kind):
         super().__init__(**kwargs)
         self.keys = keys
         self.one_of = one_of
-        self.shape = Shape.from_dict(dict[str, Any](keys))()
         self.check = check
 
     def read(self, value: Json) -> Any:
@@ -158,18 +132,29 @@ class Part(Kind):
                 f"must be a mapping, not {kind_of(value)}.",
                 self.hint() or advice("", self.keys),
             )
+        loaded: dict[str, Any] = {}
         errors: dict[str, Any] = {}
-        try:
-            loaded: Mapping[str, Any] = self.shape.load(value)
-        except ValidationError as error:
-            errors = dict[str, Any](error.messages_dict)
-            loaded = error.valid_data if isinstance(error.valid_data, dict) else {}
+        for name, kind in self.keys.items():
+            try:
+                loaded[name] = kind.deserialize(value.get(name, missing))
+            except ValidationError as error:
+                errors[name] = error.messages
+        errors |= self._unknown(value)
         for key, fault in self.check(loaded, value) if self.check else ():
             if key not in errors:
                 errors.setdefault(key or "_schema", []).append(fault)
         if errors:
             raise ValidationError(errors)
         return loaded
+
+    def _unknown(self, value: Mapping[str, Json]) -> dict[str, list[Fault]]:
+        known = set(self.keys)
+        unknown = [key for key in value if key not in known]
+        return {
+            key: [Fault("unknown-key", "is not known here.", hint)]
+            for place, key in enumerate(unknown)
+            for hint in (_advice(key, value[key], known) if place < MOST_ADVICE else "",)
+        }
 
     def json_schema(self, definitions: Definitions) -> dict[str, Json]:
         found: dict[str, Json] = {

@@ -218,10 +218,12 @@ def _perhaps_misspelt(
         if not _is_expression(path):
             continue
         for name in _leading(text):
-            close = get_close_matches(name, known, n=1, cutoff=0.75)
+            if name in seen or name in known:
+                continue
             if not seen and f"_{name}" in _ALWAYS_THERE:
                 continue  # `event` is a field of many CRMs, and no case can speak against it
-            if close and name not in seen and not _extends(name, close[0]):
+            close = get_close_matches(name, known, n=1, cutoff=0.75)
+            if close and not _extends(name, close[0]):
                 yield document.mistake(
                     path,
                     "perhaps-misspelt",

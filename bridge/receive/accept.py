@@ -17,7 +17,7 @@ from bridge.receive.handshake import echoed, greeting, methods
 from bridge.receive.reply import Reply, problem
 from bridge.receive.request import PREFIX
 from bridge.receive.seldom import Seldom
-from bridge.receive.verify import verify
+from bridge.receive.verify.any_of import verify
 from bridge.receive.withhold import kept, kept_refusal
 from bridge.store.deliveries import NewDelivery
 from bridge.store.refusals import BODY, NOT_KEPT, NewRefusal

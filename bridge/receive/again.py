@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from bridge.model import Refused, Request, Source, Verified
 from bridge.receive.accept import new_delivery
 from bridge.receive.request import PREFIX, request_of
-from bridge.receive.verify import signature_headers, verify
+from bridge.receive.verify import signature_headers
+from bridge.receive.verify.any_of import verify
 from bridge.store.deliveries import NewDelivery
 from bridge.store.refusals import BODY, NOT_KEPT, KeptRefusal
 

@@ -33,7 +33,7 @@ from sqlalchemy import (
     literal_column,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.functions import FunctionElement
@@ -217,6 +217,8 @@ def insert_many(
         return statement if on_conflict is None else on_conflict(statement)  # type: ignore[no-any-return]
 
     def whole(rows: Any) -> Executable:
+        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - there since the engine was made
+
         statement: Any = postgresql.insert(table).from_select(
             [*names, *alike],
             select(*(_value(rows, name, columns[name]) for name in names), *alike.values()),

@@ -36,6 +36,9 @@ metadata = MetaData(
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 
+WHERE = "where"
+"""Under which name an index carries its condition, see ``whole``."""
+
 # Conditions of partial indexes. A query has to repeat them word for word, without parameters,
 # for SQLite to see that the index serves it.
 OPEN = text("state IN ('waiting', 'in_flight', 'standing')")
@@ -47,6 +50,21 @@ UNDONE = text("done_at IS NULL")
 OPEN_OPT_OUT = text("opts_out AND state IN ('waiting', 'in_flight', 'standing')")
 OF_PHONE = text("phone <> ''")
 OF_EVENT = text("event_id > 0")
+
+
+def whole() -> MetaData:
+    """The tables with the conditions of their partial indexes, which nothing but migrations needs.
+
+    SQLAlchemy loads every driver that it knows of an engine as soon as it is told, and a command
+    that reads SQLite should not wait for those of PostgreSQL.
+    """
+    for table in metadata.tables.values():
+        for index in table.indexes:
+            if (condition := index.info.get(WHERE)) is not None:
+                for engine in ("sqlite", "postgresql"):
+                    index.dialect_options[engine]["where"] = condition
+    return metadata
+
 
 delivery = Table(
     "delivery",
@@ -67,7 +85,7 @@ delivery = Table(
     Column("version", String(16)),
     Column("erased_at", BigInteger),
     Column("body_hash", String(64)),
-    Index("ix_delivery_stored", "id", sqlite_where=STORED, postgresql_where=STORED),
+    Index("ix_delivery_stored", "id", info={WHERE: STORED}),
     Index("ix_delivery_source_id", "source", "id"),
     sqlite_autoincrement=True,
 )
@@ -95,8 +113,7 @@ event = Table(
         "source",
         "lane",
         "due_at",
-        sqlite_where=PENDING,
-        postgresql_where=PENDING,
+        info={WHERE: PENDING},
     ),
     sqlite_autoincrement=True,
 )
@@ -124,8 +141,7 @@ lead = Table(
     Index(
         "ix_lead_leased",
         "lease_until",
-        sqlite_where=LEASED,
-        postgresql_where=LEASED,
+        info={WHERE: LEASED},
     ),
     Index("ix_lead_phone", "phone"),
     sqlite_autoincrement=True,
@@ -167,15 +183,13 @@ outcome = Table(
         "ix_outcome_waiting_opt_outs",
         "state",
         "accepted_at",
-        sqlite_where=OPEN_OPT_OUT,
-        postgresql_where=OPEN_OPT_OUT,
+        info={WHERE: OPEN_OPT_OUT},
     ),
     Index(
         "ix_outcome_replayed",
         "replay_id",
         "state",
-        sqlite_where=REPLAYED,
-        postgresql_where=REPLAYED,
+        info={WHERE: REPLAYED},
     ),
     sqlite_autoincrement=True,
 )
@@ -365,8 +379,8 @@ clue = Table(
     Column("digest", String(40), primary_key=True),
     Column("phone", String(40), primary_key=True),
     Column("event_id", BigInteger, primary_key=True, autoincrement=False),
-    Index("ix_clue_phone", "phone", sqlite_where=OF_PHONE, postgresql_where=OF_PHONE),
-    Index("ix_clue_event_id", "event_id", sqlite_where=OF_EVENT, postgresql_where=OF_EVENT),
+    Index("ix_clue_phone", "phone", info={WHERE: OF_PHONE}),
+    Index("ix_clue_event_id", "event_id", info={WHERE: OF_EVENT}),
 )
 
 attempt = Table(
@@ -412,7 +426,7 @@ erasure = Table(
     Column("due_at", BigInteger, nullable=False),
     Column("done_at", BigInteger),
     Column("erased", Text, nullable=False),
-    Index("ix_erasure_due", "due_at", sqlite_where=UNDONE, postgresql_where=UNDONE),
+    Index("ix_erasure_due", "due_at", info={WHERE: UNDONE}),
     sqlite_autoincrement=True,
 )
 

@@ -19,7 +19,7 @@ from bridge.model import (
     Scheme,
     Verified,
 )
-from bridge.receive.verify import verify
+from bridge.receive.verify.any_of import verify
 
 from .webhooks import NOW, URL, make_request, secret
 

@@ -9,7 +9,8 @@ import pytest
 
 from bridge.model import Refused, Request, Verified
 from bridge.receive.sign import sign
-from bridge.receive.verify import check_scheme, verify
+from bridge.receive.verify.any_of import verify
+from bridge.receive.verify.sanity import check_scheme
 
 from .declared import BY_VECTOR, declared
 from .webhooks import flipped, make_request, read_vectors

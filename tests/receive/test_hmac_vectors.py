@@ -20,7 +20,8 @@ from bridge.model import (
     Verified,
 )
 from bridge.receive.sign import sign
-from bridge.receive.verify import check_scheme, verify
+from bridge.receive.verify.any_of import verify
+from bridge.receive.verify.sanity import check_scheme
 
 from .webhooks import (
     flipped,

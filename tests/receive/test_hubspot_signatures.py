@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bridge.model import HubSpotScheme, Refused, Request, Verified
-from bridge.receive.verify import verify
+from bridge.receive.verify.any_of import verify
 from bridge.receive.verify.hubspot import url_readings
 
 from .webhooks import flipped, flipped_text, make_request, read_vectors, secret

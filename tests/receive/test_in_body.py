@@ -18,8 +18,7 @@ from bridge.model import (
     Refused,
     Verified,
 )
-from bridge.receive.verify import verify
-from bridge.receive.verify.any_of import proves
+from bridge.receive.verify.any_of import proves, verify
 
 from .webhooks import make_request, secret
 

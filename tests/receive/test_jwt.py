@@ -10,7 +10,9 @@ import jwt
 import pytest
 
 from bridge.model import JwtScheme, Refused, Verified
-from bridge.receive.verify import check_scheme, over_url, plain_credentials, verify
+from bridge.receive.verify import over_url, plain_credentials
+from bridge.receive.verify.any_of import verify
+from bridge.receive.verify.sanity import check_scheme
 
 from .declared import declared
 from .webhooks import NOW, URL, make_request, secret

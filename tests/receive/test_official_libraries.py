@@ -13,7 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from bridge.model import HubSpotScheme, Refused, Verified
 from bridge.receive.sign import sign
-from bridge.receive.verify import verify
+from bridge.receive.verify.any_of import verify
 
 from .declared import BY_VECTOR, declared
 from .test_declared_schemes import VECTORS

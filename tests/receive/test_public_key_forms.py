@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from bridge.model import PublicKeyScheme, Refused, Verified
 from bridge.receive.sign import sign
-from bridge.receive.verify import check_scheme, verify
+from bridge.receive.verify.any_of import verify
+from bridge.receive.verify.sanity import check_scheme
 
 from .declared import declared
 from .test_public_keys import pair

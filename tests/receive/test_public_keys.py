@@ -19,8 +19,9 @@ from cryptography.hazmat.primitives.serialization import (
 from bridge.errors import VerifyError
 from bridge.model import PublicKeyScheme, Refused, Verified
 from bridge.receive.sign import sign
-from bridge.receive.verify import check_scheme, verify
+from bridge.receive.verify.any_of import verify
 from bridge.receive.verify.asymmetric import Algorithm
+from bridge.receive.verify.sanity import check_scheme
 
 from .webhooks import NOW, URL, flipped, flipped_text, make_request, other_spelling
 

@@ -16,7 +16,8 @@ from bridge.model import (
     Verified,
 )
 from bridge.receive.sign import sign
-from bridge.receive.verify import over_url, verify
+from bridge.receive.verify import over_url
+from bridge.receive.verify.any_of import verify
 
 from .webhooks import NOW, URL, make_request, secret
 

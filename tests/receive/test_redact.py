@@ -73,7 +73,7 @@ def test_nested_forms(body: bytes, place: Place, left: Json) -> None:
 
 XML = """<?xml version="1.0" encoding="{0}"?>
 <!-- S3CRET --><s:E xmlns:s="urn:s" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" s:k="&lt;&quot;">
-<s:N><SessionId>S3CRET</SessionId><x xsi:nil="true"/><y>a&amp;b &#233;<![CDATA[<c>]]></y></s:N>
+<s:N><SessionId>S3CRET</SessionId><x xsi:nil="true"/><y>a&amp;b &#233;<![CDATA[<c>]]></y><z q="'&#13;&#10;&#9;">&#13;</z></s:N>
 <N><s:SessionId a=">" ><deep>S3CRET</deep></s:SessionId><y/>tail</N><SessionId>stays</SessionId>
 </s:E>"""  # noqa: E501 - one start tag
 

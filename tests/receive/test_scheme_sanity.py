@@ -18,7 +18,7 @@ from bridge.model import (
     QueryScheme,
     Scheme,
 )
-from bridge.receive.verify import check_scheme
+from bridge.receive.verify.sanity import check_scheme
 
 from .webhooks import secret
 

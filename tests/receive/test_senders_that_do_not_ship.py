@@ -14,7 +14,7 @@ import pytest
 from bridge.map import SourceMapping, load_mappings
 from bridge.model import Delivery, Known, Refused, Verified
 from bridge.receive.decode import decode
-from bridge.receive.verify import verify
+from bridge.receive.verify.any_of import verify
 from bridge.settings import Environment
 
 from .test_declared_schemes import VECTORS, request_of

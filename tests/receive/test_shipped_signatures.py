@@ -11,7 +11,7 @@ import pytest
 
 from bridge.map import load_mappings
 from bridge.model import Refused, Source, Verified
-from bridge.receive.verify import verify
+from bridge.receive.verify.any_of import verify
 from bridge.settings import Environment
 
 from .test_declared_schemes import (

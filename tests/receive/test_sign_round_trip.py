@@ -27,7 +27,8 @@ from bridge.model import (
     Verified,
 )
 from bridge.receive.sign import Signed, sign
-from bridge.receive.verify import check_scheme, verify
+from bridge.receive.verify.any_of import verify
+from bridge.receive.verify.sanity import check_scheme
 from bridge.receive.verify.signed_text import form_text
 
 from .test_public_keys import pair

@@ -13,7 +13,8 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from bridge.model import Refused, StandardWebhooksScheme, Verified
 from bridge.receive.sign import sign
-from bridge.receive.verify import check_scheme, verify
+from bridge.receive.verify.any_of import verify
+from bridge.receive.verify.sanity import check_scheme
 
 from .test_public_keys import pair
 from .webhooks import NOW, URL, make_request, secret

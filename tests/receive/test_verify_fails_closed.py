@@ -23,7 +23,8 @@ from bridge.model import (
     Scheme,
     StandardWebhooksScheme,
 )
-from bridge.receive.verify import check_scheme, verify
+from bridge.receive.verify.any_of import verify
+from bridge.receive.verify.sanity import check_scheme
 
 from .test_public_keys import PUBLISHED_ED25519, PUBLISHED_RSA
 from .webhooks import NOW, make_request, secret

@@ -21,8 +21,8 @@ from bridge.receive.verify import (
     credential_names,
     plain_credentials,
     signature_headers,
-    verify,
 )
+from bridge.receive.verify.any_of import verify
 
 from .webhooks import NOW, URL, make_request, secret
 

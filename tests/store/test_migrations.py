@@ -20,7 +20,7 @@ from bridge.errors import SchemaError, StoreError
 from bridge.model import State
 from bridge.store import history, migrate, revision
 from bridge.store.database import Database
-from bridge.store.schema import metadata
+from bridge.store.schema import whole
 
 
 def upgrade_to(connection: Connection, goal: str) -> None:
@@ -42,7 +42,7 @@ def test_migrations_make_exactly_the_declared_schema(empty: Database) -> None:
     assert migrate.migrate(empty) == (None, revision.newest())
     with empty.read() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, metadata) == []
+        assert compare_metadata(context, whole()) == []
 
 
 def test_every_declared_index_is_there_with_its_condition(empty: Database) -> None:
@@ -50,7 +50,7 @@ def test_every_declared_index_is_there_with_its_condition(empty: Database) -> No
     dialect = empty.engine.dialect.name
     with empty.read() as connection:
         inspector = inspect(connection)
-        for table in metadata.sorted_tables:
+        for table in whole().sorted_tables:
             made = {
                 index["name"]: index["dialect_options"].get(f"{dialect}_where")
                 for index in inspector.get_indexes(table.name)

@@ -6,11 +6,11 @@ and fails closed. Secrets and signatures are compared in constant time and appea
 ``asymmetric`` is the one home of ``cryptography``, ``token`` that of ``jwt``; ``sanity`` says at
 start what is wrong with a scheme's parameters; ``public_url`` knows which schemes sign the URL;
 ``withheld`` names the headers, query parameters and places that mappings must not see.
+
+What loads ``cryptography`` is imported from its own module: ``any_of.verify``, ``sanity``.
 """
 
-from bridge.receive.verify.any_of import proves, verify
 from bridge.receive.verify.public_url import OverUrl, over_url
-from bridge.receive.verify.sanity import check_scheme
 from bridge.receive.verify.withheld import (
     Credentials,
     body_credentials,
@@ -25,13 +25,10 @@ __all__ = [
     "Credentials",
     "OverUrl",
     "body_credentials",
-    "check_scheme",
     "credential_names",
     "over_url",
     "plain_credentials",
-    "proves",
     "secret_in_path",
     "shared_secrets",
     "signature_headers",
-    "verify",
 ]

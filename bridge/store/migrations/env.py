@@ -2,9 +2,9 @@
 
 from alembic import context
 
-from bridge.store.schema import metadata
+from bridge.store.schema import whole
 
 connection = context.config.attributes["connection"]
-context.configure(connection=connection, target_metadata=metadata, render_as_batch=False)
+context.configure(connection=connection, target_metadata=whole(), render_as_batch=False)
 with context.begin_transaction():
     context.run_migrations()
