@@ -9,7 +9,7 @@ from functools import cached_property
 from bridge.map.events import EventPlan
 from bridge.map.lookups import LookupPlan, fill
 from bridge.map.numbers import Numbers, Way
-from bridge.map.outcome import errors_of, merge, opts_out_of, reason_for_nothing, with_notes
+from bridge.map.outcome import errors_of, merge, reason_for_nothing, with_notes
 from bridge.map.route import Directory
 from bridge.map.rules import Rule, Said, say, yield_to_opt_in
 from bridge.map.unusable import Unusable
@@ -165,16 +165,19 @@ class SourceMapping:
             notes = []  # those of before are the rule's own
             said.append(one)
             trace.append(one)
-        newer = not known.opted_out or event.opt_in_ms > known.consent_time
-        yield_to_opt_in(said, self.directory, newer=newer)
-        updates = merge(said, known, event.time_ms)
-        updates, state, reason = _decide(updates, said, skips, unsure, _lacking(found))
+        consents = [one.fields.get("do_not_call") for one in said]
+        if False in consents and True in consents:
+            newer = not known.opted_out or event.opt_in_ms > known.consent_time
+            yield_to_opt_in(said, self.directory, newer=newer)
+        opts_out = True in consents and any(one.opts_out for one in said)
+        updates = merge(said, known, event.time_ms, opts_out=opts_out)
+        updates, state, reason = _decide(updates, said, skips, unsure, found)
         return Mapped(
             updates,
             state,
             reason,
             numbers.all(self.remembered if event.contacts else ()),
-            _consent(said, updates),
+            _consent(opts_out, updates),
             _addresses(self.emails, view),
             tuple(trace),
             erase,
@@ -203,19 +206,19 @@ def _decide(
     said: list[Said],
     skips: list[str],
     unsure: list[str],
-    lacking: str,
+    found: Mapping[str, Found],
 ) -> tuple[tuple[LeadUpdate, ...], State | None, str]:
     errors = errors_of(said)
     if errors and not any(update.opts_out for update in updates):
-        return (), State.DEAD, "; ".join(errors) + lacking
+        return (), State.DEAD, "; ".join(errors) + _lacking(found)
     if updates:
         # An opt-out is not held up by a mistake elsewhere; the outcome says what is missing.
         return (with_notes(updates, errors) if errors else updates), None, ""
-    return (), State.SKIPPED, reason_for_nothing(said, skips, lacking, unsure)
+    return (), State.SKIPPED, reason_for_nothing(said, skips, _lacking(found), unsure)
 
 
-def _consent(said: list[Said], updates: tuple[LeadUpdate, ...]) -> bool | None:
-    if opts_out_of(said):
+def _consent(opts_out: bool, updates: tuple[LeadUpdate, ...]) -> bool | None:
+    if opts_out:
         return True
     return False if False in [update.fields.get("do_not_call") for update in updates] else None
 
