@@ -397,6 +397,9 @@ def _not(node: _Node) -> Run:
 
 
 def _list(node: _Node) -> Run:
+    if all(child["type"] == "literal" for child in node["children"]):
+        constant = [child["value"] for child in node["children"]]
+        return lambda value: None if value is None else constant
     items = [_compile(child) for child in node["children"]]
     return lambda value: None if value is None else [item(value) for item in items]
 

@@ -15,6 +15,7 @@ from bridge.map.rules import Rule, Said, say, yield_to_opt_in
 from bridge.map.unusable import Unusable
 from bridge.map.value import Value
 from bridge.model import (
+    NOBODY,
     Campaign,
     Delivery,
     Event,
@@ -77,21 +78,17 @@ class SourceMapping:
         """The records that the event needs, from each look-up at most one entry."""
         if event.problem is not None or not self.lookup_plans:
             return ()
-        wanted = (plan.wanted(event) for plan in self.lookup_plans)
-        return tuple(one for one in wanted if one is not None)
+        wanted = [plan.wanted(event) for plan in self.lookup_plans]
+        return tuple([one for one in wanted if one is not None])
 
     def urgent(self, event: Event) -> bool:
         """Whether the event may be an opt-out, as far as it shows before its look-ups.
 
         An opt-out's look-up goes ahead of all others.
         """
-        view = dict(event.view)
-        fill(view, (plan.lookup.name for plan in self.lookup_plans), {})
-        view["_known"] = {"phones": [], "opted_out": False}
-        return any(
-            rule.do_not_call is not None and (rule.when is None or rule.when.holds(view, []))
-            for rule in self.rules
-        )
+        view = self.view(event, {}, NOBODY)
+        opt_outs = [rule.when for rule in self.rules if rule.do_not_call is not None]
+        return any(when is None or when.holds(view, []) for when in opt_outs)
 
     def patience(self, lookups: Collection[str]) -> float | None:
         """After how many seconds an event may go on without these look-ups; None: never."""
