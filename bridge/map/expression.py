@@ -272,12 +272,17 @@ def _field(node: _Node) -> Run:
 def _path(names: Sequence[str]) -> Run:
     """Fields of fields, as most expressions are: ``contact.address.city``."""
 
+    first, *others = names
+
     def run(value: Json) -> Json:
-        for name in names:
-            if not isinstance(value, dict):
+        found = value.get(first) if isinstance(value, dict) else None
+        if found is None:
+            return None
+        for name in others:
+            if not isinstance(found, dict):
                 return None
-            value = value.get(name)
-        return value
+            found = found.get(name)
+        return found
 
     return run
 
@@ -392,6 +397,9 @@ def _not(node: _Node) -> Run:
 
 
 def _list(node: _Node) -> Run:
+    if all(child["type"] == "literal" for child in node["children"]):
+        constant = [child["value"] for child in node["children"]]
+        return lambda value: None if value is None else constant
     items = [_compile(child) for child in node["children"]]
     return lambda value: None if value is None else [item(value) for item in items]
 

@@ -9,12 +9,13 @@ from functools import cached_property
 from bridge.map.events import EventPlan
 from bridge.map.lookups import LookupPlan, fill
 from bridge.map.numbers import Numbers, Way
-from bridge.map.outcome import errors_of, merge, opts_out_of, reason_for_nothing, with_notes
+from bridge.map.outcome import errors_of, merge, reason_for_nothing, with_notes
 from bridge.map.route import Directory
 from bridge.map.rules import Rule, Said, may_opt_out, say, yield_to_opt_in
 from bridge.map.unusable import Unusable
 from bridge.map.value import Value
 from bridge.model import (
+    NOBODY,
     Campaign,
     Delivery,
     Event,
@@ -77,15 +78,15 @@ class SourceMapping:
         """The records that the event needs, from each look-up at most one entry."""
         if event.problem is not None or not self.lookup_plans:
             return ()
-        wanted = (plan.wanted(event) for plan in self.lookup_plans)
-        return tuple(one for one in wanted if one is not None)
+        wanted = [plan.wanted(event) for plan in self.lookup_plans]
+        return tuple([one for one in wanted if one is not None])
 
     def urgent(self, event: Event) -> bool:
         """Whether the event may be an opt-out, as far as it shows before its look-ups.
 
         An opt-out's look-up goes ahead of all others.
         """
-        return self._may_opt_out(dict(event.view))
+        return self._may_opt_out(event.view)
 
     def glance(self, document: Json, delivery: Delivery) -> bool:
         """Whether a decoded delivery may hold an opt-out, without telling its events apart.
@@ -94,9 +95,8 @@ class SourceMapping:
         """
         return any(self._may_opt_out(view) for view in self.plan.views(document, delivery))
 
-    def _may_opt_out(self, view: dict[str, Json]) -> bool:
-        fill(view, (plan.lookup.name for plan in self.lookup_plans), {})
-        view["_known"] = {"phones": [], "opted_out": False}
+    def _may_opt_out(self, of_event: Mapping[str, Json]) -> bool:
+        view = self._view(of_event, {}, NOBODY)
         return any(may_opt_out(rule, view) for rule in self.rules)
 
     def patience(self, lookups: Collection[str]) -> float | None:
@@ -124,8 +124,13 @@ class SourceMapping:
 
     def view(self, event: Event, found: Mapping[str, Found], known: Known) -> dict[str, Json]:
         """What the expressions of the rules see. ``found`` is by look-up name."""
+        return self._view(event.view, found, known)
+
+    def _view(
+        self, of_event: Mapping[str, Json], found: Mapping[str, Found], known: Known
+    ) -> dict[str, Json]:
         remembered: Json = {"phones": list(known.phones), "opted_out": known.opted_out}
-        view = {**event.view, "_known": remembered}
+        view = {**of_event, "_known": remembered}
         if self.lookup_plans:
             fill(view, [plan.lookup.name for plan in self.lookup_plans], found)
         return view
@@ -171,16 +176,19 @@ class SourceMapping:
             notes = []  # those of before are the rule's own
             said.append(one)
             trace.append(one)
-        newer = not known.opted_out or event.opt_in_ms > known.consent_time
-        yield_to_opt_in(said, self.directory, newer=newer)
-        updates = merge(said, known, event.time_ms)
-        updates, state, reason = _decide(updates, said, skips, unsure, _lacking(found))
+        consents = [one.fields.get("do_not_call") for one in said]
+        if False in consents and True in consents:
+            newer = not known.opted_out or event.opt_in_ms > known.consent_time
+            yield_to_opt_in(said, self.directory, newer=newer)
+        opts_out = True in consents and any(one.opts_out for one in said)
+        updates = merge(said, known, event.time_ms, opts_out=opts_out)
+        updates, state, reason = _decide(updates, said, skips, unsure, found)
         return Mapped(
             updates,
             state,
             reason,
             numbers.all(self.remembered if event.contacts else ()),
-            _consent(said, updates),
+            _consent(opts_out, updates),
             _addresses(self.emails, view),
             tuple(trace),
             erase,
@@ -209,19 +217,19 @@ def _decide(
     said: list[Said],
     skips: list[str],
     unsure: list[str],
-    lacking: str,
+    found: Mapping[str, Found],
 ) -> tuple[tuple[LeadUpdate, ...], State | None, str]:
     errors = errors_of(said)
     if errors and not any(update.opts_out for update in updates):
-        return (), State.DEAD, "; ".join(errors) + lacking
+        return (), State.DEAD, "; ".join(errors) + _lacking(found)
     if updates:
         # An opt-out is not held up by a mistake elsewhere; the outcome says what is missing.
         return (with_notes(updates, errors) if errors else updates), None, ""
-    return (), State.SKIPPED, reason_for_nothing(said, skips, lacking, unsure)
+    return (), State.SKIPPED, reason_for_nothing(said, skips, _lacking(found), unsure)
 
 
-def _consent(said: list[Said], updates: tuple[LeadUpdate, ...]) -> bool | None:
-    if opts_out_of(said):
+def _consent(opts_out: bool, updates: tuple[LeadUpdate, ...]) -> bool | None:
+    if opts_out:
         return True
     return False if False in [update.fields.get("do_not_call") for update in updates] else None
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from bridge.map.expression import Expression
 from bridge.map.phone import Phones
@@ -36,14 +35,15 @@ class Way:
         for place, source in self.places:
             part = read.get(place)
             if part is None:
-                part = read[place] = _read(value, source, view)
+                raw = source.get(view, [])
+                part = read[place] = _NOTHING_THERE if raw is None else _read(value, raw, view)
             if part is not _NOTHING_THERE:
                 parts.append(part)
                 if not value.every:
                     break
         if not self.places:
             parts.append(value.phones_in(value.constant, view))
-        found = parts[0] if len(parts) == 1 else _together(parts)
+        found = _together(parts) if parts else _NOTHING_THERE
         if not found.numbers and not found.problems and value.default is not None:
             found = value.phones_of_default(view)
         if found.problems:
@@ -75,19 +75,20 @@ def ways_of(values: Iterable[Value]) -> tuple[Way, ...]:
     return tuple(ways)
 
 
-def _read(value: Value, source: Expression, view: Mapping[str, Json]) -> Phones:
-    raw = source.get(view, [])
-    if raw is None or (isinstance(raw, str) and not raw.strip()):
-        return _NOTHING_THERE
+def _read(value: Value, raw: Json, view: Mapping[str, Json]) -> Phones:
+    if isinstance(raw, str):
+        return value.phones_in(raw, view) if raw.strip() else _NOTHING_THERE
     if value.every and isinstance(raw, list):
-        return _together([value.phones_in(one, view) for one in raw])
+        parts = [value.phones_in(one, view) for one in raw]
+        return _together(parts) if parts else _NOTHING_THERE
     return value.phones_in(raw, view)
 
 
 def _together(parts: Sequence[Phones]) -> Phones:
-    numbers = dict.fromkeys(chain.from_iterable([part.numbers for part in parts]))
-    problems = chain.from_iterable([part.problems for part in parts])
-    return Phones(tuple(numbers), tuple(problems))
+    if len(parts) == 1:
+        return parts[0]
+    numbers = dict.fromkeys([number for part in parts for number in part.numbers])
+    return Phones(tuple(numbers), tuple([said for part in parts for said in part.problems]))
 
 
 class Numbers:
@@ -113,4 +114,4 @@ class Numbers:
         for way in ways:
             self.of(way)
         found = [phones.numbers for phones in self._found if phones is not None]
-        return tuple(dict.fromkeys(chain.from_iterable(found)))
+        return tuple(dict.fromkeys([number for numbers in found for number in numbers]))

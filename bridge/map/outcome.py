@@ -37,8 +37,12 @@ class _Lead:
             self.notes.append(said.denied)
 
 
-def merge(said: Sequence[Said], known: Known, event_ms: int) -> tuple[LeadUpdate, ...]:
+def merge(
+    said: Sequence[Said], known: Known, event_ms: int, *, opts_out: bool
+) -> tuple[LeadUpdate, ...]:
     """One update for each campaign and phone number, empty ones left out.
+
+    ``opts_out``: any of the rules does.
 
     An opt-out that is remembered goes to a new number by its own time, if that is later than the
     event's, which then says nothing else: as if the number had been known when it was said. Where
@@ -54,22 +58,16 @@ def merge(said: Sequence[Said], known: Known, event_ms: int) -> tuple[LeadUpdate
                 if lead is None:
                     lead = leads[campaign, phone] = _Lead({}, [], [])
                 lead.take(one)
-    opts_out = opts_out_of(said)
     updates: list[LeadUpdate] = []
     for (campaign, phone), lead in leads.items():
         _guard(lead, opts_out, known)
         late = known.opted_out and known.consent_time > event_ms and phone not in known.phones
         time_ms = _as_said_before(lead, known) if late and lead.recalled else None
         if lead.fields:
-            notes = tuple(dict.fromkeys(lead.notes))
+            notes = tuple(dict.fromkeys(lead.notes)) if lead.notes else ()
             rules = tuple(lead.rules)
             updates.append(LeadUpdate(campaign, phone, lead.fields, rules, notes, time_ms))
     return tuple(updates)
-
-
-def opts_out_of(said: Iterable[Said]) -> bool:
-    """Whether any rule opts a lead out."""
-    return True in [one.fields.get("do_not_call") for one in said]
 
 
 def _guard(lead: _Lead, opts_out: bool, known: Known) -> None:
@@ -99,7 +97,12 @@ def _as_said_before(lead: _Lead, known: Known) -> int:
 
 def errors_of(said: Iterable[Said]) -> list[str]:
     """Every mistake in the data, with its rule."""
-    return [f"rule {one.rule}: {error}" for one in said for error in (*one.errors, *one.left_out)]
+    return [
+        f"rule {one.rule}: {error}"
+        for one in said
+        if one.errors or one.left_out
+        for error in (*one.errors, *one.left_out)
+    ]
 
 
 def with_notes(updates: Iterable[LeadUpdate], notes: Sequence[str]) -> tuple[LeadUpdate, ...]:

@@ -182,11 +182,10 @@ _E164 = re.compile(r"\+[1-9][0-9]{6,14}\Z")
 
 def _is_e164(text: str) -> bool:
     """Whether parsing such a text would surely give it back. False says nothing."""
-    digits = text[1:]
-    for length in (1, 2, 3):
-        code = _code(digits[:length])
+    for end in (2, 3, 4):
+        code = _code(text[1:end])
         if code is not None:
-            national = digits[length:]
+            national = text[end:]
             return len(national) in code.lengths and code.plain(national) is not None
     return False
 

@@ -34,6 +34,11 @@ class Directory:
             for group in campaign.groups:
                 groups.setdefault(group, []).append(campaign.name)
         self.groups = {name: tuple(members) for name, members in groups.items()}
+        members_of = {**{name: (name,) for name in campaigns}, **self.groups, ALL: tuple(campaigns)}
+        self._reached = {
+            name: (tuple(one for one in members if one in self.configured), members)
+            for name, members in members_of.items()
+        }
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -42,11 +47,8 @@ class Directory:
 
     def members(self, name: str) -> tuple[str, ...] | None:
         """The campaigns behind a name, configured or not; None if there is no such name."""
-        if name == ALL:
-            return tuple(self.campaigns)
-        if name in self.groups:
-            return self.groups[name]
-        return (name,) if name in self.campaigns else None
+        reached = self._reached.get(name)
+        return None if reached is None else reached[1]
 
     def resolve(
         self, names: Iterable[str], notes: list[str], *, opts_out: bool = False
@@ -59,11 +61,12 @@ class Directory:
         found: dict[str, None] = {}
         unknown: list[str] = []
         for name in names:
-            members = self.members(name)
-            if members is None:
+            reached = self._reached.get(name)
+            if reached is None:
                 unknown.append(f"there is no campaign or group {shown(name)}")
-                continue
-            found.update((one, None) for one in members if opts_out or one in self.configured)
+            else:
+                configured, all_of_them = reached
+                found.update(dict.fromkeys(all_of_them if opts_out else configured))
         if unknown and not (opts_out and found):
             raise Unusable(unknown[0])
         notes.extend(unknown)

@@ -157,7 +157,7 @@ def yield_to_opt_in(said: Sequence[Said], directory: Directory, *, newer: bool) 
     ``newer``: the event is newer than what is remembered; an older one takes nothing back.
     Not where a third rule opts out by itself: then the event opts out in any case.
     """
-    if not newer or False not in [one.fields.get("do_not_call") for one in said]:
+    if not newer or not any(one.fields.get("do_not_call") is False for one in said):
         return
     yielding = [one for one in said if one.opts_out and one.by.yields_to_opt_in]
     if sum(one.opts_out for one in said) > len(yielding):

@@ -97,7 +97,7 @@ class Lookup:
     internal: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wanted:
     """The records that one event needs from one look-up.
 
@@ -110,7 +110,7 @@ class Wanted:
     not_before: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Found:
     """What a look-up brought for the ids of one event, in the order of the ids.
 
