@@ -45,7 +45,7 @@ class Event:
         return self.time_ms if self.received_at is None else min(self.time_ms, self.received_at)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Known:
     """What the bridge itself remembers of an event's contacts, from earlier complete events.
 
