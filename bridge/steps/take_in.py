@@ -28,6 +28,11 @@ log = logs.get("take in")
 MOST_BYTES = 32_000_000
 """Bodies that are held in memory at a time."""
 
+UNDISTURBED = 2
+"""How many times as much is taken in at once on SQLite while no webhooks come in quickly: keys that
+are hashes go to random pages, and the more of them there are, the more share a page. It is no
+more, since a webhook that comes alone waits for the lock until all is stored."""
+
 Part = tuple[Delivery, list[Event]]
 Kept = tuple[list[NewOutcome], set[str]]
 """What was stored: outcomes, and the sources whose look-ups have new work."""
@@ -72,19 +77,22 @@ def take_in(equipment: Equipment) -> int:
 
 def _next_parts(equipment: Equipment, connection: Connection, current: MappingSet) -> list[Part]:
     sources = [name for name, m in current.mappings.items() if m.source.configured]
-    bounds = equipment.bounds
-    rows = deliveries.next_stored(connection, sources, bounds.batch, MOST_BYTES)
-    return _parts(equipment, rows, current)
+    quiet = equipment.database.right_of_way.quiet()
+    most = equipment.bounds.batch * (UNDISTURBED if quiet else 1)
+    rows = deliveries.next_stored(connection, sources, most, MOST_BYTES)
+    return _parts(equipment, rows, current, most)
 
 
-def _parts(equipment: Equipment, rows: Sequence[Delivery], current: MappingSet) -> list[Part]:
+def _parts(
+    equipment: Equipment, rows: Sequence[Delivery], current: MappingSet, most: int
+) -> list[Part]:
     """Deliveries with their events, as many as one transaction should hold."""
     parts: list[Part] = []
     count = 0
     for row in rows:
         found = events_of(row, current.mappings[row.source], equipment.bounds)
         count += len(found)
-        if parts and count > equipment.bounds.batch:
+        if parts and count > most:
             break
         parts.append((row, found))
     return parts
