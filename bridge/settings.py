@@ -327,7 +327,8 @@ SETTINGS: tuple[Setting, ...] = (
         "BRIDGE_BATCH",
         int,
         500,
-        "deliveries or events that a worker takes at a time",
+        "deliveries or events that a worker takes at a time; on SQLite twice as many while no "
+        "webhooks come in quickly",
         least=1,
         most=10_000,
     ),

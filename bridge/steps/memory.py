@@ -52,25 +52,31 @@ class Memory:
 
     def learn(self, source: str, event: Event, mapped: Mapped) -> None:
         """Add what an event says of its contacts. Consent follows event time; a tie opts out."""
-        if not mapped.phones and mapped.opts_out is None:
+        numbers, said = mapped.phones, mapped.opts_out
+        if not numbers and said is None:
             return
         learned = self._learned.setdefault(source, {})
-        said = mapped.opts_out
         when = event.opt_in_ms if said is False else event.time_ms  # as in the ledger
         for ref in event.contacts:
-            before = self._known.get((source, ref), NOBODY)
+            before = self._known.get((source, ref))
+            if before is None and said is None:  # so it is for most, and ends the same below
+                numbers = tuple(dict.fromkeys(numbers))
+                learned[ref] = numbers, None, 0
+                self._known[source, ref] = Known(numbers)
+                continue
+            before = before or NOBODY
             phones, consent, consent_time = learned.get(ref, ((), None, 0))
             opted_out, known_time = before.opted_out, before.consent_time
             if said is not None and (when > known_time or (when == known_time and said)):
                 opted_out, known_time = said, when
                 consent, consent_time = said, when
             learned[ref] = (
-                tuple(dict.fromkeys((*mapped.phones, *phones))),
+                tuple(dict.fromkeys((*numbers, *phones))),
                 consent,
                 consent_time,
             )
             self._known[source, ref] = Known(
-                tuple(dict.fromkeys((*mapped.phones, *before.phones))), opted_out, known_time
+                tuple(dict.fromkeys((*numbers, *before.phones))), opted_out, known_time
             )
 
     def keep(self, connection: Connection, now: int) -> None:

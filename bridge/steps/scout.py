@@ -8,7 +8,7 @@ under a number that was passed already, keeps its place in the queue.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple
 
 from bridge import logs
 from bridge.errors import DecodeError
@@ -23,15 +23,6 @@ from bridge.store.schema import NEVER
 log = logs.get("take in")
 
 
-class Limits(Protocol):
-    """Deliveries or events that one turn takes in, and how deep a body may be nested."""
-
-    @property
-    def batch(self) -> int: ...
-    @property
-    def depth(self) -> int: ...
-
-
 SOON = 3
 """What so many turns will take in anyway is not looked at: a turn takes a fraction of a second."""
 
@@ -40,6 +31,13 @@ MOST_AHEAD = 2_000
 
 MOST_BYTES = 4_000_000
 """Bodies that are looked at in one go."""
+
+
+class Turn(NamedTuple):
+    """How many deliveries or events are taken in, and how deep a body may be nested."""
+
+    most: int
+    depth: int
 
 
 class Scout:
@@ -56,7 +54,7 @@ class Scout:
         self._found: list[int] = []
 
     def ahead(
-        self, connection: Connection, current: MappingSet, sources: frozenset[str], bounds: Limits
+        self, connection: Connection, current: MappingSet, sources: frozenset[str], turn: Turn
     ) -> list[Delivery]:
         """Deliveries that may hold an opt-out and that nobody has worked on, the oldest first.
 
@@ -64,11 +62,11 @@ class Scout:
         they stay locked to this transaction.
         """
         if self._soon is not None and len(self._found) < MOST_AHEAD:
-            self._look(connection, current, sources, bounds.depth, self._soon)
+            self._look(connection, current, sources, turn.depth, self._soon)
         rows: list[Delivery] = []
         behind = 0
-        while behind < len(self._found) and len(rows) < bounds.batch:
-            some = self._found[behind : behind + bounds.batch]
+        while behind < len(self._found) and len(rows) < turn.most:
+            some = self._found[behind : behind + turn.most]
             rows += deliveries.still_stored(connection, some)
             behind += len(some)
         # they are forgotten once they are seen to be done, not before

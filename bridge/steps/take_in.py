@@ -17,6 +17,7 @@ from bridge.steps.equipment import Equipment
 from bridge.steps.events import Ready, empty, events_of, prepare, unreadable
 from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_erasures, add_outcomes
+from bridge.steps.scout import Turn
 from bridge.store import deliveries, erasures, events
 from bridge.store.counters import Counted, Counts
 from bridge.store.database import Connection
@@ -30,6 +31,11 @@ MOST_BYTES = 32_000_000
 
 AHEAD = 80
 """How much of a turn, in percent of its events, opt-outs may have that go ahead."""
+
+UNDISTURBED = 2
+"""How many times as much is taken in at once on SQLite while no webhooks come in quickly: keys that
+are hashes go to random pages, and the more of them there are, the more share a page. It is no
+more, since a webhook that comes alone waits for the lock until all is stored."""
 
 Part = tuple[Delivery, list[Event]]
 Kept = tuple[list[NewOutcome], set[str]]
@@ -79,15 +85,17 @@ def _next_parts(equipment: Equipment, connection: Connection, current: MappingSe
     Those that go ahead leave a part of the turn to the oldest ones.
     """
     sources = frozenset(name for name, m in current.mappings.items() if m.source.configured)
-    bounds, scout = equipment.bounds, equipment.scout
-    ahead = scout.ahead(connection, current, sources, bounds)
-    parts = _parts(equipment, ahead, current, bounds.batch * AHEAD // 100)
+    quiet = equipment.database.right_of_way.quiet()
+    most = equipment.bounds.batch * (UNDISTURBED if quiet else 1)
+    scout = equipment.scout
+    ahead = scout.ahead(connection, current, sources, Turn(most, equipment.bounds.depth))
+    parts = _parts(equipment, ahead, current, most * AHEAD // 100)
     count = sum(len(found) for _, found in parts)
     gone = {row.id for row, _ in parts}
-    rows = deliveries.next_stored(connection, sources, bounds.batch, MOST_BYTES)
+    rows = deliveries.next_stored(connection, sources, most, MOST_BYTES)
     oldest = [row for row in rows if row.id not in gone]
-    behind = _parts(equipment, oldest, current, bounds.batch - count)
-    left = len(rows) == bounds.batch or len(behind) < len(oldest)
+    behind = _parts(equipment, oldest, current, most - count)
+    left = len(rows) == most or len(behind) < len(oldest)
     in_line = [row for row, _ in behind] or rows
     scout.told(in_line[-1].id if left else None, len(parts) + len(behind))
     return parts + behind
@@ -96,7 +104,7 @@ def _next_parts(equipment: Equipment, connection: Connection, current: MappingSe
 def _parts(
     equipment: Equipment, rows: Sequence[Delivery], current: MappingSet, most: int
 ) -> list[Part]:
-    """Deliveries with their events, as many as fit; but at least one."""
+    """Deliveries with their events, as many as fit into one transaction; but at least one."""
     parts: list[Part] = []
     count = 0
     for row in rows:

@@ -237,7 +237,7 @@ class among(FunctionElement[bool]):  # noqa: N801 - reads as the word it is in a
     inherit_cache = True
     _is_implicitly_boolean = True  # else SQLAlchemy adds "= 1" for SQLite, which hides the index
 
-    def __init__(self, of: Column[Any], name: str) -> None:
+    def __init__(self, of: ColumnElement[Any], name: str) -> None:
         super().__init__(of, bindparam(name, type_=Text()))
 
 

@@ -101,7 +101,7 @@ def remember(
     """
     if recalled is not None:
         recalled = {fitting(ref): recalled.get(ref, NOBODY) for ref in seen}
-    seen = {fitting(ref): what for ref, what in sorted(seen.items(), key=_by_name)}
+    seen = {fitting(ref): seen[ref] for ref in sorted(seen)}
     if recalled is not None:
         # nearly always nobody has heard of them meanwhile, and nothing has to be read again
         unknown = [ref for ref in seen if recalled[ref] is NOBODY]
@@ -133,16 +133,14 @@ def remember(
     _CHANGE.execute(connection, changed)
 
 
-def _by_name(item: tuple[ContactRef, Any]) -> tuple[str, str]:
-    return item[0].account, item[0].id
-
-
 def _as_held(known: Known) -> Held:
     """With the time, which ``Known`` leaves out of comparisons, and which decides who is newer."""
     return known.phones, known.opted_out, known.consent_time
 
 
 def _merged(held: Held | None, phones: tuple[str, ...], consent: bool | None, when: int) -> Held:
+    if held is None and consent is None:
+        return phones[:MOST_PHONES], False, 0
     known, opted_out, consent_time = held or ((), False, 0)
     if consent is not None and (when > consent_time or (when == consent_time and consent)):
         opted_out, consent_time = consent, when

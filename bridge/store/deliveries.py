@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, literal_column, select, update
 
 from bridge import jsontext
 from bridge.model import Delivery
@@ -86,10 +86,10 @@ _COLUMNS = (  # in the order of a Delivery
     delivery.c.scheme,
 )
 
-_NEXT = (
-    select(delivery.c.id, func.length(delivery.c.body).label("size"))
+_NEXT = Query(
+    select(delivery.c.id, func.length(delivery.c.body))
     # the concatenation keeps SQLite from going through all deliveries of a source
-    .where(STORED, (delivery.c.source + "").in_(bindparam("sources", expanding=True)))
+    .where(STORED, among(delivery.c.source + literal_column("''"), "sources"))
     .order_by(delivery.c.id)
     .limit(bindparam("limit"))
     .with_for_update(skip_locked=True)
@@ -108,14 +108,13 @@ def next_stored(
     PostgreSQL they stay locked to this transaction, and those that another one holds are passed
     over.
     """
-    rows = connection.execute(_NEXT, {"sources": sorted(sources), "limit": limit})
     ids: list[int] = []
-    size = 0
-    for row in rows:
-        size += row.size
-        if ids and size > most_bytes:
+    whole = 0
+    for number, size in _NEXT.all(connection, sources=listed(sorted(sources)), limit=limit):
+        whole += size
+        if ids and whole > most_bytes:
             break
-        ids.append(row.id)
+        ids.append(number)
     found = by_ids(connection, ids) if ids else {}
     return [found[number] for number in ids]
 

@@ -64,15 +64,11 @@ def note_contacts(
     connection: Connection, seen: Iterable[tuple[int, str, Sequence[ContactRef]]]
 ) -> None:
     """Note which contacts an event speaks of, by their hashes: (event id, source, contacts)."""
-    named = [(event_id, source, refs) for event_id, source, refs in seen if refs]
+    named = [(source, ref, event_id) for event_id, source, refs in seen for ref in refs]
     if not named:
         return
     digest = load(connection)
-    rows = {
-        (_contact(digest, source, ref), event_id)
-        for event_id, source, refs in named
-        for ref in refs
-    }
+    rows = {(_contact(digest, source, ref), event_id) for source, ref, event_id in named}
     _NOTE.execute(connection, sorted(rows))
 
 

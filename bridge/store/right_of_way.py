@@ -27,6 +27,9 @@ LOOK_EVERY_S = 0.0005
 MOST_REST_S = 0.5
 """How long a worker gives way at most after one transaction, however long that was."""
 
+QUIET_S = 2.0
+"""How long after the last mark nobody is expected to want the lock soon."""
+
 MANY = 4
 """So many deliveries in one transaction say that webhooks come in faster than they are written."""
 
@@ -81,6 +84,13 @@ class RightOfWay:
             if not 0.0 < _marked_until(file) - now <= FRESH_S[1]:
                 return
             self._sleep(LOOK_EVERY_S)
+
+    def quiet(self) -> bool:
+        """Whether webhooks have not come in quickly of late; asked by who gives way."""
+        if self._rest_per_s <= 0.0 or (file := self._opened()) is None:
+            return False
+        # a mark from further ahead was left by another clock
+        return not -QUIET_S < _marked_until(file) - self._clock() <= FRESH_S[1]
 
     def held(self, seconds: float) -> None:
         """Who gives way has had the lock for so long."""

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from bridge.store.right_of_way import FRESH_S, MANY, MOST_REST_S, RightOfWay
+from bridge.store.right_of_way import FRESH_S, MANY, MOST_REST_S, QUIET_S, RightOfWay
 
 LEAST_S, MOST_S = FRESH_S
 
@@ -114,3 +114,25 @@ def test_where_there_can_be_no_mark_nobody_gives_way(tmp_path: Path) -> None:
     assert world.stands_back(worker) == 0.0
     with RightOfWay(None).claim(MANY):
         RightOfWay(None, 0.01).give_way()
+
+
+def test_it_is_quiet_when_webhooks_have_not_come_in_quickly_of_late(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    worker = world.way(0.2)
+    assert worker.quiet()
+    world.write(deliveries=MANY - 1)
+    assert worker.quiet(), "what comes alone leaves no mark"
+    world.write()
+    assert not worker.quiet()
+    world.now += QUIET_S
+    assert not worker.quiet(), "it begins when the mark has faded"
+    world.now += MOST_S
+    assert worker.quiet()
+    world.write()
+    world.now -= 500.0
+    assert worker.quiet(), "a mark from another clock says nothing"
+
+
+def test_who_does_not_give_way_does_not_know_whether_it_is_quiet(tmp_path: Path) -> None:
+    assert not World(tmp_path).web.quiet()
+    assert not RightOfWay(None, 0.2).quiet()
