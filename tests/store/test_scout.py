@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy import text
 from bridge.clock import now_ms
 from bridge.errors import StoreBusy
 from bridge.steps import scout
+from bridge.steps.take_in import AHEAD
 from bridge.store import deliveries
 from bridge.store.database import Database
 
@@ -96,12 +98,12 @@ def test_what_goes_ahead_goes_in_its_order_and_leaves_room_for_the_oldest(world:
         world.receive(event(number, dnc=True))
     for _ in range(4):
         world.worker().take_in()
-    assert taken(world) == [
-        *(phone(n) for n in range(10)),  # nobody has looked ahead yet
-        *(phone(n) for n in (*range(900, 908), 10, 11)),
-        *(phone(n) for n in (*range(908, 916), 12, 13)),
-        *(phone(n) for n in (*range(916, 924), 14, 15)),
-    ]
+    urgent, rest = iter(range(900, 950)), iter(range(BATCH, 100))
+    wanted = [phone(n) for n in range(BATCH)]  # nobody has looked ahead yet
+    for _ in range(3):
+        wanted += [phone(n) for n in islice(urgent, BATCH * AHEAD // 100)]
+        wanted += [phone(n) for n in islice(rest, BATCH - BATCH * AHEAD // 100)]
+    assert taken(world) == wanted
 
 
 def test_what_could_not_be_stored_goes_ahead_again(
