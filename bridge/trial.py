@@ -26,7 +26,7 @@ from bridge.map import (
     run_cases,
 )
 from bridge.map.case_file import Case
-from bridge.map.cases import Under, events_of, found_for
+from bridge.map.cases import Under, events_of, mapped_for
 from bridge.map.draft import draft_mapping
 from bridge.map.events import too_many
 from bridge.map.load import CaseMappings, load_for_cases
@@ -233,8 +233,8 @@ class Trials:
         except BridgeError:
             return fired
         for event in events:
-            mapped = mapping.apply(event, found_for(mapping, event, case), case.known)
-            fired |= {trace.rule for trace in mapped.trace if trace.fired}
+            mapped = mapped_for(mapping, event, case)
+            fired |= {trace.rule for trace in mapped.trace if trace.fired} if mapped else set()
         return fired
 
     # ------------------------------------------------------------------ drafts and deliveries

@@ -282,6 +282,35 @@ def test_records_come_from_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert '"first_name": "Jane"' in done.stdout
 
 
+def test_a_look_up_that_was_not_asked_is_not_said_to_know_nothing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload = str(MAPPINGS / "payloads" / "hubspot-app-creation.json")
+    monkeypatch.setenv("BRIDGE_MAPPINGS", str(MAPPINGS))
+    monkeypatch.delenv("BRIDGE_CAMPAIGN_ID", raising=False)
+    bare = run("try", "hubspot", payload)
+    assert "not asked; --ask asks the CRM, --found or --lookup stands in for it" in bare.stdout
+    assert "not known there" not in bare.stdout
+    assert bare.stdout.endswith("the CRM was not asked, and what it says may change this\n")
+    assert "campaign main is not configured (set BRIDGE_CAMPAIGN_ID)" in bare.stderr
+    other = run("try", "hubspot", payload, "--found", '{"contact": {"7": {"phone": "1"}}}')
+    assert "not in what was given: 123" in other.stdout
+    assert "no event asks the look-up contact for 7; asked for: 123" in other.stderr
+    misspelt = run("try", "hubspot", payload, "--found", '{"contcat": {}}')
+    assert misspelt.exit_code == 2
+    assert "hubspot has no look-up contcat. Write `contact`." in misspelt.stderr
+
+
+def test_a_skip_beside_a_rule_that_applies_is_said_not_to_count(folder: Path) -> None:
+    (folder / "crm.yaml").write_text(
+        GOOD + "  - name: switched off\n    when: kind == 'stop'\n    skip: it does not count\n"
+    )
+    done = run("try", "crm", "-", given=json.dumps(EVENT))
+    told = "its skip does not count, since another rule applies: it does not count"
+    assert f"✓ switched off: {told}" in done.stdout
+    assert "would send" in done.stdout
+
+
 def test_a_body_that_cannot_be_read_is_dead_and_no_traceback(folder: Path) -> None:
     done = run("try", "crm", "-", given="{")
     assert done.exit_code == 0
@@ -313,6 +342,17 @@ def test_a_case_that_fails_shows_both_values_and_what_is_left_out(folder: Path) 
     (shown,) = json.loads(run("test", "--json").stdout)
     assert shown["cases"][0]["passed"] is False
     assert shown["reached"] < shown["branches"]
+
+
+def test_the_cases_of_one_source_need_no_file_of_another(folder: Path) -> None:
+    (folder / "other.yaml").write_text("source: [")
+    (folder / "crm.cases.yaml").write_text(
+        "- {name: nothing, payload: {kind: other}, expect: [{skipped: no rule}]}\n"
+    )
+    done = run("test", "crm")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.endswith("1 of 1 cases pass\n")
+    assert "other.yaml" in str(run("test").exception)
 
 
 def test_cases_do_not_depend_on_what_is_set_where_they_are_run(

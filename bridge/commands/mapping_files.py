@@ -27,9 +27,14 @@ def read(settings: Settings, for_cases: bool) -> Folder:
     return _read(folder_of(settings), seen, for_cases)
 
 
-def case_mappings(settings: Settings) -> tuple[Folder, CaseMappings]:
-    """The folder as cases see it. Errors: ``MappingError`` with every mistake."""
-    return _faultless(read(settings, True)), CaseMappings(Settings.declared().environment)
+def case_mappings(settings: Settings, *, only: str | None = None) -> tuple[Folder, CaseMappings]:
+    """The folder as cases see it, or one source of it (see ``read_folder``).
+
+    Errors: ``MappingError`` with every mistake in what was read.
+    """
+    seen = Settings.declared()
+    found = _read(folder_of(settings), seen, True, only)
+    return _faultless(found), CaseMappings(seen.environment)
 
 
 def read_with_placeholders(settings: Settings) -> Folder:
@@ -40,7 +45,7 @@ def read_with_placeholders(settings: Settings) -> Folder:
     return _faultless(_read(folder_of(settings), settings, True))
 
 
-def _read(folder: Path, seen: Settings, placeholders: bool) -> Folder:
+def _read(folder: Path, seen: Settings, placeholders: bool, only: str | None = None) -> Folder:
     return read_folder(
         folder,
         seen.environment,
@@ -48,6 +53,7 @@ def _read(folder: Path, seen: Settings, placeholders: bool) -> Folder:
         api_token=seen.environment.secret("BRIDGE_API_TOKEN"),
         default_region=seen["BRIDGE_DEFAULT_REGION"],
         placeholders=placeholders,
+        only=only,
     )
 
 

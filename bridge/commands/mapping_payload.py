@@ -140,6 +140,15 @@ def given_records(text: str | None, file: Path | None) -> Given:
     return given
 
 
+def must_be_look_ups(mapping: SourceMapping, given: Given) -> None:
+    """Refuse records of a look-up that the mapping does not have. Errors: ``UsageError``."""
+    for name in given:
+        if name not in mapping.lookups:
+            raise click.UsageError(
+                f"{mapping.source.name} has no look-up {name}. {advice(name, mapping.lookups)}"
+            )
+
+
 class Records:
     """Brings the records of an event: from what is given, or by asking the CRM."""
 

@@ -41,11 +41,11 @@ class Tested:
 @click.option("--json", "json_", is_flag=True, help="As JSON.")
 @click.option("--strict", is_flag=True, help="End with 1 where a branch is not reached.")
 def command(source: str | None, json_: bool, strict: bool) -> None:
-    """Run the cases of every source, or of one, and tell which rules and branches none of them
-    reaches. Ends with 1 if a case fails.
+    """Run the cases of every source, or of one, whose file alone is then read; tell which rules and
+    branches none of them reaches. Ends with 1 if a case fails.
     """
     settings = Settings.current()
-    folder, under = case_mappings(settings)
+    folder, under = case_mappings(settings, only=source)
     if source is not None and source not in folder.mappings.mappings:
         told = advice(source, folder.mappings.mappings)
         raise click.ClickException(f"there is no source {source}. {told}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,16 @@ import click
 from bridge.clock import iso
 from bridge.commands.as_json import as_json
 from bridge.commands.mapping_payload import (
+    Given,
     Records,
     as_stored,
     database_if_there,
     delivery_of,
     given_records,
     mapping_of,
+    must_be_look_ups,
 )
+from bridge.map import SourceMapping
 from bridge.map.explain import Finding
 from bridge.map.trace import FieldTrace, RuleSteps
 from bridge.model import State
@@ -50,6 +53,7 @@ def command(
     settings = Settings.current()
     given = given_records(found, lookup)
     mapping = mapping_of(settings, source)
+    must_be_look_ups(mapping, given)
     limits = Limits(settings["BRIDGE_MAX_EVENTS"], settings["BRIDGE_MAX_DEPTH"])
     with database_if_there(settings) as connection:
         delivery = as_stored(mapping, delivery_of(source, payload, connection), settings)
@@ -61,15 +65,38 @@ def command(
         return
     if not remembers:
         click.echo("no database: nothing is remembered, no ledger supersedes anything", err=True)
+    for line in _beforehand(mapping, given, events):
+        click.echo(line, err=True)
     if not events:
         click.echo("the delivery holds no event; it ends as skipped")
     for number, event in enumerate(events, 1):
-        for line in _lines(number, event):
+        for line in _lines(number, event, None if ask else given):
             click.echo(line)
 
 
-def _lines(number: int, one: Preview) -> Iterator[str]:
-    yield from _event(number, one)
+def _beforehand(mapping: SourceMapping, given: Given, events: Iterable[Preview]) -> Iterator[str]:
+    """What was left unset, or given and not asked for, and so decides what is shown."""
+    for name, campaign in sorted(mapping.directory.campaigns.items()):
+        if not campaign.configured:
+            yield (
+                f"campaign {name} is not configured (set {', '.join(campaign.missing)}): "
+                "opt-outs wait for it, nothing else is made for it"
+            )
+    asked: dict[str, set[str]] = {name: set() for name in given}
+    for event in events:
+        for look_up in event.trace.look_ups:
+            asked.setdefault(look_up.lookup, set()).update(look_up.ids)
+    for name, rows in given.items():
+        if unasked := sorted(set(rows) - asked[name]):
+            yield (
+                f"no event asks the look-up {name} for {', '.join(unasked)}; "
+                f"asked for: {', '.join(sorted(asked[name])) or 'nothing'}"
+            )
+
+
+def _lines(number: int, one: Preview, given: Given | None) -> Iterator[str]:
+    """``given``: what stands in for look-ups; None where the CRM was asked."""
+    yield from _event(number, one, given)
     for rule in one.trace.rules:
         yield from _rule(rule)
     if one.copy_of is not None:
@@ -80,9 +107,11 @@ def _lines(number: int, one: Preview) -> Iterator[str]:
         yield "  → what is kept of the person would be erased"
     if mapped := one.trace.mapped.state:
         yield f"  → {mapped.value}: {one.trace.mapped.reason}"
+        if given is not None and any(look_up.missing for look_up in one.trace.look_ups):
+            yield "      the CRM was not asked, and what it says may change this"
 
 
-def _event(number: int, one: Preview) -> Iterator[str]:
+def _event(number: int, one: Preview, given: Given | None) -> Iterator[str]:
     event = one.trace.event
     weak = " (time of receipt: the event carries none of its own)" if event.weak_time else ""
     yield click.style(f"event {number}, {iso(event.time_ms)}{weak}", bold=True)
@@ -95,8 +124,14 @@ def _event(number: int, one: Preview) -> Iterator[str]:
         yield f"  look-up {look_up.lookup}{account}: ids {', '.join(look_up.ids)}"
         for record in look_up.records:
             yield f"    found {_text(record)}"
-        if look_up.missing:
+        if not look_up.missing:
+            continue
+        if given is None:
             yield f"    not known there: {', '.join(look_up.missing)}"
+        elif look_up.lookup in given:
+            yield f"    not in what was given: {', '.join(look_up.missing)}"
+        else:
+            yield "    not asked; --ask asks the CRM, --found or --lookup stands in for it"
     if event.contacts:
         phones = ", ".join(one.trace.known.phones) or "no number"
         opted_out = ", opted out" if one.trace.known.opted_out else ""

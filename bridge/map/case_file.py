@@ -22,9 +22,14 @@ REGION = "BRIDGE_DEFAULT_REGION"
 """The setting that a case may bring though no mapping file names it."""
 
 
+WAITS = "waits"
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What is expected of one event: updates, or a state with a part of its reason.
+
+    ``state`` is skipped, dead, or ``WAITS``: the event waits for a look-up that fails.
 
     ``updates``: campaigns (None for all), phone number, fields. ``erase``: whether what is kept
     of the person is erased.
@@ -42,7 +47,8 @@ class Case:
 
     ``settings``: values for settings of the mapping file that hold for this case alone.
 
-    ``received_at`` in milliseconds since 1970 UTC. ``found`` is by look-up and id.
+    ``received_at`` in milliseconds since 1970 UTC. ``found`` is by look-up and id; ``fails`` names
+    the look-ups that the CRM does not answer, for as long as an event would wait for them.
     """
 
     name: str
@@ -56,6 +62,7 @@ class Case:
     known: Known
     settings: Mapping[str, str]
     expect: tuple[Expected, ...] = field(default=())
+    fails: tuple[str, ...] = ()
 
 
 class _Received(Text):
@@ -100,12 +107,22 @@ _UPDATE = Part(
 def _one_outcome(
     loaded: Mapping[str, Any], written: Mapping[str, Json]
 ) -> Iterable[tuple[str | None, Fault]]:
-    del loaded
+    if loaded.get("waits") is not None and loaded.get("erase"):
+        yield (
+            "erase",
+            Fault(
+                "erase-and-waits",
+                "cannot be true: nothing is erased while the event waits.",
+                "Delete it.",
+            ),
+        )
     if len(written.keys() - {"erase"}) != 1:
         yield (
             None,
             Fault(
-                "one-outcome", "must say one thing.", "Write updates:, skipped: or dead:, one each."
+                "one-outcome",
+                "must say one thing.",
+                "Write updates:, skipped:, dead: or waits:, one each.",
             ),
         )
 
@@ -119,20 +136,45 @@ _EXPECTED = Part(
         "dead": Text(
             metadata=about("The event is dead; its reason contains this.", "is not a phone number")
         ),
+        "waits": Text(
+            metadata=about(
+                "The event waits for this look-up, which is among those under `fails`.", "contact"
+            )
+        ),
         "erase": Flag(
             default=False,
             metadata=about("true: what is kept of the person is erased with this event."),
         ),
     },
     _one_outcome,
-    one_of=("updates", "skipped", "dead"),
+    one_of=("updates", "skipped", "dead", "waits"),
 )
 
 
-def _one_body(
+def _sound(
     loaded: Mapping[str, Any], written: Mapping[str, Json]
 ) -> Iterable[tuple[str | None, Fault]]:
-    del loaded
+    fails = set(loaded.get("fails") or ())
+    for name in sorted(fails & set(loaded.get("found") or ())):
+        yield (
+            "fails",
+            Fault(
+                "found-and-fails",
+                f"names {name[:60]}, for which `found` has records.",
+                "Keep it in one of the two.",
+            ),
+        )
+    for place, one in enumerate(loaded.get("expect") or ()):
+        if one.get("waits") is not None and one["waits"] not in fails:
+            yield (
+                "expect",
+                Fault(
+                    "waits-for-nothing",
+                    f"says of event {place + 1} that it waits for {one['waits'][:60]}, which does "
+                    "not fail here.",
+                    f"Write fails: [{one['waits'][:60]}] beside `expect`.",
+                ),
+            )
     if len({"payload", "payload_file", "body"} & set(written)) != 1:
         yield (
             None,
@@ -186,6 +228,14 @@ _CASE = Part(
                 {"contact": {"123": {"phone": "+14155550123"}}},
             ),
         ),
+        "fails": Many(
+            Text(),
+            least=0,
+            default=(),
+            metadata=about(
+                "Look-ups that the CRM does not answer, however often it is asked.", ["contact"]
+            ),
+        ),
         "known": Part(
             {
                 "phones": Many(
@@ -209,7 +259,7 @@ _CASE = Part(
             metadata=about("What each event of the delivery leads to, in order."),
         ),
     },
-    _one_body,
+    _sound,
     one_of=("payload", "payload_file", "body"),
 )
 CASES = Many(_CASE, required=True, example="a list of cases, each after `- `")
@@ -256,6 +306,7 @@ def _read(document: Document, folder: Path) -> tuple[Case, ...]:
                 Known(known["phones"], known["opted_out"]),
                 {name: str(text) for name, text in given["settings"].items()},
                 tuple(_expected(one) for one in given["expect"]),
+                given["fails"],
             )
         )
     return tuple(cases)
@@ -283,6 +334,8 @@ def _expected(given: Mapping[str, Any]) -> Expected:
         return Expected(state="skipped", reason=given["skipped"], erase=given["erase"])
     if given["dead"] is not None:
         return Expected(state="dead", reason=given["dead"], erase=given["erase"])
+    if given["waits"] is not None:
+        return Expected(state=WAITS, reason=given["waits"], erase=given["erase"])
     updates = [
         (
             one["campaigns"],

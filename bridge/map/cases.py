@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from bridge.errors import BridgeError
-from bridge.map.case_file import Case, Expected, body_of, load_cases
+from bridge.map.case_file import WAITS, Case, Expected, body_of, load_cases
 from bridge.map.coverage import Coverage
 from bridge.map.mapping import SourceMapping
 from bridge.model import Delivery, Event, Found, Json, Mapped, Reading
@@ -96,26 +96,42 @@ def _differences(
     except BridgeError as error:
         yield f"the body cannot be decoded: {error}"
         return
+    for name in sorted(set(case.fails) - mapping.lookups.keys()):
+        yield f"`fails` names {name}, and the mapping has no such look-up"
+    made = [mapped_for(mapping, event, case) for event in events]
     if coverage is not None:
-        for event in events:
-            coverage.add(mapping, event, found_for(mapping, event, case), case.known)
+        for event, mapped in zip(events, made, strict=True):
+            if mapped is not None:
+                coverage.add(mapping, event, found_for(mapping, event, case), case.known)
     if len(events) != len(case.expect):
         yield f"expected {len(case.expect)} events, found {len(events)}"
         return
-    for event, expected in zip(events, case.expect, strict=True):
+    for event, mapped, expected in zip(events, made, case.expect, strict=True):
         where = f"event {event.ordinal + 1}: " if len(events) > 1 else ""
-        mapped = mapping.apply(event, found_for(mapping, event, case), case.known)
-        for difference in _compare(mapping, mapped, expected):
+        failed = _failed(mapping, event, case)
+        for difference in _of_event(mapping, mapped, failed, expected):
             yield where + difference
-        if mapped.erase != expected.erase:
-            told = "the person is erased" if mapped.erase else "the person is not erased"
-            yield f"{where}not expected: {told}"
+
+
+def mapped_for(mapping: SourceMapping, event: Event, case: Case) -> Mapped | None:
+    """What becomes of an event of a case; None while it waits for a look-up that fails."""
+    found = found_for(mapping, event, case)
+    failed = _failed(mapping, event, case)
+    if failed:
+        return mapping.spared(event, found, case.known, failed)
+    return mapping.apply(event, found, case.known)
+
+
+def _failed(mapping: SourceMapping, event: Event, case: Case) -> list[str]:
+    return [one.lookup for one in mapping.wants(event) if one.lookup in case.fails]
 
 
 def found_for(mapping: SourceMapping, event: Event, case: Case) -> dict[str, Found]:
     """What the look-ups of an event bring, by the word of its case."""
     found: dict[str, Found] = {}
     for wanted in mapping.wants(event):
+        if wanted.lookup in case.fails:
+            continue
         rows = case.found.get(wanted.lookup, {})
         found[wanted.lookup] = Found(
             tuple(rows[one] for one in wanted.ids if one in rows),
@@ -124,13 +140,34 @@ def found_for(mapping: SourceMapping, event: Event, case: Case) -> dict[str, Fou
     return found
 
 
+def _expectation(expected: Expected) -> str:
+    if expected.state == WAITS:
+        return f"that it waits for {expected.reason}"
+    return expected.state or "updates"
+
+
+def _of_event(
+    mapping: SourceMapping, mapped: Mapped | None, failed: list[str], expected: Expected
+) -> Iterable[str]:
+    if mapped is None:
+        if expected.state != WAITS or expected.reason not in failed:
+            yield f"expected {_expectation(expected)}, found that it waits for {', '.join(failed)}"
+        return
+    yield from _compare(mapping, mapped, expected)
+    if mapped.erase != expected.erase:
+        told = "the person is erased" if mapped.erase else "the person is not erased"
+        yield f"not expected: {told}"
+
+
 def _compare(mapping: SourceMapping, mapped: Mapped, expected: Expected) -> Iterable[str]:
     if expected.state:
         if mapped.state is None:
-            rows = ", ".join(f"{u.phone} {_text(dict(u.fields))}" for u in mapped.updates)
-            yield f"expected {expected.state}, found updates: {rows}"
+            rows = ", ".join(
+                f"{u.phone} in {u.campaign} {_text(dict(u.fields))}" for u in mapped.updates
+            )
+            yield f"expected {_expectation(expected)}, found updates: {rows}"
         elif mapped.state.value != expected.state:
-            yield f"expected {expected.state}, found {mapped.state.value}: {mapped.reason}"
+            yield f"expected {_expectation(expected)}, found {mapped.state.value}: {mapped.reason}"
         elif expected.reason not in mapped.reason:
             yield f"expected the reason to contain “{expected.reason}”, found “{mapped.reason}”"
         return

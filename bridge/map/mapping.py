@@ -122,6 +122,26 @@ class SourceMapping:
             for rule in self.rules
         )
 
+    def spared(
+        self,
+        event: Event,
+        found: Mapping[str, Found],
+        known: Known,
+        failed: Collection[str],
+    ) -> Mapped | None:
+        """What the event means without the look-ups that keep failing; None if it has to wait.
+
+        Never where that could cost an opt-out: not while the event may be one, nor of somebody who
+        is opted out, whose further numbers the record may hold. And not where nothing would come
+        of it.
+        """
+        if self.patience(failed) is None:
+            return None
+        if known.opted_out or self.urgent(event) or self.undecided(event, failed):
+            return None
+        mapped = self.apply(event, found, known)
+        return mapped if mapped.updates and mapped.opts_out is None else None
+
     def view(self, event: Event, found: Mapping[str, Found], known: Known) -> dict[str, Json]:
         """What the expressions of the rules see. ``found`` is by look-up name."""
         return self._view(event.view, found, known)

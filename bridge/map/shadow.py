@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from bridge.errors import BridgeError
 from bridge.map.case_file import Case
-from bridge.map.cases import Decode, Under, events_of, found_for
+from bridge.map.cases import Decode, Under, events_of, mapped_for
 from bridge.map.difference import Difference, compare, updates_of
 from bridge.map.mapping import SourceMapping
 from bridge.model import Event, Json, Mapped, State
@@ -99,6 +99,9 @@ def _updates(side: Seen | None) -> dict[tuple[str, str], Mapping[str, Json]]:
     return updates_of(side[1]) if side is not None and side[1] is not None else {}
 
 
+_WAITS = Mapped(state=State.WAITING, reason="it waits for a look-up that fails")
+
+
 def shadow_cases(
     cases: Iterable[Case],
     before: SourceMapping,
@@ -126,7 +129,5 @@ def _seen(mapping: SourceMapping, case: Case, decode: Decode, under: Under) -> l
     except BridgeError as error:
         event = Event(0, "case", case.received_at, True, {}, problem=str(error))
         return [(event, Mapped(state=State.DEAD, reason=str(error)))]
-    return [
-        (event, mapping.apply(event, found_for(mapping, event, case), case.known))
-        for event in events
-    ]
+    made = ((event, mapped_for(mapping, event, case)) for event in events)
+    return [(event, _WAITS if mapped is None else mapped) for event, mapped in made]

@@ -18,7 +18,7 @@ from bridge.map.numbers import Numbers, ways_of
 from bridge.map.rules import Rule
 from bridge.map.unusable import Unusable
 from bridge.map.value import Value
-from bridge.model import Event, Found, Json, Known, LeadUpdate, Mapped
+from bridge.model import Event, Found, Json, Known, LeadUpdate, Mapped, RuleTrace
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +113,25 @@ def trace(
     if event.problem is not None:
         return EventTrace(event, {}, (), known, (), mapped)
     view = mapping.view(event, found, known)
+    told = list(zip(mapping.rules, mapped.trace, strict=True))
+    applies = any(rule.skip is None and one.fired for rule, one in told)
     return EventTrace(
         event,
         {name: view.get(name) for name, _ in mapping.plan.defined},
         tuple(_look_ups(mapping, event, found)),
         known,
         tuple(
-            _rule(mapping, rule, told.fired, told.why, view)
-            for rule, told in zip(mapping.rules, mapped.trace, strict=True)
+            _rule(mapping, rule, one.fired, _why(rule, one, applies), view) for rule, one in told
         ),
         mapped,
     )
+
+
+def _why(rule: Rule, told: RuleTrace, applies: bool) -> str:
+    """``applies``: whether a rule without a skip does; then no skip counts."""
+    if rule.skip is not None and told.fired and applies:
+        return f"its skip does not count, since another rule applies: {rule.skip}"
+    return told.why
 
 
 def _look_ups(

@@ -182,7 +182,8 @@ def _fates(
             )
             sent = payload if state is State.WAITING else {}
             if state is State.WAITING and not campaign.configured:
-                message = f"waits until {', '.join(campaign.missing)} is set"
+                verb = "is" if len(campaign.missing) == 1 else "are"
+                message = f"waits until {', '.join(campaign.missing)} {verb} set"
             fates[place].append(Fate(update, state, sent, message))
     for place, event_id in copies.items():
         message = f"the same as event {event_id}"

@@ -1,7 +1,6 @@
 """An event whose optional look-up keeps failing goes on without the record.
 
-Never where that could cost an opt-out: not while the event may be one, nor of somebody who is
-opted out, whose further numbers the record may hold. And not where nothing would come of it.
+Whether it may says ``SourceMapping.spared``, by which cases go as well.
 """
 
 from __future__ import annotations
@@ -28,18 +27,13 @@ def without_records(
 ) -> Mapped | None:
     """What the mapping makes of an event without what failed; None if the event has to wait."""
     failed = {name: one for name, one in answers.items() if isinstance(one, LookupFailed)}
-    if mapping.patience(failed) is None:
-        return None
     found = {name: one for name, one in answers.items() if isinstance(one, Found)}
     known = memory.of(delivery.source, event)
     try:
-        if known.opted_out or mapping.urgent(event) or mapping.undecided(event, failed):
+        if mapping.spared(event, found, known, failed) is None:
             return None
-        tried = mapping.apply(event, found, known)
     except Exception:
         log.exception("event not mapped", receipt=delivery.receipt, ordinal=event.ordinal)
-        return None
-    if not tried.updates or tried.opts_out is not None:
         return None
     mapped = map_event(delivery, event, mapping, found, memory)
     notes = tuple(f"without the record of {name}: {why}" for name, why in failed.items())
