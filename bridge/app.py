@@ -24,7 +24,7 @@ from bridge.receive.bodies import Bodies
 from bridge.receive.counted import CountedHooks
 from bridge.receive.hooks import FAULT, Hooks, HooksFirst
 from bridge.receive.reply import Reply, problem
-from bridge.server import beside
+from bridge.server import beside, parked
 from bridge.settings import Settings
 from bridge.store import deliveries
 from bridge.store.counters import Counted, Counts, Flusher
@@ -159,7 +159,7 @@ def _commit_to(database: Database, settings: Settings, counts: Counts) -> Keep:
             bell.ring()
 
     together: GroupCommit[NewDelivery | NewRefusal] = GroupCommit(
-        commit, wait_s=settings["BRIDGE_COMMIT_TIMEOUT"]
+        commit, wait_s=settings["BRIDGE_COMMIT_TIMEOUT"], waiting=parked
     )
 
     def keep(item: NewDelivery | NewRefusal) -> bool:

@@ -81,6 +81,13 @@ def test_room_for_bodies_is_given_back_however_a_request_ends() -> None:
         raise OSError("gone")
     with bodies.hold(100) as take:
         take(100)
+    with bodies.hold_whole(60):
+        with pytest.raises(NoRoom), bodies.hold_whole(41):
+            pytest.fail("there is no room for this")
+        with bodies.hold_whole(40), pytest.raises(NoRoom), bodies.hold_whole(0):
+            pytest.fail("there is no room for this either")
+    with bodies.hold_whole(100):
+        pass
 
 
 EARLY = """

@@ -60,6 +60,119 @@ def test_others_go_on_while_the_disk_is_waited_for_and_who_is_ended_ends_afterwa
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
+PARKED = """
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent
+    from bridge.server import parked
+
+    def woken_by(*deeds):
+        place = parked()
+        task = gevent.spawn(place.wait, 60)
+        gevent.sleep(0)
+        for deed in deeds:
+            deed(place, task)
+        return task
+
+    def end(place, _task):
+        place.set()
+
+    def kill(_place, task):
+        task.kill(block=False)
+
+    assert woken_by(end).get() is True
+    assert woken_by(end, end).get() is True  # twice is once
+    for deeds in ((kill,), (kill, end), (end, kill)):
+        task = woken_by(*deeds)
+        task.join()
+        assert task.value is True or isinstance(task.value, gevent.GreenletExit), task.value
+    gevent.sleep(0)  # what woke nobody any more has hurt nobody
+
+    place = parked()
+    place.set()
+    assert place.wait(60) is True  # it was over before it began
+    late = parked()
+    assert late.wait(0.01) is False
+    assert late.wait(0.01) is False  # by the timer of the first
+    gevent.spawn_later(0.01, late.set)
+    assert late.wait() is True
+    gevent.sleep(0.05)  # a timer that is not in use wakes nobody
+"""
+
+
+def test_a_parked_request_is_woken_once_and_may_be_late_or_ended() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PARKED)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+GROUPS = """
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent
+    from bridge.errors import StoreBusy
+    from bridge.server import parked
+    from bridge.store.group_commit import GroupCommit
+
+    groups, go_on = [], gevent.event.Event()
+
+    def commit(items):
+        groups.append(list(items))
+        if items == ["first"]:
+            go_on.wait()
+
+    group = GroupCommit(commit, wait_s=60, waiting=parked)
+    tasks = {name: gevent.spawn(group.put, name) for name in ("first", "a", "b", "c")}
+    gevent.sleep(0.01)
+    assert groups == [["first", "a", "b", "c"]], groups  # who is ready joins the first group
+
+    go_on.clear()
+    groups.clear()
+    first = gevent.spawn(group.put, "first")
+    while not groups:
+        gevent.sleep(0.001)
+    tasks = {name: gevent.spawn(group.put, name) for name in ("a", "b", "c")}
+    gevent.sleep(0.001)
+    tasks["a"].kill()  # the next to lead
+    go_on.set()
+    gevent.joinall([first, *tasks.values()], timeout=30)
+    assert groups == [["first"], ["b", "c"]], groups
+    assert all(task.successful() for task in (first, *tasks.values()))
+
+    go_on.clear()
+    groups.clear()
+    first = gevent.spawn(group.put, "first")
+    while not groups:
+        gevent.sleep(0.001)
+    tasks = {name: gevent.spawn(group.put, name) for name in ("a", "b")}
+    gevent.sleep(0.001)
+    go_on.set()
+    while group._queue and not group._queue[0].leads:
+        gevent.sleep(0)
+    tasks["a"].kill()  # in the very moment in which it is its turn
+    gevent.joinall([first, *tasks.values()], timeout=30)
+    assert "b" in groups[-1], groups
+    group.put("later")
+    assert groups[-1] == ["later"]
+"""
+
+
+def test_requests_in_green_threads_share_a_commit_and_one_that_is_ended_holds_up_nobody() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(GROUPS)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_outside_of_the_web_process_it_is_simply_done() -> None:
     seen: list[str] = []
     beside(lambda: seen.append("written"))

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
-    """An HTTP request as it arrived, not verified yet.
+    """An HTTP request as it arrived, not verified yet. Nobody changes one.
 
     ``headers`` has lower-case names, each with all its values in order. ``path`` is the path as
     the sender wrote it, percent-escapes kept. ``url`` is the configured public URL with path and
@@ -33,7 +33,8 @@ class Request:
 
     def conflicting(self, name: str) -> bool:
         """Whether the header came more than once with different values."""
-        return len(set(self.headers.get(name.lower(), ()))) > 1
+        values = self.headers.get(name.lower(), ())
+        return len(values) > 1 and len(set(values)) > 1
 
 
 @dataclass(frozen=True, slots=True)

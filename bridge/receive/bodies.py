@@ -29,6 +29,10 @@ class Bodies:
         """
         return _Holding(self, max(1, announced))
 
+    def hold_whole(self, size: int) -> _Holding:
+        """The same for a body that is there already, all of its bytes. Errors: ``NoRoom``."""
+        return _Holding(self, max(1, size), size)
+
     def change(self, size: int, *, only_if_room_for: int = 0) -> None:
         """Count so many bytes more, or fewer. Errors: ``NoRoom``."""
         with self._lock:
@@ -40,13 +44,13 @@ class Bodies:
 class _Holding:
     __slots__ = ("_announced", "_bodies", "_mine")
 
-    def __init__(self, bodies: Bodies, announced: int) -> None:
+    def __init__(self, bodies: Bodies, announced: int, there: int = 0) -> None:
         self._bodies = bodies
         self._announced = announced
-        self._mine = 0
+        self._mine = there
 
     def __enter__(self) -> Callable[[int], None]:
-        self._bodies.change(0, only_if_room_for=self._announced)
+        self._bodies.change(self._mine, only_if_room_for=self._announced)
         return self._take
 
     def __exit__(self, *_: object) -> None:

@@ -78,8 +78,7 @@ class Hooks:
         if size > self.limit:
             return self.acceptor.too_large(found, self._request_whole(arrived, peer, b""), size)
         try:
-            with self.bodies.hold(size) as take:
-                take(size)
+            with self.bodies.hold_whole(size):
                 request = self._request_whole(arrived, peer, arrived.body)
                 return self.acceptor.accept(found, request)
         except NoRoom:

@@ -9,9 +9,9 @@ from http import HTTPStatus
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Reply:
-    """An answer, ready for the wire."""
+    """An answer, ready for the wire. Nobody changes one."""
 
     status: int
     body: bytes

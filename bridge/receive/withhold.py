@@ -21,7 +21,7 @@ from bridge.receive.verify import (
 from bridge.store.refusals import BODY, NOT_KEPT
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Kept:
     """What is stored of a delivery. ``problem``: why its body cannot be read, if it cannot."""
 

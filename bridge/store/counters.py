@@ -90,12 +90,20 @@ class Counts:
     def observe(self, what: Counted, of: str, value: float) -> None:
         """One more value of a histogram; a negative one counts as 0."""
         number = max(0, round(value))
-        bounds = BUCKETS[what]
-        place = bisect_left(bounds, number)
-        mark = bounds[place] if place < len(bounds) else ABOVE
+        mark = _bucket(BUCKETS[what], number)
         with self._lock:
             self._found[what.value, of, mark] += 1
             self._found[what.value, of, SUM] += number
+
+    def answered(self, source: str, status: int, ms: float) -> None:
+        """One more answer to a webhook, and how long it took: both in one step."""
+        number = round(ms)
+        mark = _bucket(_ANSWER_BOUNDS, number)
+        with self._lock:
+            found = self._found
+            found[_ANSWER, source, status] += 1
+            found[_ANSWER_TIME, "", mark] += 1
+            found[_ANSWER_TIME, "", SUM] += number
 
     def write(self, connection: Connection) -> None:
         """Have all of it written at the end of this transaction, and begin anew."""
@@ -117,6 +125,15 @@ class Counts:
         with self._lock:
             found, self._found = self._found, Counter()
         return found
+
+
+_ANSWER, _ANSWER_TIME = Counted.ANSWER.value, Counted.ANSWER_TIME.value
+_ANSWER_BOUNDS = BUCKETS[Counted.ANSWER_TIME]
+
+
+def _bucket(bounds: tuple[int, ...], number: int) -> int:
+    place = bisect_left(bounds, number)
+    return bounds[place] if place < len(bounds) else ABOVE
 
 
 def _add(connection: Connection, found: Mapping[Key, int]) -> None:

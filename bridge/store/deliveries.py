@@ -16,9 +16,12 @@ from bridge.store.bulk import Query, among, insert_many, listed
 from bridge.store.schema import STORED, delivery, heartbeat
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewDelivery:
-    """A verified request on its way to disk. ``headers`` and ``query`` hold no credentials."""
+    """A verified request on its way to disk. ``headers`` and ``query`` hold no credentials.
+
+    Nobody changes one after it was made; see "What a lead costs" in ARCHITECTURE.md.
+    """
 
     receipt: str
     source: str

@@ -21,6 +21,9 @@ from pathlib import Path
 FRESH_S = 0.005, 0.05
 """How long a mark lasts: twice as long as the one before it was ago, but within these bounds."""
 
+CLAIMED_S = 0.25
+"""How long it lasts at most while deliveries wait for the lock or are being written."""
+
 LOOK_EVERY_S = 0.0005
 """How often who gives way looks whether the mark has faded."""
 
@@ -69,7 +72,8 @@ class RightOfWay:
         least, most = FRESH_S
         lasts = min(most, max(least, 2 * (now - self._marked_at)))
         self._marked_at = now
-        _mark(file, now + lasts)
+        # a mark that faded while its own deliveries wait would let the next worker in before them
+        _mark(file, now + CLAIMED_S)
         try:
             yield
         finally:
@@ -81,7 +85,7 @@ class RightOfWay:
             return
         while (now := self._clock()) < self._free_at:
             # a clock that is not the same for both processes says nothing
-            if not 0.0 < _marked_until(file) - now <= FRESH_S[1]:
+            if not 0.0 < _marked_until(file) - now <= CLAIMED_S:
                 return
             self._sleep(LOOK_EVERY_S)
 
@@ -90,7 +94,7 @@ class RightOfWay:
         if self._rest_per_s <= 0.0 or (file := self._opened()) is None:
             return False
         # a mark from further ahead was left by another clock
-        return not -QUIET_S < _marked_until(file) - self._clock() <= FRESH_S[1]
+        return not -QUIET_S < _marked_until(file) - self._clock() <= CLAIMED_S
 
     def held(self, seconds: float) -> None:
         """Who gives way has had the lock for so long."""

@@ -46,6 +46,15 @@ def test_counts_of_many_processes_add_up(
     assert read.histograms(Counted.CALL_TIME) == {}
 
 
+def test_an_answer_and_its_time_are_counted_as_if_by_themselves() -> None:
+    counts, apart = Counts(), Counts()
+    for status, ms in ((200, 0.4), (200, 3.0), (503, 800.0), (200, 999_999.0)):
+        counts.answered("hubspot", status, ms)
+        apart.add(Counted.ANSWER, "hubspot", status)
+        apart.observe(Counted.ANSWER_TIME, "", ms)
+    assert counts._take() == apart._take()
+
+
 def test_what_is_counted_in_a_transaction_goes_with_it(database: Database) -> None:
     counts = Counts()
     counts.observe(Counted.OPT_OUT_TIME, "main", -5)

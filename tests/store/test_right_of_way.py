@@ -6,7 +6,14 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
-from bridge.store.right_of_way import FRESH_S, MANY, MOST_REST_S, QUIET_S, RightOfWay
+from bridge.store.right_of_way import (
+    CLAIMED_S,
+    FRESH_S,
+    MANY,
+    MOST_REST_S,
+    QUIET_S,
+    RightOfWay,
+)
 
 LEAST_S, MOST_S = FRESH_S
 
@@ -57,6 +64,21 @@ def test_a_mark_lasts_for_as_long_as_the_next_one_may_take(tmp_path: Path) -> No
         world.write(seconds=0.2)  # however long the writing takes
         worker.held(1.0)
         assert abs(world.stands_back(worker) - lasts) < 0.001
+
+
+def test_what_waits_for_the_lock_has_the_right_of_way_however_long_that_takes(
+    tmp_path: Path,
+) -> None:
+    world = World(tmp_path)
+    worker = world.way(0.01)
+    for _ in range(2):  # so quickly that the mark would last for the least time
+        world.write()
+    with world.web.claim(MANY):
+        world.now += 10 * LEAST_S  # another thread of the worker has the lock
+        worker.held(10 * LEAST_S)
+        assert CLAIMED_S - 11 * LEAST_S <= world.stands_back(worker) < CLAIMED_S
+    worker.held(1.0)
+    assert abs(world.stands_back(worker) - LEAST_S) < 0.001  # as ever, once it is written
 
 
 def test_who_goes_on_writing_keeps_a_worker_waiting_for_its_share(tmp_path: Path) -> None:
