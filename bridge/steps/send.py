@@ -71,9 +71,11 @@ class _Batch(NamedTuple):
 
 @dataclass(slots=True)
 class _Turn:
-    """What ``way`` says of the next batch. ``taken``: the gate has let its call through."""
+    """What ``way`` says of the next batch. ``goes_on``: it was asked for; ``taken``: the gate has
+    let its call through."""
 
     way: Way
+    goes_on: bool = False
     taken: bool = False
 
 
@@ -129,6 +131,14 @@ def _recorded(
             if turn.taken:
                 way.gate.unused()
             time.sleep(AGAIN_S)
+        except Exception:
+            if not turn.goes_on:
+                raise
+            # what cannot be claimed next must not cost the answer of this one
+            log.exception("next batch not claimed", campaign=campaign.name)
+            if turn.taken:
+                way.gate.unused()
+            way = replace(way, go_on=lambda: None)
 
 
 def _in_time(equipment: Equipment, campaign: Campaign) -> Campaign:
@@ -147,6 +157,7 @@ def _record(
     """Turn results into outcomes, under the fence of the claim, and claim what goes next."""
     claimed = batch.taken.claimed
     go_on = turn.way.go_on() if batch.taken.more and answered.trouble is None else None
+    turn.goes_on = go_on is not None
     following: _Batch | None = None
     now = equipment.database.now_ms()
     decisions: list[outcomes.Decision] = []

@@ -180,3 +180,14 @@ def test_a_pause_for_the_gate_ends_the_row(sender: Sender) -> None:
     sender.gate._pace._next_call = 0.0
     assert sender.send() == 2
     assert sender.calls_taken() == 1
+
+
+def test_a_fault_in_what_goes_next_costs_no_answer(sender: Sender) -> None:
+    with sender.world.database.write() as connection:
+        broken = {"phone": PHONES[2]}
+        connection.execute(text("UPDATE outcome SET fields = '{' WHERE phone = :phone"), broken)
+    assert sender.send() == 2
+    assert sender.calls_taken() == 1
+    with sender.world.database.read() as connection:
+        done = "SELECT count(*) FROM outcome WHERE campaign = 'one' AND state = 'updated'"
+        assert connection.execute(text(done)).scalar() == 2

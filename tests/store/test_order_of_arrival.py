@@ -209,7 +209,7 @@ def test_a_mark_goes_out_by_its_lead_although_a_newer_one_of_the_contact_was_wit
         (name, item.sent.phone): item.sent.payload
         for name, one in people.mappings.campaigns.items()
         for lane in (Lane.OPT_OUT, Lane.FIRST)
-        for item in claim(people.worker()._equipment, one, lane)
+        for item in claim(people.worker()._equipment, one, lane).claimed
     }
     for phone, order in orders.items():
         by = {"phone_number": phone, "custom_fields": {"by": "b" + phone}}

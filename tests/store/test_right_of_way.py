@@ -76,6 +76,7 @@ def test_what_waits_for_the_lock_has_the_right_of_way_however_long_that_takes(
     with world.web.claim(MANY):
         world.now += 10 * LEAST_S  # another thread of the worker has the lock
         worker.held(10 * LEAST_S)
+        assert not worker.quiet()
         assert CLAIMED_S - 11 * LEAST_S <= world.stands_back(worker) < CLAIMED_S
     worker.held(1.0)
     assert abs(world.stands_back(worker) - LEAST_S) < 0.001  # as ever, once it is written
