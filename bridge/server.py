@@ -131,7 +131,7 @@ def _disk() -> ThreadPool:
 class Parked:
     """``threading.Event`` for one request that waits once: half the price of gevent's.
 
-    Outside of the web process, where threads are none of gevent's, it is not for use.
+    For green threads of one and the same thread only.
     """
 
     __slots__ = ("_over", "_waiter")
