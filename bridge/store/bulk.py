@@ -84,7 +84,8 @@ class Many:
         if connection.dialect.name == "sqlite":
             text, arrange = self._for_each(connection)
             return _driver(connection).executemany(text, map(arrange, rows) if arrange else rows)
-        return connection.execute(self._for_set(), {"rows": self._document(rows)})
+        given = {"rows": self._document(rows)}
+        return connection.execute(self._for_set(), given, execution_options=_COUNTED)
 
     def _document(self, rows: Rows) -> str:
         names = [f"the_{name}" for name in self._columns]
@@ -154,6 +155,9 @@ class Query:
         self._compiled = str(compiled), order
         return self._compiled
 
+
+_COUNTED = {"preserve_rowcount": True}
+"""Has SQLAlchemy ask how many rows an INSERT has added, before it closes the cursor."""
 
 _TO_BE_GIVEN = object()
 """Stands for a value that comes with each run of a query."""

@@ -100,3 +100,21 @@ def test_constants_of_a_statement_stand_between_the_values_of_its_rows(
     with database.read() as connection:
         rows = Query(select(heartbeat.c.name, heartbeat.c["at"]).order_by("name")).all(connection)
     assert [tuple(row) for row in rows if row[0] in ("x", "y")] == [("x", 1020), ("y", 9)]
+
+
+def test_rows_that_were_added_are_counted_and_those_that_were_there_are_not(
+    database: Database,
+) -> None:
+    add = insert_many(
+        campaign_arrival,
+        ("name",),
+        constants={"arrived_at": "7"},
+        on_conflict=lambda new: new.on_conflict_do_nothing(),
+    )
+    with database.write() as connection:
+        assert add.count(connection, []) == 0
+        assert add.count(connection, [("a",), ("b",)]) == 2
+        assert add.count(connection, [("c",), ("a",), ("d",)]) == 2
+        assert add.count(connection, [("a",)]) == 0
+        found = connection.execute(select(campaign_arrival.c.name, campaign_arrival.c.arrived_at))
+        assert {tuple(row) for row in found} == {(name, 7) for name in "abcd"}
