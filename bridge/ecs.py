@@ -49,6 +49,9 @@ ENDS: Mapping[str, str] = {
 }
 """``event.outcome`` of an outcome; the others neither succeeded nor failed."""
 
+Renamed = dict[tuple[str, ...], list[str]]
+"""Names of fields, in the order of a line → those of ECS."""
+
 NS_PER_MS = 1_000_000
 MOST_NAMES = 1000
 
@@ -85,6 +88,24 @@ class Names:
         known = self._known
         for name, value in line.items():
             found[known.get(name) or self._learn(name)] = value
+        return found
+
+    def beside(self, fields: dict[str, Any], renamed: Renamed) -> dict[str, Any]:
+        """What tells a line from others of its event, which have all the rest in common.
+
+        ``renamed`` keeps the names of each set of fields from one line to the next.
+        """
+        keys = tuple(fields)
+        own = renamed.get(keys)
+        if own is None:
+            own = renamed[keys] = [self._known.get(key) or self._learn(key) for key in keys]
+        found = dict(zip(own, fields.values(), strict=True))
+        elapsed, end = fields.get("elapsed_ms"), fields.get("outcome")
+        if isinstance(elapsed, int):
+            del found[OWN + "elapsed_ms"]
+            found["event.duration"] = elapsed * NS_PER_MS
+        if isinstance(end, str) and end in ENDS:
+            found["event.outcome"] = ENDS[end]
         return found
 
     def _learn(self, ours: str) -> str:

@@ -93,6 +93,29 @@ def test_lines_written_together_are_the_same_as_one_by_one(
     assert secret is None or secret not in str(written)
 
 
+@pytest.mark.parametrize("secret", ["crmbridge", "message", "success", "+1********23", "service"])
+def test_lines_written_together_hide_a_secret_that_only_their_form_holds(secret: str) -> None:
+    written = []
+    for write in (once_each, lambda these: logs.write_many("record", "outcome", these)):
+        out = lines(secrets=(secret,))
+        write(OUTCOMES)
+        text = out.getvalue()
+        written.append(re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "<when>", text))
+        assert secret not in text
+    assert written[0] == written[1]
+
+
+@pytest.mark.parametrize("fields", [{}, {"elapsed_ms": "3"}, {"logger": "other"}])
+def test_lines_written_together_may_lack_fields_or_share_names(fields: dict[str, Any]) -> None:
+    written = []
+    for write in (once_each, lambda these: logs.write_many("record", "outcome", these)):
+        out = lines()
+        write([("info", fields), ("warning", {"outcome": "dead"})])
+        each = map(json.loads, out.getvalue().splitlines())
+        written.append([{**line, "@timestamp": ""} for line in each])
+    assert written[0] == written[1]
+
+
 def test_lines_written_together_fit_into_what_a_pipe_takes_at_once() -> None:
     writes: list[str] = []
 
