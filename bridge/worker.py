@@ -49,6 +49,7 @@ from bridge.steps.replay_lookups import Desk
 from bridge.steps.rhythm import Rhythm
 from bridge.steps.send import Way
 from bridge.steps.token_keeper import TokenKeeper
+from bridge.steps.turns import Turns
 from bridge.steps.versions import KeptMappings
 from bridge.store import arrivals, campaigns, events, leads, replays, revision, tally, workers
 from bridge.store.counters import Counts
@@ -86,8 +87,6 @@ ERASE_EVERY_S = 60.0
 YOUNG = 50_000
 """Objects that are made before Python looks for circles among them. A batch makes thousands, none
 of them in a circle, and they are gone when it is recorded."""
-
-OTHER_LANES = (Lane.FIRST, Lane.RETRY, Lane.STANDING, Lane.REPLAY)
 
 
 class Worker:
@@ -382,7 +381,7 @@ class Worker:
     def _send(self, name: str, number: int) -> None:
         """Send batches of one campaign; ``number`` -1 is the thread for opt-outs alone."""
         client = CampaignClient()
-        turn = max(0, number)
+        turns = Turns(max(0, number), only_opt_outs=number < 0)
         try:
             while not self.bells.stopping:
                 campaign = self.live.current().campaigns.get(name)
@@ -391,8 +390,8 @@ class Worker:
                 gate = self.conditions.gate(name)
                 gate.set_rate(campaign.rate_per_s)
                 seen = self.bells.count(name)
-                due = self._due(campaign, only_opt_outs=number < 0)
-                lane, turn = _choose(due, turn, self.database.now_ms())
+                due = self._due(campaign, only_opt_outs=turns.only_opt_outs)
+                lane = turns.choose(due, self.database.now_ms())
                 if lane is None:
                     self.bells.wait(name, seen, self._until(min(due.values(), default=None)))
                     continue
@@ -402,13 +401,17 @@ class Worker:
                     continue
                 if lane is not Lane.OPT_OUT and self._opt_out_due(campaign):
                     lane = Lane.OPT_OUT
-                self._send_one(campaign, lane, gate, client)
+                self._send_one(campaign, lane, gate, client, turns)
         finally:
             client.close()
 
-    def _send_one(self, campaign: Campaign, lane: Lane, gate: Gate, client: CampaignClient) -> None:
-        """Send a batch by a gate that has let this thread through."""
-        way = Way(client, gate, self._pacer(campaign.name, lane, gate), self.conditions.note)
+    def _send_one(
+        self, campaign: Campaign, lane: Lane, gate: Gate, client: CampaignClient, turns: Turns
+    ) -> None:
+        """Send a batch by a gate that has let this thread through, and those that can follow."""
+        pace = self._pacer(campaign.name, gate)
+        go_on = partial(self._go_on, campaign, gate, turns)
+        way = Way(client, gate, pace, self.conditions.note, go_on)
         probe, sent = False, 0
         try:
             if gate.probing:
@@ -430,27 +433,56 @@ class Worker:
 
         Nothing is due to a campaign whose id another worker knows to be out of date.
         """
-        name = campaign.name
         with self.database.read() as connection:
-            if campaigns.api_id(connection, name) not in (None, campaign.id):
+            if campaigns.api_id(connection, campaign.name) not in (None, campaign.id):
                 return {}
-            self.conditions.look(connection, campaign)
-            due = leads.next_due(connection, name)
+            return self._look(connection, campaign, only_opt_outs=only_opt_outs)
+
+    def _look(
+        self, connection: Connection, campaign: Campaign, *, only_opt_outs: bool
+    ) -> dict[Lane, int]:
+        """The same of a campaign whose id is known to be the right one."""
+        name = campaign.name
+        self.conditions.look(connection, campaign)
+        due = leads.next_due(connection, name)
         return {
             lane: at
             for lane, at in due.items()
             if (lane is Lane.OPT_OUT or not only_opt_outs) and not self.conditions.holds(name, lane)
         }
 
+    def _go_on(
+        self, campaign: Campaign, gate: Gate, turns: Turns
+    ) -> Callable[[Connection], Lane | None] | None:
+        """How to find the batch after one that is being recorded; None if things have changed.
+
+        All that may take its time is looked at here, before the transaction begins.
+        """
+        if self.bells.stopping or self.live.current().campaigns.get(campaign.name) != campaign:
+            return None
+        return partial(self._next_lane, campaign, gate, turns)
+
+    def _next_lane(
+        self, campaign: Campaign, gate: Gate, turns: Turns, connection: Connection
+    ) -> Lane | None:
+        """The lane whose turn it is, if an open gate lets its call through without a wait."""
+        due = self._look(connection, campaign, only_opt_outs=turns.only_opt_outs)
+        lane = turns.choose(due, self.database.now_ms())
+        if lane is None or gate.try_pass(monotonic_ms(), urgent=lane is Lane.OPT_OUT) > 0:
+            return None
+        if gate.probing:  # that is asked for in another transaction
+            gate.unused()
+            return None
+        return lane
+
     def _opt_out_due(self, campaign: Campaign) -> bool:
         """Whether an opt-out has come while a call waited for its turn."""
         due = self._due(campaign, only_opt_outs=True)
         return due.get(Lane.OPT_OUT, NEVER) <= self.database.now_ms()
 
-    def _pacer(self, name: str, lane: Lane, gate: Gate) -> Callable[[float], bool]:
-        urgent = lane is Lane.OPT_OUT
-
-        def pace(deadline: float) -> bool:
+    def _pacer(self, name: str, gate: Gate) -> Callable[[Lane, float], bool]:
+        def pace(lane: Lane, deadline: float) -> bool:
+            urgent = lane is Lane.OPT_OUT
             while (pause := gate.try_pass(monotonic_ms(), urgent=urgent) / 1000) > 0:
                 if time.monotonic() + pause >= deadline or not self.bells.sleep(pause):
                     return False
@@ -473,22 +505,6 @@ def _spare_what_stays() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, 20, 20)
-
-
-def _choose(due: dict[Lane, int], turn: int, now: int) -> tuple[Lane | None, int]:
-    """The lane to serve now: opt-outs first, the others by turns, so that none starves.
-
-    But replays, which never go before what comes for the first time.
-    """
-    if due.get(Lane.OPT_OUT, NEVER) <= now:
-        return Lane.OPT_OUT, turn
-    for step in range(len(OTHER_LANES)):
-        lane = OTHER_LANES[(turn + step) % len(OTHER_LANES)]
-        if lane is Lane.REPLAY and due.get(Lane.FIRST, NEVER) <= now:
-            continue
-        if due.get(lane, NEVER) <= now:
-            return lane, (turn + step + 1) % len(OTHER_LANES)
-    return None, turn
 
 
 def _policy(settings: Settings) -> Policy:

@@ -1,4 +1,7 @@
-"""Leads that are due are taken under lease, and it is committed before anything is sent."""
+"""Leads that are due are taken under lease, and it is committed before anything is sent.
+
+The transaction is one of its own, or that which records the batch before.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from bridge.record.ledger import Plan
 from bridge.record.outcome_lines import Line, log_outcomes
 from bridge.steps.equipment import Equipment
 from bridge.store import campaigns, leads, outcomes
-from bridge.store.database import clock_ms
+from bridge.store.database import Connection, clock_ms
 from bridge.store.leads import Claimable
 from bridge.store.schema import NEVER
 
@@ -52,32 +55,50 @@ class _Batch:
         return len(self.claimed) < max(1, most >> min(row.tries, 30))
 
 
-def claim(equipment: Equipment, campaign: Campaign, lane: Lane) -> list[Claimed]:
+class Taken(NamedTuple):
+    """What a claim gave. ``lines``: to be logged after the commit. ``more``: there may be more."""
+
+    claimed: Sequence[Claimed] = ()
+    lines: Sequence[Line] = ()
+    more: bool = False
+
+
+def claim(equipment: Equipment, campaign: Campaign, lane: Lane) -> Taken:
     """Leads of one lane with something to send, at most a batch; none if there are none.
 
-    Updates that need no call (superseded, for example) are settled on the way. None as well if the
-    campaign has another id at the API by now: an opt-out that the one before confirms would never
-    reach the new one.
+    None as well if the campaign has another id at the API by now: an opt-out that the one before
+    confirms would never reach the new one.
     """
     now = equipment.database.now_ms()
-    batch = _Batch()
     with equipment.database.write() as connection:
         if not campaigns.still(connection, campaign.name, campaign.id):
-            return []
-        rows = leads.claimable(connection, campaign.name, lane, now, campaign.batch_size)
-        waiting = outcomes.open_updates(connection, [row.id for row in rows])
-        for row in rows:
-            if not batch.takes(row, campaign.batch_size):
-                break
-            if not _add(batch, campaign, row, waiting.get(row.id, []), now):
-                break
-        outcomes.decide(connection, batch.settled, now)
-        leads.release(connection, batch.idle)
-        until = clock_ms(connection) + equipment.bounds.lease
-        leads.claim(connection, batch.taken, owner=equipment.owner, until=until)
-        outcomes.in_flight(connection, [i for one in batch.claimed for i in one.plan.carried])
-    log_outcomes(batch.lines)
-    return batch.claimed
+            return Taken()
+        taken = take(connection, equipment, campaign, lane, now)
+    log_outcomes(taken.lines)
+    return taken
+
+
+def take(
+    connection: Connection, equipment: Equipment, campaign: Campaign, lane: Lane, now: int
+) -> Taken:
+    """Claim within a transaction in which the campaign has been found to be ``still`` itself.
+
+    Updates that need no call (superseded, for example) are settled on the way.
+    """
+    batch = _Batch()
+    rows = leads.claimable(connection, campaign.name, lane, now, campaign.batch_size)
+    waiting = outcomes.open_updates(connection, [row.id for row in rows])
+    for row in rows:
+        if not batch.takes(row, campaign.batch_size):
+            break
+        if not _add(batch, campaign, row, waiting.get(row.id, []), now):
+            break
+    outcomes.decide(connection, batch.settled, now)
+    leads.release(connection, batch.idle)
+    until = clock_ms(connection) + equipment.bounds.lease
+    leads.claim(connection, batch.taken, owner=equipment.owner, until=until)
+    outcomes.in_flight(connection, [i for one in batch.claimed for i in one.plan.carried])
+    return Taken(batch.claimed, batch.lines, len(rows) == campaign.batch_size)
 
 
 def _add(

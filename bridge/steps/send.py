@@ -1,10 +1,17 @@
-"""One batch of a campaign goes out, and its results become outcomes."""
+"""Batches of a campaign go out, one after the other, and their results become outcomes.
+
+While there is more than a batch, the transaction that records one claims the next: half as many
+commits, each of which waits for the disk. What goes next is found out in it, so that an opt-out
+that came meanwhile goes before everything else.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from typing import NamedTuple
 
 from bridge import logs
 from bridge.errors import StoreBusy
@@ -12,13 +19,15 @@ from bridge.forward.client import CampaignClient
 from bridge.forward.deliver import deliver
 from bridge.model import Answered, Campaign, Lane, State
 from bridge.record import ledger as ledgers
-from bridge.record.decide import Call, Next, decide
+from bridge.record.decide import Call, decide
+from bridge.record.decide import Next as Step
 from bridge.record.gate import Gate
 from bridge.record.outcome_lines import Line, log_outcomes
-from bridge.steps.claim import Claimed, claim
+from bridge.steps.claim import Claimed, Taken, claim, take
 from bridge.steps.counting import confirmed_opt_outs, count_batch, count_call
 from bridge.steps.equipment import Equipment
-from bridge.store import lapses, leads, outcomes
+from bridge.store import campaigns, lapses, leads, outcomes
+from bridge.store.database import Connection
 from bridge.store.schema import NEVER
 
 log = logs.get("send")
@@ -30,50 +39,96 @@ AGAIN_S = 0.05
 """Between tries of recording a result while the database is busy."""
 
 
+Next = Callable[[Connection], Lane | None]
+"""The lane whose batch the gate lets through at once; None if there is none, or it has to wait."""
+
+
 @dataclass(frozen=True, slots=True)
 class Way:
     """How a thread reaches a campaign. ``gate`` has let the first call of a batch through.
 
-    ``pace``: waits for the turn of each further call, until a deadline (monotonic seconds) at
-    most; False when there is none. ``note``: hears how each call went.
+    ``pace``: waits for the turn of each further call with leads of a lane, until a deadline
+    (monotonic seconds) at most; False when there is none. ``note``: hears how each call went.
+    ``go_on``: what to ask for the batch after this one, which is claimed in the transaction that
+    records it; None where each batch is to have a turn of its own.
     """
 
     client: CampaignClient
     gate: Gate
-    pace: Callable[[float], bool]
+    pace: Callable[[Lane, float], bool]
     note: Callable[[Campaign, Gate, Answered], None]
+    go_on: Callable[[], Next | None] = lambda: None
+
+
+class _Batch(NamedTuple):
+    """Leads that are held. ``started``: monotonic seconds, at which their lease had not begun."""
+
+    taken: Taken
+    lane: Lane
+    started_at: int
+    started: float
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What ``way`` says of the next batch. ``taken``: the gate has let its call through."""
+
+    way: Way
+    taken: bool = False
 
 
 def send(equipment: Equipment, campaign: Campaign, lane: Lane, way: Way) -> int:
-    """Send one batch of a lane; returns how many leads it held. Errors: ``StoreBusy``."""
+    """Send a batch of a lane, and those after it as far as ``way`` goes on.
+
+    Returns how many leads they held. Errors: ``StoreBusy``.
+    """
     campaign = _in_time(equipment, campaign)
     started_at, started = equipment.database.now_ms(), time.monotonic()
-    claimed = claim(equipment, campaign, lane)
-    if not claimed:
+    batch: _Batch | None = _Batch(claim(equipment, campaign, lane), lane, started_at, started)
+    sent = 0
+    while batch is not None and batch.taken.claimed:
+        answered = _call(equipment, campaign, batch, way)
+        sent += len(batch.taken.claimed)
+        batch = _recorded(equipment, campaign, batch, answered, way)
+    if batch is not None:
         way.gate.unused()
-        return 0
-    lease_end = started + equipment.bounds.lease / 1000
+    return sent
+
+
+def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> Answered:
     answered = deliver(
-        [item.sent for item in claimed],
-        lambda batch: way.client.update_leads(
-            campaign, batch, lambda answer: count_call(equipment.counts, campaign.name, answer)
+        [item.sent for item in batch.taken.claimed],
+        lambda part: way.client.update_leads(
+            campaign, part, lambda answer: count_call(equipment.counts, campaign.name, answer)
         ),
-        deadline=lease_end - campaign.timeout_s,
-        pace=way.pace,
+        deadline=_lease_end(equipment, batch) - campaign.timeout_s,
+        pace=partial(way.pace, batch.lane),
         note=lambda answer: way.note(campaign, way.gate, answer),
     )
     if answered.calls == 0:
         way.gate.unused()
+    return answered
+
+
+def _lease_end(equipment: Equipment, batch: _Batch) -> float:
+    return batch.started + equipment.bounds.lease / 1000
+
+
+def _recorded(
+    equipment: Equipment, campaign: Campaign, batch: _Batch, answered: Answered, way: Way
+) -> _Batch | None:
+    """Record a batch; the one that was claimed with it, if the gate has let it through."""
     while True:
+        turn = _Turn(way)
         try:
-            _record(equipment, campaign, claimed, answered, started_at)
+            return _record(equipment, campaign, batch, answered, turn)
         except StoreBusy:
             # the answer is known and must not be thrown away while the lease lasts
-            if time.monotonic() > lease_end:
+            if time.monotonic() > _lease_end(equipment, batch):
                 raise
+            if turn.taken:
+                way.gate.unused()
             time.sleep(AGAIN_S)
-        else:
-            return len(claimed)
 
 
 def _in_time(equipment: Equipment, campaign: Campaign) -> Campaign:
@@ -85,22 +140,27 @@ def _in_time(equipment: Equipment, campaign: Campaign) -> Campaign:
 def _record(
     equipment: Equipment,
     campaign: Campaign,
-    claimed: Sequence[Claimed],
+    batch: _Batch,
     answered: Answered,
-    started_at: int,
-) -> None:
-    """Turn results into outcomes, under the fence of the claim."""
+    turn: _Turn,
+) -> _Batch | None:
+    """Turn results into outcomes, under the fence of the claim, and claim what goes next."""
+    claimed = batch.taken.claimed
+    go_on = turn.way.go_on() if batch.taken.more and answered.trouble is None else None
+    following: _Batch | None = None
     now = equipment.database.now_ms()
     decisions: list[outcomes.Decision] = []
     released: list[leads.Released] = []
     lines: list[Line] = []
     lost: list[Claimed] = []
     with equipment.database.write() as connection:
+        # before the leads, in the order in which a claim and whoever greets a campaign lock them
+        still = go_on is not None and campaigns.still(connection, campaign.name, campaign.id)
         held = leads.held(connection, {item.lead.id: item.fence for item in claimed})
         batch_id = outcomes.add_batch(
             connection,
             campaign=campaign.name,
-            started_at=started_at,
+            started_at=batch.started_at,
             elapsed_ms=answered.elapsed_ms,
             leads=len(claimed),
             calls=answered.calls,
@@ -129,8 +189,22 @@ def _record(
         # another worker has gone on with these leads; what we sent may have undone its opt-out
         again = [item.lead.id for item in lost if _may_undo(item)]
         leads.assert_opt_outs_again(connection, campaign.name, now, ids=again)
+        if go_on is not None and still and not lost:
+            following = _next(connection, equipment, campaign, go_on, turn)
     count_batch(equipment.counts, campaign.name, len(claimed), decisions)
-    log_outcomes(lines)
+    log_outcomes([*lines, *(following.taken.lines if following else ())])
+    return following
+
+
+def _next(
+    connection: Connection, equipment: Equipment, campaign: Campaign, go_on: Next, turn: _Turn
+) -> _Batch | None:
+    lane = go_on(connection)
+    if lane is None:
+        return None
+    turn.taken = True
+    now, started = equipment.database.now_ms(), time.monotonic()
+    return _Batch(take(connection, equipment, campaign, lane, now), lane, now, started)
 
 
 def _lapsed(
@@ -155,7 +229,7 @@ def _may_undo(item: Claimed) -> bool:
     return payload.get(ledgers.DO_NOT_CALL) is False or ledgers.MARK in payload
 
 
-def _released(lead: leads.Claimable, step: Next, lane: Lane, due_at: int) -> leads.Released:
+def _released(lead: leads.Claimable, step: Step, lane: Lane, due_at: int) -> leads.Released:
     """Where a lead stands after a call; ``lane`` and ``due_at`` are what arrived meanwhile."""
     following = NEVER if step.due_at is None else step.due_at
     stands = step.lane is Lane.STANDING and lane is not Lane.OPT_OUT
@@ -172,7 +246,7 @@ def _released(lead: leads.Claimable, step: Next, lane: Lane, due_at: int) -> lea
     )
 
 
-def _lines(item: Claimed, step: Next, campaign: str, now: int) -> list[Line]:
+def _lines(item: Claimed, step: Step, campaign: str, now: int) -> list[Line]:
     by_id = {update.id: update for update in item.updates}
     return [
         Line.of_update(by_id[made.id], (campaign, item.lead.phone), made.state, made.message, now)

@@ -26,10 +26,11 @@ from bridge.model import Answered, Campaign, Lane, Result, Sent, Trouble, Verdic
 from bridge.record.decide import Policy
 from bridge.record.gate import Gate, GatePolicy
 from bridge.steps.claim import claim
+from bridge.steps.conditions import monotonic_ms
 from bridge.steps.greet import adopt_again, greet
 from bridge.steps.send import Way, send
 from bridge.store import arrivals, campaigns
-from bridge.store.database import Database
+from bridge.store.database import Connection, Database
 from bridge.store.migrate import migrate
 from bridge.store.schema import NEVER
 
@@ -113,8 +114,9 @@ class Storm:
         self.way = Way(
             cast(CampaignClient, self.api),
             Gate(GatePolicy(1, 1, 1), 1e6, self.draw.random),
-            lambda _deadline: True,
+            lambda _lane, _deadline: True,
             lambda *_: None,
+            lambda: self.go_on,
         )
         self.edit()
 
@@ -126,7 +128,8 @@ class Storm:
         """Put the files in place, and greet as a worker does."""
         there = tuple(name for name in self.ids if name not in self.away)
         self.world.write(FILE, there)
-        named = {n: replace(c, id=self.ids[n]) for n, c in self.campaigns.items()}
+        # so small that one batch often follows another
+        named = {n: replace(c, id=self.ids[n], batch_size=2) for n, c in self.campaigns.items()}
         self.world.mappings = replace(self.world.mappings, campaigns=named)
         with self.database.write() as connection:
             now = self.database.now_ms()
@@ -164,10 +167,16 @@ class Storm:
                 if all_lanes or self.draw.random() < 0.5:
                     send(self.world.worker()._equipment, one, lane, self.way)
 
+    def go_on(self, _connection: Connection) -> Lane | None:
+        """What is claimed with the record of a batch: the same or another lane, or nothing."""
+        lane = self.draw.choice([*LANES, None])
+        assert lane is None or not self.way.gate.try_pass(monotonic_ms())
+        return lane
+
     def die(self) -> None:
         """A worker dies with leads in its hands; the API may have heard of them."""
         one, lane = self.draw.choice([*self.campaigns.values()]), self.draw.choice(LANES)
-        claimed = claim(self.world.worker()._equipment, one, lane)
+        claimed = claim(self.world.worker()._equipment, one, lane).claimed
         for item in claimed if self.draw.random() < 0.5 else ():
             self.api.do(one.id, item.sent)
         self.world.worker().recover(all_of_them=True)

@@ -213,8 +213,8 @@ def test_who_sends_by_mapping_files_of_a_moment_ago_tells_no_campaign_that_is_go
     greet(world.database, before, [before], [], lambda: False)
     world.take_in({"id": 1, "phone": OLD, "dnc": True, "at": 1_700_000_000_000})
     greet(world.database, after, [after], ["one"], lambda: False)
-    assert claim(equipment, before, Lane.OPT_OUT) == []
-    (claimed,) = claim(equipment, after, Lane.OPT_OUT)
+    assert not claim(equipment, before, Lane.OPT_OUT).claimed
+    (claimed,) = claim(equipment, after, Lane.OPT_OUT).claimed
     assert claimed.plan.payload == {"do_not_call": True}
 
 
@@ -255,7 +255,8 @@ def test_an_opt_out_goes_to_a_new_number_by_its_own_time_whenever_that_is_heard_
         world.take_in(one)
     payloads: dict[str, dict[str, Any]] = {}
     for lane in (Lane.OPT_OUT, Lane.FIRST):
-        for claimed in claim(world.worker()._equipment, world.mappings.campaigns["one"], lane):
+        taken = claim(world.worker()._equipment, world.mappings.campaigns["one"], lane)
+        for claimed in taken.claimed:
             payloads[claimed.lead.phone] = claimed.plan.payload
     assert payloads[OLD]["do_not_call"] is payloads[NEW]["do_not_call"] is True
     row = world.outcomes(phones=[NEW])[-1]

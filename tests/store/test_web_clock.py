@@ -67,5 +67,5 @@ def test_what_comes_in_is_reckoned_by_the_clock_that_all_share(
     assert abs(int(json.loads(answer.data)["receipt"][:12], 16) - now) < MINUTE
     world.take_in()
     worker = world.worker()
-    (claimed,) = claim(worker._equipment, world.mappings.campaigns["one"], Lane.OPT_OUT)
+    (claimed,) = claim(worker._equipment, world.mappings.campaigns["one"], Lane.OPT_OUT).claimed
     assert claimed.plan.payload == {"do_not_call": True}

@@ -1,0 +1,182 @@
+"""A batch is recorded and the next one claimed in one transaction: what goes, and what if not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from sqlalchemy import event, text
+
+from bridge.errors import StoreBusy
+from bridge.forward.client import CampaignClient
+from bridge.model import Answered, Campaign, Lane, Result, Sent, Trouble, Verdict
+from bridge.record.gate import Gate, GatePolicy
+from bridge.steps.conditions import monotonic_ms
+from bridge.steps.greet import greet
+from bridge.steps.send import Next, Way
+from bridge.steps.turns import Turns
+from bridge.store import leads, tally
+from bridge.store.database import Connection, Database
+
+from .replaying import World
+
+PHONES = [f"+1415555010{number}" for number in range(10)]
+
+
+class Api:
+    """Confirms all, and notes each call; ``meanwhile`` is done while a call is out."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[str]] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.trouble: Trouble | None = None
+
+    def update_leads(
+        self, _campaign: Campaign, batch: Sequence[Sent], _heard: Callable[[Answered], None]
+    ) -> Answered:
+        self.calls.append([sent.phone for sent in batch])
+        self.meanwhile()
+        verdict = Verdict.CONFIRMED if self.trouble is None else Verdict.NOT_SENT
+        return Answered(tuple(Result(verdict) for _ in batch), 200, self.trouble)
+
+
+class Sender:
+    """A thread that sends the leads of a campaign, two at a time."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.api = Api()
+        self.gate = Gate(GatePolicy(1, 1, 1), 1e6, lambda: 0.0)
+        self.turns = Turns(0, only_opt_outs=False)
+        self.campaign = replace(world.mappings.campaigns["one"], batch_size=2)
+        self.way = Way(
+            cast(CampaignClient, self.api),
+            self.gate,
+            lambda _lane, _deadline: True,
+            lambda *_: None,
+            self.go_on,
+        )
+
+    def go_on(self) -> Next | None:
+        return self.next
+
+    def next(self, connection: Connection) -> Lane | None:
+        now = self.world.database.now_ms()
+        lane = self.turns.choose(leads.next_due(connection, "one"), now)
+        return None if lane is None or self.gate.try_pass(monotonic_ms()) else lane
+
+    def send(self, lane: Lane = Lane.FIRST) -> int:
+        assert not self.gate.try_pass(monotonic_ms())
+        return self.world.worker().send(self.campaign, lane, self.way)
+
+    def calls_taken(self) -> int:
+        """How many calls the gate has let through and not got back."""
+        return len(self.gate._pace._taken)
+
+
+@pytest.fixture
+def sender(database: Database, tmp_path: Path) -> Sender:
+    folder = tmp_path / "mappings"
+    folder.mkdir()
+    world = World(database, folder)
+    for number in range(5):
+        world.take_in({"id": number, "phone": PHONES[number], "name": "A", "at": 1_000 + number})
+    with database.write() as connection:  # they wait for company no longer
+        connection.execute(text("UPDATE lead SET due_at = id"))
+    return Sender(world)
+
+
+def states(sender: Sender) -> list[str]:
+    return [row["state"] for row in sender.world.outcomes() if row["campaign"] == "one"]
+
+
+def test_a_backlog_is_sent_with_one_transaction_a_batch(sender: Sender) -> None:
+    commits: list[object] = []
+    event.listen(sender.world.database.engine, "commit", commits.append)
+    assert sender.send() == 5
+    assert sender.api.calls == [PHONES[:2], PHONES[2:4], PHONES[4:5]]
+    assert set(states(sender)) == {"updated"}
+    # the first claim, and a record for each batch; the last batch was not full
+    assert len(commits) == 4
+    assert sender.calls_taken() == 3
+
+
+def test_an_opt_out_that_came_meanwhile_goes_before_the_rest(sender: Sender) -> None:
+    def opt_out() -> None:
+        sender.api.meanwhile = lambda: None
+        sender.world.take_in({"id": 9, "phone": PHONES[9], "dnc": True, "at": 2_000})
+
+    sender.api.meanwhile = opt_out
+    sender.send()
+    assert sender.api.calls[:2] == [PHONES[:2], PHONES[9:]]
+    # its batch was not full, so what is left has its turn like every other
+    assert len(sender.api.calls) == 2
+    sender.send()
+    assert sorted(phone for call in sender.api.calls for phone in call) == [*PHONES[:5], PHONES[9]]
+
+
+def test_a_database_that_is_busy_takes_both_or_neither(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failures = leads.claim, [1, 2]
+
+    def claim(connection: Connection, rows: Any, **given: Any) -> None:
+        real(connection, rows, **given)
+        if sender.api.calls and failures:
+            failures.pop()
+            raise StoreBusy("the database is busy")
+
+    monkeypatch.setattr(leads, "claim", claim)
+    assert sender.send() == 5
+    assert not failures
+    assert sender.api.calls == [PHONES[:2], PHONES[2:4], PHONES[4:5]]
+    assert set(states(sender)) == {"updated"}
+    assert sender.calls_taken() == 3
+    with sender.world.database.read() as connection:
+        assert tally.totals(connection)["one"] == {"waiting": 0, "updated": 5}
+        assert connection.execute(text("SELECT count(*) FROM batch")).scalar() == 3
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_nothing_is_claimed_for_a_campaign_that_has_another_id_or_failed(
+    sender: Sender, answered: bool
+) -> None:
+    sender.api.trouble = None if answered else Trouble.SERVER
+
+    def rename() -> None:
+        after = replace(sender.campaign, id="another")
+        greet(sender.world.database, after, [after], ["one"], lambda: False)
+
+    if answered:
+        sender.api.meanwhile = rename
+    assert sender.send() == 2
+    assert len(sender.api.calls) == 1
+    assert sender.calls_taken() == 1
+    assert states(sender).count("waiting") == (3 if answered else 5)
+
+
+def test_a_worker_that_dies_holds_what_was_claimed_last_and_nothing_else(sender: Sender) -> None:
+    class Killed(BaseException):
+        pass
+
+    def kill() -> None:
+        if len(sender.api.calls) == 2:
+            raise Killed
+
+    sender.api.meanwhile = kill
+    with pytest.raises(Killed):
+        sender.send()
+    assert sorted(states(sender)) == ["in_flight", "in_flight", "updated", "updated", "waiting"]
+    assert sender.world.worker().recover(all_of_them=True) == 2
+    doubtful = [row["phone"] for row in sender.world.outcomes() if row["doubtful"]]
+    assert sorted(doubtful) == PHONES[2:4]
+
+
+def test_a_pause_for_the_gate_ends_the_row(sender: Sender) -> None:
+    sender.gate.set_rate(0.001)
+    sender.gate._pace._next_call = 0.0
+    assert sender.send() == 2
+    assert sender.calls_taken() == 1
