@@ -15,6 +15,6 @@ def element(campaign: Campaign, phone: str, fields: Mapping[str, Any]) -> dict[s
     return {"phone_number": number, **fields}
 
 
-def size(payload: Mapping[str, Any]) -> int:
+def size(payload: dict[str, Any]) -> int:
     """How many bytes an element adds to a body."""
-    return len(dump_bytes(dict(payload))) + 1
+    return len(dump_bytes(payload)) + 1

@@ -72,8 +72,10 @@ class Call:
     now: int
 
     @property
-    def carried(self) -> list[OpenUpdate]:
+    def carried(self) -> Sequence[OpenUpdate]:
         """The updates whose fate this call decides."""
+        if len(self.plan.carried) == len(self.updates):
+            return self.updates
         return [update for update in self.updates if update.id in self.plan.carried]
 
     def asserts(self, update: OpenUpdate) -> bool:

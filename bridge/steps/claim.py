@@ -116,11 +116,11 @@ def _add(
         alone=row.bare,
         reassert=row.reassert,
     )
-    sent = Sent(row.id, row.phone, payload.element(campaign, row.phone, plan.payload))
-    batch.size += payload.size(sent.payload)
+    element = payload.element(campaign, row.phone, plan.payload)
+    batch.size += payload.size(element)
     if batch.claimed and batch.size > campaign.batch_bytes:
         return False
-    for update in updates:
+    for update in updates if plan.settled else ():
         if update.id in plan.settled:
             state, why = plan.settled[update.id]
             batch.settled.append(
@@ -128,7 +128,7 @@ def _add(
             )
             batch.lines.append(Line.of_update(update, (campaign.name, row.phone), state, why, now))
     if plan.carried or plan.reasserts:
-        batch.claimed.append(Claimed(row, plan, updates, sent))
+        batch.claimed.append(Claimed(row, plan, updates, Sent(row.id, row.phone, element)))
         batch.taken.append((row.id, ledgers.write(plan.ledger), ledgers.opted_out(plan.ledger)))
     else:
         batch.idle.append(_idle(row, plan))

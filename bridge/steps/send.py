@@ -151,6 +151,7 @@ def _record(
     now = equipment.database.now_ms()
     decisions: list[outcomes.Decision] = []
     released: list[leads.Released] = []
+    rested: list[tuple[int, int]] = []
     lines: list[Line] = []
     lost: list[Claimed] = []
     with equipment.database.write() as connection:
@@ -180,12 +181,16 @@ def _record(
             step = decide(call, equipment.policy)
             decisions += step.decisions
             arrived = held[item.lead.id]
-            released.append(_released(item.lead, step, *arrived))
+            if _rests(item, step, *arrived):
+                rested.append((item.lead.id, step.standing_tries))
+            else:
+                released.append(_released(item, step, *arrived))
             lines += _lines(item, step, campaign.name, now)
         outcomes.decide(connection, decisions, now)
         confirmed_opt_outs(campaign.name, claimed, decisions, now).write(connection)
         lapses.add(connection, campaign.name, _lapsed(claimed, decisions), now)
         leads.release(connection, released)
+        leads.rest(connection, rested)
         # another worker has gone on with these leads; what we sent may have undone its opt-out
         again = [item.lead.id for item in lost if _may_undo(item)]
         leads.assert_opt_outs_again(connection, campaign.name, now, ids=again)
@@ -229,26 +234,36 @@ def _may_undo(item: Claimed) -> bool:
     return payload.get(ledgers.DO_NOT_CALL) is False or ledgers.MARK in payload
 
 
-def _released(lead: leads.Claimable, step: Step, lane: Lane, due_at: int) -> leads.Released:
+def _rests(item: Claimed, step: Step, lane: Lane, due_at: int) -> bool:
+    """Whether nothing follows for a lead, nothing has come for it, and its ledger is stored."""
+    idle = step.lane is Lane.IDLE and step.due_at is None and not step.tries and not step.bare
+    same = step.ledger is item.plan.ledger and not (item.lead.reassert or step.reassert)
+    return idle and same and lane is Lane.IDLE and due_at == NEVER
+
+
+def _released(item: Claimed, step: Step, lane: Lane, due_at: int) -> leads.Released:
     """Where a lead stands after a call; ``lane`` and ``due_at`` are what arrived meanwhile."""
     following = NEVER if step.due_at is None else step.due_at
     stands = step.lane is Lane.STANDING and lane is not Lane.OPT_OUT
+    same = step.ledger is item.plan.ledger  # which the claim has stored
     return leads.Released(
-        id=lead.id,
-        lane=step.lane if stands else min(lane, step.lane),
-        due_at=min(due_at, following),
-        ledger=ledgers.write(step.ledger),
-        opted_out=ledgers.opted_out(step.ledger),
-        tries=step.tries,
-        standing_tries=step.standing_tries,
-        bare=step.bare,
-        reassert=step.reassert if lead.reassert or step.reassert else None,
+        item.lead.id,
+        step.lane if stands else min(lane, step.lane),
+        min(due_at, following),
+        None if same else ledgers.write(step.ledger),
+        None if same else ledgers.opted_out(step.ledger),
+        step.tries,
+        step.standing_tries,
+        step.bare,
+        step.reassert if item.lead.reassert or step.reassert else None,
     )
 
 
 def _lines(item: Claimed, step: Step, campaign: str, now: int) -> list[Line]:
+    lead = (campaign, item.lead.phone)
     by_id = {update.id: update for update in item.updates}
     return [
-        Line.of_update(by_id[made.id], (campaign, item.lead.phone), made.state, made.message, now)
+        Line.of_update(by_id[made.id], lead, made.state, made.message, now)
         for made in step.decisions
+        if made.state.final or made.state is State.STANDING
     ]

@@ -59,14 +59,15 @@ class Claimable(NamedTuple):
 class Released(NamedTuple):
     """A lead after its claim: where it stands next (``Lane.IDLE`` and ``NEVER``: nowhere).
 
-    ``reassert`` None: as it stands, since it may have been set while the lead was held.
+    ``ledger`` None: it and ``opted_out`` are as the claim left them. ``reassert`` None: as it
+    stands, since it may have been set while the lead was held.
     """
 
     id: int
     lane: Lane
     due_at: int
-    ledger: dict[str, Any]
-    opted_out: bool
+    ledger: dict[str, Any] | None
+    opted_out: bool | None
     tries: int
     standing_tries: int
     bare: bool
@@ -323,7 +324,7 @@ def release(connection: Connection, rows: Sequence[Released]) -> None:
                 int(row.lane),
                 row.due_at,
                 row.lane is Lane.IDLE,
-                jsontext.dumps(row.ledger),
+                None if row.ledger is None else jsontext.dumps(row.ledger),
                 row.opted_out,
                 row.tries,
                 row.standing_tries,
@@ -357,12 +358,37 @@ _RELEASE = Many(
             lane=given("lane"),
             due_at=given("due_at"),
             waiting_since=case((given("idle"), None), else_=lead.c.waiting_since),
-            ledger=given("ledger"),
-            opted_out=given("opted_out"),
+            ledger=func.coalesce(given("ledger"), lead.c.ledger),
+            opted_out=func.coalesce(given("opted_out"), lead.c.opted_out),
             tries=given("tries"),
             standing_tries=given("standing_tries"),
             bare=given("bare"),
             reassert=func.coalesce(given("reassert"), lead.c.reassert),
+        )
+    ),
+)
+
+
+def rest(connection: Connection, rows: Sequence[tuple[int, int]]) -> None:
+    """Give leads back that stand in no lane, as the claim left them: (id, standing tries).
+
+    What is indexed stays untouched but for the lease, which is most of what ``release`` costs.
+    """
+    _REST.execute(connection, rows)
+
+
+_REST = Many(
+    {"id": lead.c.id.type, "standing_tries": lead.c.standing_tries.type},
+    lambda given: (
+        update(lead)
+        .where(lead.c.id == given("id"))
+        .values(
+            lease_owner="",
+            lease_until=0,
+            waiting_since=None,
+            tries=0,
+            standing_tries=given("standing_tries"),
+            bare=False,
         )
     ),
 )

@@ -195,6 +195,7 @@ _OPEN = Query(
 def open_updates(connection: Connection, lead_ids: Iterable[int]) -> dict[int, list[OpenUpdate]]:
     """The lead updates of these leads that are not final, oldest event first."""
     found: dict[int, list[OpenUpdate]] = {}
+    known: dict[str, tuple[str, ...]] = {}  # many come of the same rules
     for row in _OPEN.all(connection, leads=listed(sorted(lead_ids))):
         number, lead_id, state, fields, opts_out, event_time, key, doubtful, *more = row
         tries, accepted_at, receipt, source, rules, message, replay_id, received_at = more
@@ -212,7 +213,7 @@ def open_updates(connection: Connection, lead_ids: Iterable[int]) -> dict[int, l
                 accepted_at,
                 receipt,
                 source,
-                tuple(jsontext.loads(rules)),
+                known.get(rules) or known.setdefault(rules, tuple(jsontext.loads(rules))),
                 message,
                 replay_id,
                 received_at,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from hypothesis import given
@@ -102,6 +103,36 @@ def test_a_claimed_lead_is_out_of_reach_until_it_is_released(database: Database)
         (back,) = leads.claimable(connection, "main", Lane.OPT_OUT, NOW, 9)
     assert (back.ledger, back.tries, back.bare) == (ledger, 2, True)
     assert back.fence == row.fence + 1
+
+
+def test_a_lead_that_rests_keeps_what_its_claim_has_stored(database: Database) -> None:
+    ledger = {"do_not_call": [True, 1, "k", False]}
+    with database.write() as connection:
+        number = a_lead(connection)
+        leads.claim(connection, [(number, ledger, True)], owner="w1", until=NOW + 30_000)
+        leads.release(connection, [released(number, ledger=None, opted_out=None, tries=3)])
+    assert cell(database, "opted_out", "lead", number)
+    with database.write() as connection:
+        leads.claim(connection, [(number, ledger, True)], owner="w1", until=NOW + 30_000)
+        leads.rest(connection, [(number, 2)])
+    found = {
+        name: cell(database, name, "lead", number)
+        for name in ("lease_until", "lane", "due_at", "waiting_since", "tries", "standing_tries")
+    }
+    assert found == {
+        "lease_until": 0,
+        "lane": Lane.IDLE,
+        "due_at": NEVER,
+        "waiting_since": None,
+        "tries": 0,
+        "standing_tries": 2,
+    }
+    assert cell(database, "opted_out", "lead", number)
+    assert json.loads(cell(database, "ledger", "lead", number)) == ledger
+    with database.write() as connection:
+        a_lead(connection)
+        (back,) = leads.claimable(connection, "main", Lane.FIRST, NOW, 9)
+    assert back.fence == 2
 
 
 def test_of_two_transactions_at_once_exactly_one_claims_a_lead(
