@@ -69,13 +69,19 @@ class _Batch(NamedTuple):
     started: float
 
 
+class _Done(NamedTuple):
+    """What one transaction has recorded, and the batch that it has claimed."""
+
+    decisions: Sequence[outcomes.Decision]
+    lines: Sequence[Line]
+    following: _Batch | None
+
+
 @dataclass(slots=True)
 class _Turn:
-    """What ``way`` says of the next batch. ``goes_on``: it was asked for; ``taken``: the gate has
-    let its call through."""
+    """What is asked for the next batch, if anything. ``taken``: the gate has let a call through."""
 
-    way: Way
-    goes_on: bool = False
+    go_on: Next | None = None
     taken: bool = False
 
 
@@ -119,26 +125,33 @@ def _lease_end(equipment: Equipment, batch: _Batch) -> float:
 def _recorded(
     equipment: Equipment, campaign: Campaign, batch: _Batch, answered: Answered, way: Way
 ) -> _Batch | None:
-    """Record a batch; the one that was claimed with it, if the gate has let it through."""
+    """Record a batch; the one that was claimed with it, if there is one.
+
+    The answer is known and must not be thrown away while the lease lasts: not for a database that
+    is busy, and not for leads that cannot be claimed. It is recorded by itself then.
+    """
+    follows = batch.taken.more and answered.trouble is None
     while True:
-        turn = _Turn(way)
+        turn = _Turn()
         try:
-            return _record(equipment, campaign, batch, answered, turn)
+            if follows:
+                turn.go_on = way.go_on()
+            done = _record(equipment, campaign, batch, answered, turn)
         except StoreBusy:
-            # the answer is known and must not be thrown away while the lease lasts
             if time.monotonic() > _lease_end(equipment, batch):
                 raise
-            if turn.taken:
-                way.gate.unused()
             time.sleep(AGAIN_S)
         except Exception:
-            if not turn.goes_on:
+            if not follows:
                 raise
-            # what cannot be claimed next must not cost the answer of this one
-            log.exception("next batch not claimed", campaign=campaign.name)
-            if turn.taken:
-                way.gate.unused()
-            way = replace(way, go_on=lambda: None)
+        else:
+            break
+        if turn.taken:
+            way.gate.unused()
+        follows = False
+    count_batch(equipment.counts, campaign.name, len(batch.taken.claimed), done.decisions)
+    log_outcomes([*done.lines, *(done.following.taken.lines if done.following else ())])
+    return done.following
 
 
 def _in_time(equipment: Equipment, campaign: Campaign) -> Campaign:
@@ -153,11 +166,9 @@ def _record(
     batch: _Batch,
     answered: Answered,
     turn: _Turn,
-) -> _Batch | None:
+) -> _Done:
     """Turn results into outcomes, under the fence of the claim, and claim what goes next."""
     claimed = batch.taken.claimed
-    go_on = turn.way.go_on() if batch.taken.more and answered.trouble is None else None
-    turn.goes_on = go_on is not None
     following: _Batch | None = None
     now = equipment.database.now_ms()
     decisions: list[outcomes.Decision] = []
@@ -167,6 +178,7 @@ def _record(
     lost: list[Claimed] = []
     with equipment.database.write() as connection:
         # before the leads, in the order in which a claim and whoever greets a campaign lock them
+        go_on = turn.go_on
         still = go_on is not None and campaigns.still(connection, campaign.name, campaign.id)
         held = leads.held(connection, {item.lead.id: item.fence for item in claimed})
         batch_id = outcomes.add_batch(
@@ -207,9 +219,7 @@ def _record(
         leads.assert_opt_outs_again(connection, campaign.name, now, ids=again)
         if go_on is not None and still and not lost:
             following = _next(connection, equipment, campaign, go_on, turn)
-    count_batch(equipment.counts, campaign.name, len(claimed), decisions)
-    log_outcomes([*lines, *(following.taken.lines if following else ())])
-    return following
+    return _Done(decisions, lines, following)
 
 
 def _next(
