@@ -50,6 +50,7 @@ from bridge.steps.rhythm import Rhythm
 from bridge.steps.send import Way
 from bridge.steps.token_keeper import TokenKeeper
 from bridge.steps.versions import KeptMappings
+from bridge.steps.waking import opt_outs_of
 from bridge.store import arrivals, campaigns, events, leads, replays, revision, tally, workers
 from bridge.store.counters import Counts
 from bridge.store.database import Connection, Database
@@ -73,6 +74,11 @@ HEAR_EVERY_S = 1.0
 
 LOOK_AGAIN_S = 1.0
 """How long at most a thread waits for its turn before it looks again at what has changed."""
+
+FEW = 5
+REST_S = 0.01
+"""After so few deliveries whoever sends what they led to goes first: how long at most the next are
+waited for before a look at whether there are any that nobody signalled."""
 
 GAP_S = 0.001
 """How long a worker leaves SQLite's lock to the web process after each transaction."""
@@ -331,8 +337,9 @@ class Worker:
     def _take_in(self) -> None:
         while not self.bells.stopping:
             seen = self.bells.count("deliveries")
-            if not self.pipeline.take_in():
-                self.bells.wait("deliveries", seen, self.poll_s)
+            taken = self.pipeline.take_in()
+            if taken < FEW:
+                self.bells.wait("deliveries", seen=seen, seconds=REST_S if taken else self.poll_s)
 
     def _look_up(self, source: str) -> None:
         bell, known = f"source:{source}", None
@@ -356,7 +363,7 @@ class Worker:
                 if not self.pipeline.look_up(source, lookups):
                     with self.database.read() as connection:
                         due = events.next_due(connection, source)
-                    self.bells.wait(bell, seen, self._until(due))
+                    self.bells.wait(bell, seen=seen, seconds=self._until(due))
         finally:
             lookups.close()
 
@@ -375,7 +382,9 @@ class Worker:
                         due = replays.next_due(connection)
                     # one that is due all the same is in another worker's hands
                     mine = due is not None and due > self.database.now_ms()
-                    self.bells.wait("replays", seen, self._until(due) if mine else self.poll_s)
+                    self.bells.wait(
+                        "replays", seen=seen, seconds=self._until(due) if mine else self.poll_s
+                    )
         finally:
             desk.close()
 
@@ -383,6 +392,10 @@ class Worker:
         """Send batches of one campaign; ``number`` -1 is the thread for opt-outs alone."""
         client = CampaignClient()
         turn = max(0, number)
+        bells = [name]
+        if number < 0:
+            bells.append(opt_outs_of(name))
+            self.bells.hear_instead(opt_outs_of(name), name)
         try:
             while not self.bells.stopping:
                 campaign = self.live.current().campaigns.get(name)
@@ -390,11 +403,12 @@ class Worker:
                     return
                 gate = self.conditions.gate(name)
                 gate.set_rate(campaign.rate_per_s)
-                seen = self.bells.count(name)
+                seen = self.bells.count(*bells)
                 due = self._due(campaign, only_opt_outs=number < 0)
                 lane, turn = _choose(due, turn, self.database.now_ms())
                 if lane is None:
-                    self.bells.wait(name, seen, self._until(min(due.values(), default=None)))
+                    until = self._until(min(due.values(), default=None))
+                    self.bells.wait(*bells, seen=seen, seconds=until)
                     continue
                 pause = gate.try_pass(monotonic_ms(), urgent=lane is Lane.OPT_OUT)
                 if pause > 0:

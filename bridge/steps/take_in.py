@@ -17,6 +17,7 @@ from bridge.steps.equipment import Equipment
 from bridge.steps.events import Ready, empty, events_of, prepare, unreadable
 from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_erasures, add_outcomes
+from bridge.steps.waking import bells_for
 from bridge.store import deliveries, erasures, events
 from bridge.store.counters import Counted, Counts
 from bridge.store.database import Connection
@@ -65,7 +66,7 @@ def take_in(equipment: Equipment) -> int:
                 _keep_alone(equipment, part, current)
     else:
         if kept is not None:
-            _announce(equipment, kept)
+            _announce(equipment, kept, current)
     return len(parts)
 
 
@@ -101,7 +102,7 @@ def _keep_alone(equipment: Equipment, part: Part, current: MappingSet) -> None:
         fault = f"an unexpected fault while storing its events ({type(error).__name__})"
         dead = (delivery, [unreadable(delivery, fault)])
         kept = _keep_in_one(equipment, [dead], current)
-    _announce(equipment, kept)
+    _announce(equipment, kept, current)
 
 
 def _keep_in_one(equipment: Equipment, parts: Sequence[Part], current: MappingSet) -> Kept:
@@ -191,12 +192,11 @@ def _counts(
     return counts
 
 
-def _announce(equipment: Equipment, kept: Kept) -> None:
+def _announce(equipment: Equipment, kept: Kept, current: MappingSet) -> None:
     """After the commit: the log lines, and a nudge to those who have new work."""
     lines, waiting = kept
     log_outcomes(lines)
-    touched = {line.campaign for line in lines if line.campaign}
-    equipment.ring(touched | {f"source:{name}" for name in waiting})
+    equipment.ring(bells_for(lines, current.campaigns) | {f"source:{name}" for name in waiting})
 
 
 def _new_event(item: Ready, now: int) -> events.NewEvent:
