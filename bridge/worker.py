@@ -442,14 +442,21 @@ class Worker:
     def _due(self, campaign: Campaign, *, only_opt_outs: bool) -> dict[Lane, int]:
         """When each lane that this thread may serve has its next lead due.
 
-        Nothing is due to a campaign whose id another worker knows to be out of date.
+        Nothing is due to a campaign whose id another worker knows to be out of date. Its condition
+        is read last: what is due after a failed call was set free after that had been noted.
         """
         name = campaign.name
-        with self.database.read() as connection:
-            if campaigns.api_id(connection, name) not in (None, campaign.id):
+        due, found = self.database.ask(
+            lambda connection: (
+                leads.next_due(connection, name),
+                campaigns.known(connection, name),
+            )
+        )
+        if found is not None:
+            condition, api_id = found
+            if api_id != campaign.id:
                 return {}
-            self.conditions.look(connection, campaign)
-            due = leads.next_due(connection, name)
+            self.conditions.look(campaign, condition)
         return {
             lane: at
             for lane, at in due.items()

@@ -21,6 +21,9 @@ MARK = "#"
 
 LENGTH = 38
 
+_KNOWN = "digest"
+"""Under which name a connection keeps the hashes of its database."""
+
 
 @dataclass(frozen=True, slots=True)
 class Digest:
@@ -39,8 +42,15 @@ class Digest:
 
 
 def load(connection: Connection) -> Digest:
-    """The hashes of this database. Errors: ``StoreError`` if its key is gone."""
+    """The hashes of this database. Errors: ``StoreError`` if its key is gone.
+
+    The key was made once and never changes; each connection asks for it once.
+    """
+    found: Digest | None = connection.info.get(_KNOWN)
+    if found is not None:
+        return found
     value = connection.scalar(select(hash_key.c.value).where(hash_key.c.name == "person"))
     if value is None:
         raise StoreError("the key of the hashes is gone from the table hash_key; restore a backup")
-    return Digest(bytes.fromhex(value))
+    found = connection.info[_KNOWN] = Digest(bytes.fromhex(value))
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -12,7 +13,7 @@ from bridge.store import campaigns, deliveries, leads
 from bridge.store.database import Database
 
 from .postgres import Postgres
-from .rows import a_delivery
+from .rows import a_delivery, stored
 
 # SQLite runs in the process itself
 pytestmark = pytest.mark.parametrize("engine", ["postgresql"])
@@ -68,6 +69,10 @@ def test_a_read_notices_it(idle: Database) -> None:
         assert leads.next_due(connection, "main") == {}
 
 
+def test_a_question_notices_it(idle: Database) -> None:
+    assert idle.ask(lambda connection: leads.next_due(connection, "main")) == {}
+
+
 def test_who_is_hung_up_on_in_the_middle_is_told_and_leaves_nothing(
     database: Database, postgres: Postgres
 ) -> None:
@@ -75,7 +80,7 @@ def test_who_is_hung_up_on_in_the_middle_is_told_and_leaves_nothing(
         with database.write() as connection:
             deliveries.add(connection, [row])
             hang_up(postgres, {int(connection.execute(SESSION).scalar() or 0)})
-            campaigns.api_id(connection, "main")
+            campaigns.known(connection, "main")
 
     row = a_delivery()
     with pytest.raises(StoreBusy):
@@ -100,3 +105,13 @@ def test_one_connection_does_what_one_thread_asks(database: Database) -> None:
 def test_plans_are_made_for_the_tables_as_they_are(database: Database) -> None:
     with database.read() as connection:
         assert connection.exec_driver_sql("SHOW plan_cache_mode").scalar() == "force_custom_plan"
+
+
+def test_each_statement_of_a_question_sees_what_is_there(database: Database) -> None:
+    def look(connection: Any) -> tuple[bool, bool]:
+        before = deliveries.by_receipt(connection, row.receipt)
+        stored(database, row)
+        return before is None, deliveries.by_receipt(connection, row.receipt) is not None
+
+    row = a_delivery()
+    assert database.ask(look) == (True, True)
