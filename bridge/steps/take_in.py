@@ -20,7 +20,7 @@ from bridge.steps.new_outcomes import add_erasures, add_outcomes
 from bridge.steps.waking import bells_for
 from bridge.store import deliveries, erasures, events
 from bridge.store.counters import Counted, Counts
-from bridge.store.database import Connection
+from bridge.store.database import Connection, commit_later
 from bridge.store.schema import NEVER
 
 log = logs.get("take in")
@@ -115,9 +115,17 @@ def _keep_in_one(equipment: Equipment, parts: Sequence[Part], current: MappingSe
 
 
 def _keep(connection: Connection, parts: Sequence[Part], current: MappingSet, now: int) -> Kept:
-    """Map and store in the transaction that holds the deliveries."""
+    """Map and store in the transaction that holds the deliveries.
+
+    What only leads to calls is not waited for: whoever claims it commits for both, and if that
+    never comes the deliveries are taken in again. What ends here is told of, so it is on disk.
+    """
     memory, ready = _mapped(connection, parts, current)
-    return _store(connection, parts, memory, ready, current, now=now)
+    kept = _store(connection, parts, memory, ready, current, now=now)
+    lines, looked_up = kept
+    if not looked_up and all(line.state is State.WAITING for line in lines):
+        commit_later(connection)
+    return kept
 
 
 def _mapped(

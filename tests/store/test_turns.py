@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from bridge.errors import StoreBusy
 from bridge.store import campaigns, deliveries, leads
-from bridge.store.database import Database
+from bridge.store.database import Database, commit_later
 
 from .postgres import Postgres
 from .rows import a_delivery, stored
@@ -115,3 +115,13 @@ def test_each_statement_of_a_question_sees_what_is_there(database: Database) -> 
 
     row = a_delivery()
     assert database.ask(look) == (True, True)
+
+
+def test_only_the_transaction_that_says_so_is_not_waited_for(database: Database) -> None:
+    show = "SHOW synchronous_commit"
+    with database.write() as connection:
+        commit_later(connection)
+        assert connection.exec_driver_sql(show).scalar() == "off"
+    for _ in range(2):
+        with database.write() as connection:
+            assert connection.exec_driver_sql(show).scalar() == "on"
