@@ -51,7 +51,9 @@ from bridge.steps.send import Way
 from bridge.steps.token_keeper import TokenKeeper
 from bridge.steps.turns import Turns
 from bridge.steps.versions import KeptMappings
+from bridge.steps.waking import opt_outs_of
 from bridge.store import arrivals, campaigns, events, leads, replays, revision, tally, workers
+from bridge.store.campaigns import Condition
 from bridge.store.counters import Counts
 from bridge.store.database import Connection, Database
 from bridge.store.schema import NEVER
@@ -75,6 +77,11 @@ HEAR_EVERY_S = 1.0
 LOOK_AGAIN_S = 1.0
 """How long at most a thread waits for its turn before it looks again at what has changed."""
 
+FEW = 5
+REST_S = 0.01
+"""After so few deliveries whoever sends what they led to goes first: how long at most the next are
+waited for before a look at whether there are any that nobody signalled."""
+
 GAP_S = 0.001
 """How long a worker leaves SQLite's lock to the web process after each transaction."""
 
@@ -87,6 +94,10 @@ ERASE_EVERY_S = 60.0
 YOUNG = 50_000
 """Objects that are made before Python looks for circles among them. A batch makes thousands, none
 of them in a circle, and they are gone when it is recorded."""
+
+
+Told = tuple[Condition, str] | None
+"""A campaign's condition and the id under which it was last called; None before its greeting."""
 
 
 class Worker:
@@ -330,8 +341,9 @@ class Worker:
     def _take_in(self) -> None:
         while not self.bells.stopping:
             seen = self.bells.count("deliveries")
-            if not self.pipeline.take_in():
-                self.bells.wait("deliveries", seen, self.poll_s)
+            taken = self.pipeline.take_in()
+            if taken < FEW:
+                self.bells.wait("deliveries", seen=seen, seconds=REST_S if taken else self.poll_s)
 
     def _look_up(self, source: str) -> None:
         bell, known = f"source:{source}", None
@@ -355,7 +367,7 @@ class Worker:
                 if not self.pipeline.look_up(source, lookups):
                     with self.database.read() as connection:
                         due = events.next_due(connection, source)
-                    self.bells.wait(bell, seen, self._until(due))
+                    self.bells.wait(bell, seen=seen, seconds=self._until(due))
         finally:
             lookups.close()
 
@@ -374,7 +386,9 @@ class Worker:
                         due = replays.next_due(connection)
                     # one that is due all the same is in another worker's hands
                     mine = due is not None and due > self.database.now_ms()
-                    self.bells.wait("replays", seen, self._until(due) if mine else self.poll_s)
+                    self.bells.wait(
+                        "replays", seen=seen, seconds=self._until(due) if mine else self.poll_s
+                    )
         finally:
             desk.close()
 
@@ -382,6 +396,10 @@ class Worker:
         """Send batches of one campaign; ``number`` -1 is the thread for opt-outs alone."""
         client = CampaignClient()
         turns = Turns(max(0, number), only_opt_outs=number < 0)
+        bells = [name]
+        if turns.only_opt_outs:
+            bells.append(opt_outs_of(name))
+            self.bells.hear_instead(opt_outs_of(name), name)
         try:
             while not self.bells.stopping:
                 campaign = self.live.current().campaigns.get(name)
@@ -389,11 +407,12 @@ class Worker:
                     return
                 gate = self.conditions.gate(name)
                 gate.set_rate(campaign.rate_per_s)
-                seen = self.bells.count(name)
+                seen = self.bells.count(*bells)
                 due = self._due(campaign, only_opt_outs=turns.only_opt_outs)
                 lane = turns.choose(due, self.database.now_ms())
                 if lane is None:
-                    self.bells.wait(name, seen, self._until(min(due.values(), default=None)))
+                    until = self._until(min(due.values(), default=None))
+                    self.bells.wait(*bells, seen=seen, seconds=until)
                     continue
                 pause = gate.try_pass(monotonic_ms(), urgent=lane is Lane.OPT_OUT)
                 if pause > 0:
@@ -431,20 +450,21 @@ class Worker:
     def _due(self, campaign: Campaign, *, only_opt_outs: bool) -> dict[Lane, int]:
         """When each lane that this thread may serve has its next lead due.
 
-        Nothing is due to a campaign whose id another worker knows to be out of date.
+        Nothing is due to a campaign whose id another worker knows to be out of date. Its condition
+        is read last: what is due after a failed call was set free after that had been noted.
         """
-        with self.database.read() as connection:
-            if campaigns.api_id(connection, campaign.name) not in (None, campaign.id):
-                return {}
-            return self._look(connection, campaign, only_opt_outs=only_opt_outs)
+        due, found = self.database.ask(partial(_told, campaign.name))
+        if found is not None and found[1] != campaign.id:
+            return {}
+        return self._lanes(campaign, due, found, only_opt_outs=only_opt_outs)
 
-    def _look(
-        self, connection: Connection, campaign: Campaign, *, only_opt_outs: bool
+    def _lanes(
+        self, campaign: Campaign, due: dict[Lane, int], found: Told, *, only_opt_outs: bool
     ) -> dict[Lane, int]:
-        """The same of a campaign whose id is known to be the right one."""
+        """Of the lanes in which something is due, those that this thread may serve by now."""
         name = campaign.name
-        self.conditions.look(connection, campaign)
-        due = leads.next_due(connection, name)
+        if found is not None:
+            self.conditions.look(campaign, found[0])
         return {
             lane: at
             for lane, at in due.items()
@@ -466,7 +486,8 @@ class Worker:
         self, campaign: Campaign, gate: Gate, turns: Turns, connection: Connection
     ) -> Lane | None:
         """The lane whose turn it is, if an open gate lets its call through without a wait."""
-        due = self._look(connection, campaign, only_opt_outs=turns.only_opt_outs)
+        due, found = _told(campaign.name, connection)
+        due = self._lanes(campaign, due, found, only_opt_outs=turns.only_opt_outs)
         lane = turns.choose(due, self.database.now_ms())
         if lane is None or gate.try_pass(monotonic_ms(), urgent=lane is Lane.OPT_OUT) > 0:
             return None
@@ -498,6 +519,11 @@ class Worker:
         if due_at is None:
             return self.poll_s
         return min(self.poll_s, max(0.0, (due_at - self.database.now_ms()) / 1000))
+
+
+def _told(name: str, connection: Connection) -> tuple[dict[Lane, int], Told]:
+    """When each lane of a campaign has its next lead due, and then what was told of it."""
+    return leads.next_due(connection, name), campaigns.known(connection, name)
 
 
 def _spare_what_stays() -> None:

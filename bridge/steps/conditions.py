@@ -129,16 +129,13 @@ class Conditions:
             if name in known and name in self._campaigns:
                 self._heed(self._campaigns[name], gate, known[name], now)
 
-    def look(self, connection: Connection, campaign: Campaign) -> None:
+    def look(self, campaign: Campaign, found: Condition) -> None:
         """Take over what was told of one campaign; before each batch, where workers are several.
 
         A failed call is noted before its leads can be claimed again, so that no other worker
         sends them into the same wall.
         """
-        if self._database.is_sqlite:
-            return
-        found = campaigns.condition(connection, campaign.name)
-        if found is not None:
+        if not self._database.is_sqlite:
             self._heed(campaign, self._gates[campaign.name], found, self._database.now_ms())
 
     def _heed(self, campaign: Campaign, gate: Gate, found: Condition, now: int) -> None:

@@ -19,6 +19,7 @@ from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_erasures, add_outcomes
 from bridge.steps.pairing import paired
 from bridge.steps.spared import without_records
+from bridge.steps.waking import bells_for
 from bridge.store import deliveries, events, outcomes
 from bridge.store.counters import Counted
 from bridge.store.schema import NEVER
@@ -216,7 +217,7 @@ def _complete(
             reason=later[0][2],
         )
     log_new(rows)
-    equipment.ring({row.campaign for row in rows if row.campaign})
+    equipment.ring(bells_for(rows, current.campaigns))
 
 
 def _mapped(

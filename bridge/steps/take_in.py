@@ -18,9 +18,10 @@ from bridge.steps.events import Ready, empty, events_of, prepare, unreadable
 from bridge.steps.memory import Memory
 from bridge.steps.new_outcomes import add_erasures, add_outcomes
 from bridge.steps.scout import Turn
+from bridge.steps.waking import bells_for
 from bridge.store import deliveries, erasures, events
 from bridge.store.counters import Counted, Counts
-from bridge.store.database import Connection
+from bridge.store.database import Connection, commit_later
 from bridge.store.outcomes import NewOutcome
 from bridge.store.schema import NEVER
 
@@ -75,7 +76,7 @@ def take_in(equipment: Equipment) -> int:
                 _keep_alone(equipment, part, current)
     else:
         if kept is not None:
-            _announce(equipment, kept)
+            _announce(equipment, kept, current)
     return len(parts)
 
 
@@ -128,7 +129,7 @@ def _keep_alone(equipment: Equipment, part: Part, current: MappingSet) -> None:
         fault = f"an unexpected fault while storing its events ({type(error).__name__})"
         dead = (delivery, [unreadable(delivery, fault)])
         kept = _keep_in_one(equipment, [dead], current)
-    _announce(equipment, kept)
+    _announce(equipment, kept, current)
 
 
 def _keep_in_one(equipment: Equipment, parts: Sequence[Part], current: MappingSet) -> Kept:
@@ -141,9 +142,17 @@ def _keep_in_one(equipment: Equipment, parts: Sequence[Part], current: MappingSe
 
 
 def _keep(connection: Connection, parts: Sequence[Part], current: MappingSet, now: int) -> Kept:
-    """Map and store in the transaction that holds the deliveries."""
+    """Map and store in the transaction that holds the deliveries.
+
+    What only leads to calls is not waited for: whoever claims it commits for both, and if that
+    never comes the deliveries are taken in again. What ends here is told of, so it is on disk.
+    """
     memory, ready = _mapped(connection, parts, current)
-    return _store(connection, parts, memory, ready, current, now=now)
+    kept = _store(connection, parts, memory, ready, current, now=now)
+    lines, looked_up = kept
+    if not looked_up and all(line.state is State.WAITING for line in lines):
+        commit_later(connection)
+    return kept
 
 
 def _mapped(
@@ -214,12 +223,11 @@ def _counts(
     return counts
 
 
-def _announce(equipment: Equipment, kept: Kept) -> None:
+def _announce(equipment: Equipment, kept: Kept, current: MappingSet) -> None:
     """After the commit: the log lines, and a nudge to those who have new work."""
     rows, waiting = kept
     log_new(rows)
-    touched = {row.campaign for row in rows if row.campaign}
-    equipment.ring(touched | {f"source:{name}" for name in waiting})
+    equipment.ring(bells_for(rows, current.campaigns) | {f"source:{name}" for name in waiting})
 
 
 def _new_event(item: Ready, now: int) -> events.NewEvent:

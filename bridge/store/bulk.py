@@ -5,8 +5,8 @@ leaving C. On PostgreSQL every statement costs a turn of the protocol, so all ro
 document that the statement reads as a table. Either way a statement is built and compiled once,
 from the same expression: what belongs to the row is named by ``given``.
 
-``Query`` is one statement that runs often. On SQLite, where nothing else takes time, it is
-compiled once and goes to the driver by itself.
+``Query`` is one statement that runs often. Both are compiled once and go to the driver by
+themselves: SQLAlchemy's share of one execution is the larger one.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects import sqlite
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.functions import FunctionElement
@@ -65,16 +66,14 @@ class Many:
         self._build = build
         self._build_set = build_set
         self._each: tuple[str, Arrange | None] | None = None
-        self._set: Executable | None = None
+        self._set: tuple[str, dict[str, Any]] | None = None
 
-    def execute(self, connection: Connection, rows: Rows) -> Sequence[Any]:
+    def execute(self, connection: Connection, rows: Rows) -> Rows:
         """Run it; on PostgreSQL returns what the statement gives back, on SQLite nothing."""
         if not rows:
             return ()
-        result = self._run(connection, rows)
-        if connection.dialect.name == "sqlite":
-            return ()
-        return result.all() if result.returns_rows else ()
+        cursor = self._run(connection, rows)
+        return () if connection.dialect.name == "sqlite" else _rows(cursor)
 
     def count(self, connection: Connection, rows: Rows) -> int:
         """Run it; returns how many rows it has changed or added."""
@@ -84,8 +83,8 @@ class Many:
         if connection.dialect.name == "sqlite":
             text, arrange = self._for_each(connection)
             return _driver(connection).executemany(text, map(arrange, rows) if arrange else rows)
-        given = {"rows": self._document(rows)}
-        return connection.execute(self._for_set(), given, execution_options=_COUNTED)
+        text, constants = self._set or self._for_set(connection)
+        return _begun(connection, text, {**constants, "rows": self._document(rows)})
 
     def _document(self, rows: Rows) -> str:
         names = [f"the_{name}" for name in self._columns]
@@ -106,17 +105,18 @@ class Many:
             self._each = str(compiled), _arranger(order, len(self._columns))
         return self._each
 
-    def _for_set(self) -> Executable:
-        if self._set is None:
-            table = (
-                func.json_to_recordset(bindparam("rows"))
-                .table_valued(*(_readable(name, kind) for name, kind in self._columns.items()))
-                .render_derived(name="given", with_types=True)
-            )
-            build = self._build_set
-            self._set = (
-                self._build(lambda name: table.c[f"the_{name}"]) if build is None else build(table)
-            )
+    def _for_set(self, connection: Connection) -> tuple[str, dict[str, Any]]:
+        table = (
+            func.json_to_recordset(bindparam("rows"))
+            .table_valued(*(_readable(name, kind) for name, kind in self._columns.items()))
+            .render_derived(name="given", with_types=True)
+        )
+        build = self._build_set
+        statement = (
+            self._build(lambda name: table.c[f"the_{name}"]) if build is None else build(table)
+        )
+        compiled = statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
+        self._set = str(compiled), dict(compiled.params)
         return self._set
 
     def _type(self, name: str) -> TypeEngine[Any]:
@@ -131,33 +131,32 @@ class Query:
 
     def __init__(self, statement: Executable) -> None:
         self._statement = statement
-        self._compiled: tuple[str, tuple[tuple[str, Any], ...]] | None = None
+        self._compiled: dict[str, tuple[str, tuple[tuple[str, Any], ...]]] = {}
 
     def all(self, connection: Connection, **given: Any) -> Sequence[Any]:
         """Run it; returns all rows, none if it is a statement that gives none back."""
-        if connection.dialect.name == "sqlite":
-            text, order = self._compiled or self._compile(connection)
+        engine = connection.dialect.name
+        text, order = self._compiled.get(engine) or self._compile(connection)
+        if engine == "sqlite":
             values = [
                 given[name] if constant is _TO_BE_GIVEN else constant for name, constant in order
             ]
             found: list[Any] = _driver(connection).execute(text, values).fetchall()
             return found
-        result = connection.execute(self._statement, given)
-        return result.all() if result.returns_rows else ()
+        named = {
+            name: given[name] if constant is _TO_BE_GIVEN else constant for name, constant in order
+        }
+        return _rows(_begun(connection, text, named))
 
     def _compile(self, connection: Connection) -> tuple[str, tuple[tuple[str, Any], ...]]:
         compiled = self._statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
         constants, binds = compiled.params, compiled.binds
         order = tuple(
             (name, _TO_BE_GIVEN if binds[name].required else constants[name])
-            for name in compiled.positiontup or ()
+            for name in compiled.positiontup or constants
         )
-        self._compiled = str(compiled), order
-        return self._compiled
+        return self._compiled.setdefault(connection.dialect.name, (str(compiled), order))
 
-
-_COUNTED = {"preserve_rowcount": True}
-"""Has SQLAlchemy ask how many rows an INSERT has added, before it closes the cursor."""
 
 _TO_BE_GIVEN = object()
 """Stands for a value that comes with each run of a query."""
@@ -178,6 +177,46 @@ def _driver(connection: Connection) -> Any:
     if not connection.in_transaction():
         connection.begin()
     return connection.connection.driver_connection
+
+
+def _begun(connection: Connection, text: str, values: Mapping[str, Any]) -> Any:
+    """The cursor of a statement inside of the transaction that the caller has begun."""
+    if not connection.in_transaction():
+        connection.begin()
+    return _cursor(connection, text, values)
+
+
+def run(connection: Connection, text: str, values: Mapping[str, Any] | None = None) -> Rows:
+    """Run a statement by PostgreSQL's own driver; returns its rows.
+
+    Errors: as of SQLAlchemy; a connection that was lost is given up.
+    """
+    return _rows(_cursor(connection, text, values))
+
+
+def _rows(cursor: Any) -> Rows:
+    # set where there are rows; to ask for their description makes one
+    return () if cursor.rownumber is None else cursor.fetchall()
+
+
+def _cursor(connection: Connection, text: str, values: Mapping[str, Any] | None) -> Any:
+    raw: Any = connection.connection.driver_connection
+    driver_error = connection.dialect.loaded_dbapi.Error
+    try:
+        return raw.execute(text, values)
+    except driver_error as error:
+        lost = connection.dialect.is_disconnect(error, raw, None)
+        if lost:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            text,
+            None,
+            error,
+            driver_error,
+            hide_parameters=True,
+            connection_invalidated=lost,
+            dialect=connection.dialect,
+        ) from error
 
 
 def _arranger(order: Sequence[tuple[int | None, Any]], width: int) -> Arrange | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, case, select, update
+from sqlalchemy import Connection, bindparam, case, select, update
 
 from bridge.store.bulk import Query
 from bridge.store.database import upsert
@@ -21,7 +21,17 @@ from bridge.store.schema import campaign
 OPEN = "open"
 PAUSED = "paused"
 
-_ONE = select(campaign).where(campaign.c.name == bindparam("the_name"))
+_CONDITION = (  # in the order of a Condition
+    campaign.c.condition,
+    campaign.c.reason,
+    campaign.c.since,
+    campaign.c.not_before,
+    campaign.c.failures,
+    campaign.c.status,
+    campaign.c.probe_until,
+    campaign.c.changes,
+)
+_ONE = Query(select(*_CONDITION, campaign.c.api_id).where(campaign.c.name == bindparam("the_name")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +54,21 @@ class Condition:
 
 def conditions(connection: Connection) -> dict[str, Condition]:
     """The condition of every campaign that has been seen."""
-    return {row.name: _condition(row) for row in connection.execute(select(campaign))}
+    rows = connection.execute(select(campaign.c.name, *_CONDITION))
+    return {name: Condition(*values) for name, *values in rows}
 
 
 def condition(connection: Connection, name: str) -> Condition | None:
     """The condition of one campaign; None if it was never greeted."""
-    row = connection.execute(_ONE, {"the_name": name}).first()
-    return None if row is None else _condition(row)
+    found = known(connection, name)
+    return None if found is None else found[0]
+
+
+def known(connection: Connection, name: str) -> tuple[Condition, str] | None:
+    """The condition of one campaign, and the id under which it was last called; see above."""
+    for *values, api_id in _ONE.all(connection, the_name=name):
+        return Condition(*values), api_id
+    return None
 
 
 def greet(
@@ -175,19 +193,6 @@ def probe_soon(
     return connection.execute(
         statement.values(not_before=now, probe_until=0, changes=campaign.c.changes + 1)
     ).rowcount
-
-
-def _condition(row: Row[Any]) -> Condition:
-    return Condition(
-        row.condition,
-        row.reason,
-        row.since,
-        row.not_before,
-        row.failures,
-        row.status,
-        row.probe_until,
-        row.changes,
-    )
 
 
 def note_away(connection: Connection, there: Iterable[str], now: int) -> list[str]:

@@ -113,12 +113,13 @@ def remember(
     old = _found(connection, _LOCKED, source, seen)
     new = {ref: _merged(None, *said) for ref, said in seen.items() if ref not in old}
     if new:
-        _ADD.execute(connection, [_row(source, ref, held, now) for ref, held in new.items()])
-        if connection.dialect.name == "sqlite":
-            old |= new  # nobody else writes
-        else:
-            # a row that another transaction was adding just now was waited for, and is read
-            old |= _found(connection, _LOCKED, source, new)
+        told = _ADD.execute(connection, [_row(source, ref, held, now) for ref, held in new.items()])
+        added = set(new)  # on SQLite nobody else writes
+        if connection.dialect.name != "sqlite":
+            added = {ContactRef(account, contact_id) for account, contact_id in told}
+        old |= {ref: held for ref, held in new.items() if ref in added}
+        # a row that another transaction was adding just now was waited for, and is read
+        old |= _found(connection, _LOCKED, source, [ref for ref in new if ref not in added])
     if recalled is not None:
         for ref, said in seen.items():
             before = old[ref]
@@ -154,7 +155,12 @@ def _row(source: str, ref: ContactRef, held: Held, now: int) -> tuple[Any, ...]:
 
 
 _COLUMNS = ("source", "account", "contact_id", "phones", "opted_out", "consent_time", "seen_at")
-_ADD = insert_many(contact, _COLUMNS, on_conflict=lambda new: new.on_conflict_do_nothing())
+_ADD = insert_many(
+    contact,
+    _COLUMNS,
+    on_conflict=lambda new: new.on_conflict_do_nothing(),
+    returning=(contact.c.account, contact.c.contact_id),
+)
 _CHANGE = Many(
     {name: contact.c[name].type for name in _COLUMNS},
     lambda given: (

@@ -28,6 +28,8 @@ MARK = "#"
 
 LENGTH = 38
 
+_KNOWN = "digest"
+"""Under which name a connection keeps the hashes of its database."""
 
 _BLOCK = 64
 """Bytes that SHA-256 takes at a time, to which HMAC fills up a key (RFC 2104)."""
@@ -63,11 +65,18 @@ class Digest:
 
 
 def load(connection: Connection) -> Digest:
-    """The hashes of this database. Errors: ``StoreError`` if its key is gone."""
+    """The hashes of this database. Errors: ``StoreError`` if its key is gone.
+
+    The key was made once and never changes; each connection asks for it once.
+    """
+    found: Digest | None = connection.info.get(_KNOWN)
+    if found is not None:
+        return found
     rows = _KEY.all(connection)
     if not rows:
         raise StoreError("the key of the hashes is gone from the table hash_key; restore a backup")
-    return Digest(bytes.fromhex(rows[0][0]))
+    found = connection.info[_KNOWN] = Digest(bytes.fromhex(rows[0][0]))
+    return found
 
 
 _KEY = Query(select(hash_key.c.value).where(hash_key.c.name == "person"))

@@ -56,14 +56,17 @@ def add(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int
     # by key, so that two transactions with the same events never wait for each other
     rows = sorted(rows, key=lambda row: row.event.key)
     stored = _ADD_NEW.execute(connection, [_values(row, row.event.key, None) for row in rows])
-    added = {(row.delivery_id, row.ordinal): Added(row.id) for row in stored}
+    added = {(delivery_id, ordinal): Added(number) for number, delivery_id, ordinal in stored}
     copies = [row for row in rows if (row.delivery_id, row.event.ordinal) not in added]
     if copies:
         first = by_keys(connection, (row.event.key for row in copies))
         copied = _ADD_COPIES.execute(
             connection, [_values(row, None, first[row.event.key]) for row in copies]
         )
-        added.update(((r.delivery_id, r.ordinal), Added(r.id, r.duplicate_of)) for r in copied)
+        added.update(
+            ((delivery_id, ordinal), Added(number, duplicate_of))
+            for number, delivery_id, ordinal, duplicate_of in copied
+        )
     return added
 
 

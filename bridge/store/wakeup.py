@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from bridge.store.bulk import run
 from bridge.store.database import Connection, Database
 
 CHANNEL = "crm_bridge"
@@ -28,7 +29,7 @@ def _socket_path(database: Database) -> Path | None:
 def notify(connection: Connection) -> None:
     """On PostgreSQL, nudge whoever listens when this transaction commits."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
+        run(connection, f"NOTIFY {CHANNEL}")
 
 
 class Bell:
