@@ -8,8 +8,14 @@ import orjson
 
 
 def dumps(value: Any) -> str:
-    """Compact JSON text. The value holds only JSON types and valid Unicode."""
-    return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
+    """Compact JSON text. The value holds only JSON types and valid Unicode.
+
+    Names that are numbers or of an enum are written as text.
+    """
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # to allow for such names takes three times as long, and hardly any are
+        return orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def dump_bytes(value: Any) -> bytes:

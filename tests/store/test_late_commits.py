@@ -113,8 +113,8 @@ def test_a_server_that_fails_has_all_of_it_or_the_delivery(
     assert again in (0, 1)  # 0 where something else of the server had to reach the disk meanwhile
     assert [row["state"] for row in world.outcomes()] == [State.WAITING.value]
     campaign = world.mappings.campaigns["one"]
-    claimed = claim(world.worker()._equipment, campaign, Lane.OPT_OUT)
-    assert [one.sent.payload["do_not_call"] for one in claimed] == [True]
+    taken = claim(world.worker()._equipment, campaign, Lane.OPT_OUT)
+    assert [one.sent.payload["do_not_call"] for one in taken.claimed] == [True]
     crash(server)
     assert world.worker().take_in() == 0
     assert [row["state"] for row in world.outcomes()] == [State.IN_FLIGHT.value]
