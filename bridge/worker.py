@@ -397,9 +397,10 @@ class Worker:
         client = CampaignClient()
         turns = Turns(max(0, number), only_opt_outs=number < 0)
         bells = [name]
-        if turns.only_opt_outs:
+        self.bells.hear_instead(opt_outs_of(name), name)
+        if turns.only_opt_outs and not self.database.is_sqlite:
+            # on SQLite a look costs so little that whoever comes first may go
             bells.append(opt_outs_of(name))
-            self.bells.hear_instead(opt_outs_of(name), name)
         try:
             while not self.bells.stopping:
                 campaign = self.live.current().campaigns.get(name)
