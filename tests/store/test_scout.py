@@ -233,3 +233,22 @@ def test_a_source_that_is_configured_later_is_looked_at_then(world: World) -> No
     (world.folder / "later.yaml").write_text(late)
     world.write(HEAD + CONSENT)
     assert turns_until(world, 900) == 1
+
+
+def test_an_edit_that_takes_a_source_away_stops_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was found of it waits for its return, also where so much was found that nobody looks."""
+    monkeypatch.setattr(scout, "MOST_AHEAD", 20)
+    wait_in_line(world, range(100))
+    for number in range(900, 930):
+        world.receive(event(number, dnc=True))
+    world.worker().take_in()
+    world.worker().take_in()
+    world.write(None)
+    receipt = world.receive(event(100), source="other")
+    assert world.worker().take_in() == 1
+    assert has_been_taken(world, receipt)
+    left = [n for n in range(900, 930) if phone(n) not in taken(world)]
+    world.write(HEAD + CONSENT)
+    assert turns_until(world, left[0]) < 6
