@@ -252,3 +252,32 @@ def test_an_edit_that_takes_a_source_away_stops_nobody(
     left = [n for n in range(900, 930) if phone(n) not in taken(world)]
     world.write(HEAD + CONSENT)
     assert turns_until(world, left[0]) < 6
+
+
+ACME = (
+    HEAD
+    + """\
+  contacts: {ids: [contact]}
+rules:
+  - name: opt-out
+    when: dnc
+    channel: voice
+    lead: {phone_number: {all: [phone, _known.phones]}, do_not_call: {value: true}}
+  - name: details
+    when: name
+    lead: {phone_number: phone, first_name: name}
+"""
+)
+
+
+def test_an_opt_out_waits_for_what_brings_its_number_where_no_rule_repeats_it(
+    world: World,
+) -> None:
+    world.write(ACME)
+    wait_in_line(world, range(100))
+    world.receive(event(900, contact="7", at=now_ms() - 1_000))
+    world.receive({"id": "out", "contact": "7", "dnc": True, "at": now_ms()})
+    while world.worker().take_in():
+        pass
+    told = [row["fields"] for row in world.outcomes(campaign="one", phones=[phone(900)])]
+    assert {"do_not_call": True} in told
