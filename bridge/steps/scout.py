@@ -34,9 +34,11 @@ MOST_BYTES = 4_000_000
 
 
 class Turn(NamedTuple):
-    """How many deliveries or events are taken in, and how deep a body may be nested."""
+    """How many deliveries or events are taken in, with how many bytes of bodies at most, and how
+    deep a body may be nested."""
 
     most: int
+    most_bytes: int
     depth: int
 
 
@@ -68,15 +70,15 @@ class Scout:
             self._by, self._newest, self._found = by, None, []
         if self._soon is not None and len(self._found) < MOST_AHEAD:
             self._look(connection, current, sources, turn.depth, self._soon)
-        rows: list[Delivery] = []
+        free: list[tuple[int, int]] = []
         behind = 0
-        while behind < len(self._found) and len(rows) < turn.most:
+        while behind < len(self._found) and len(free) < turn.most:
             some = self._found[behind : behind + turn.most]
-            rows += deliveries.still_stored(connection, some)
+            free += deliveries.still_stored(connection, some)
             behind += len(some)
         # they are forgotten once they are seen to be done, not before
-        self._found = [row.id for row in rows] + self._found[behind:]
-        return rows
+        self._found = [number for number, _ in free] + self._found[behind:]
+        return _fitting(connection, free, turn.most_bytes)
 
     def told(self, last: int | None, count: int) -> None:
         """The last in line that a turn took, which took so many; None if it left none behind."""
@@ -110,6 +112,21 @@ class Scout:
         self._found = sorted({*self._found, *urgent})
         # not before: what the database did not give is looked at again
         self._newest, self._oldest = newest, oldest
+
+
+def _fitting(
+    connection: Connection, free: list[tuple[int, int]], most_bytes: int
+) -> list[Delivery]:
+    """As many of these deliveries (id, bytes) as may be held in memory, but at least one."""
+    ids: list[int] = []
+    whole = 0
+    for number, size in free:
+        whole += size
+        if ids and whole > most_bytes:
+            break
+        ids.append(number)
+    found = deliveries.by_ids(connection, ids) if ids else {}
+    return [found[number] for number in ids]
 
 
 def _urgent(delivery: Delivery, current: MappingSet, depth: int) -> bool:

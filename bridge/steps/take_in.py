@@ -89,7 +89,8 @@ def _next_parts(equipment: Equipment, connection: Connection, current: MappingSe
     quiet = equipment.database.right_of_way.quiet()
     most = equipment.bounds.batch * (UNDISTURBED if quiet else 1)
     scout = equipment.scout
-    ahead = scout.ahead(connection, current, sources, Turn(most, equipment.bounds.depth))
+    turn = Turn(most, MOST_BYTES, equipment.bounds.depth)
+    ahead = scout.ahead(connection, current, sources, turn)
     parts = _parts(equipment, ahead, current, most * AHEAD // 100)
     count = sum(len(found) for _, found in parts)
     gone = {row.id for row, _ in parts}

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from bridge.clock import now_ms
 from bridge.errors import StoreBusy
-from bridge.steps import scout
+from bridge.steps import scout, take_in
 from bridge.steps.take_in import AHEAD
 from bridge.store import deliveries
 from bridge.store.database import Database
@@ -281,3 +281,19 @@ def test_an_opt_out_waits_for_what_brings_its_number_where_no_rule_repeats_it(
         pass
     told = [row["fields"] for row in world.outcomes(campaign="one", phones=[phone(900)])]
     assert {"do_not_call": True} in told
+
+
+def test_what_goes_ahead_is_held_in_memory_a_few_bodies_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_in_line(world, range(100))
+    for number in range(900, 916):
+        world.receive(event(number, dnc=True, note="x" * 1_000))
+    monkeypatch.setattr(take_in, "MOST_BYTES", 3_000)
+    for taken_before in (0, 2, 4):
+        world.worker().take_in()
+        ahead = [one for one in taken(world) if one >= phone(900)]
+        assert ahead == [phone(n) for n in range(900, 900 + taken_before)]
+    while world.worker().take_in():
+        pass
+    assert len(taken(world)) == 116
