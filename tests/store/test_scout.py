@@ -16,6 +16,7 @@ from sqlalchemy import text
 from bridge.clock import now_ms
 from bridge.errors import StoreBusy
 from bridge.steps import scout, take_in
+from bridge.steps.erase import erase_people
 from bridge.steps.take_in import AHEAD
 from bridge.store import deliveries
 from bridge.store.database import Database
@@ -297,3 +298,46 @@ def test_what_goes_ahead_is_held_in_memory_a_few_bodies_at_a_time(
     while world.worker().take_in():
         pass
     assert len(taken(world)) == 116
+
+
+def test_a_person_is_erased_to_the_end_once_what_stood_before_the_request_is_taken_in(
+    world: World,
+) -> None:
+    contacts = "  contacts: {ids: [contact]}\n"
+    gone = """
+  - name: gone
+    when: gone
+    channel: voice
+    erase: true
+    lead: {phone_number: {all: [_known.phones]}, do_not_call: {value: true}}
+"""
+    world.write(HEAD + contacts + CONSENT + gone)
+    wait_in_line(world, range(100))
+    first = world.receive(event(900, contact="7", at=now_ms() - 1_000))
+    last = world.receive({"id": "gone", "contact": "7", "gone": True, "at": now_ms()})
+    while not has_been_taken(world, last):
+        assert world.worker().take_in()
+    assert not has_been_taken(world, first)
+
+    def erased() -> list[bool]:
+        with world.database.write() as connection:
+            connection.execute(text("UPDATE erasure SET due_at = 0"))
+        while erase_people(world.database):
+            pass
+        with world.database.read() as connection:
+            found = connection.execute(text("SELECT done_at FROM erasure")).scalars()
+            return [when is not None for when in found]
+
+    assert erased() == [False]
+    while world.worker().take_in():
+        pass
+    told = [row["fields"] for row in world.outcomes(campaign="one", phones=[phone(900)])]
+    assert told == [{"do_not_call": True}]
+    with world.database.write() as connection:
+        connection.execute(text("UPDATE outcome SET state = 'updated', decided_at = 1"))
+        connection.execute(text("UPDATE lead SET lane = 9, due_at = 9000000000000000"))
+    assert erased() == [True]
+    with world.database.read() as connection:
+        left = deliveries.by_receipt(connection, first)
+        assert left is not None
+        assert left.body == b""
