@@ -97,7 +97,8 @@ def _next_parts(equipment: Equipment, connection: Connection, current: MappingSe
     rows = deliveries.next_stored(connection, sources, most, MOST_BYTES)
     oldest = [row for row in rows if row.id not in gone]
     behind = _parts(equipment, oldest, current, most - count)
-    left = len(rows) == most or len(behind) < len(oldest)
+    full = len(rows) == most or sum(len(row.body) for row in rows) > MOST_BYTES // 2
+    left = full or len(behind) < len(oldest)
     in_line = [row for row, _ in behind] or rows
     scout.told(in_line[-1].id if left else None, len(parts) + len(behind))
     return parts + behind

@@ -341,3 +341,13 @@ def test_a_person_is_erased_to_the_end_once_what_stood_before_the_request_is_tak
         left = deliveries.by_receipt(connection, first)
         assert left is not None
         assert left.body == b""
+
+
+def test_a_backlog_of_large_bodies_is_looked_at_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        world.receive(event(number, note="x" * 1_000))
+    world.receive(event(900, dnc=True))
+    monkeypatch.setattr(take_in, "MOST_BYTES", 3_000)
+    assert turns_until(world, 900) == 2
