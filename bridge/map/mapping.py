@@ -39,7 +39,8 @@ class SourceMapping:
 
     ``kept``: what was written, and its version. ``ways`` are the distinct ones in which rules find
     phone numbers; those whose places are in ``remembered`` give between them every number there is.
-    ``emails`` are the distinct ways in which rules find e-mail addresses.
+    ``emails`` are the distinct ways in which rules find e-mail addresses. ``any_order``: no opt-out
+    is lost if an event that came before it is mapped after it.
     """
 
     source: Source
@@ -51,6 +52,7 @@ class SourceMapping:
     ways: tuple[Way, ...]
     remembered: tuple[int, ...]
     emails: tuple[Value, ...] = ()
+    any_order: bool = True
 
     @property
     def version(self) -> str:
@@ -89,11 +91,13 @@ class SourceMapping:
         return self._may_opt_out(event.view)
 
     def glance(self, document: Json, delivery: Delivery) -> bool:
-        """Whether a decoded delivery may hold an opt-out, without telling its events apart.
+        """Whether a decoded delivery may hold an opt-out that may go ahead of what came before it.
 
-        A hint of what to take in first. Never raises for anything in the data.
+        Its events are not told apart. Never raises for anything in the data.
         """
-        return any(self._may_opt_out(view) for view in self.plan.views(document, delivery))
+        return self.any_order and any(
+            self._may_opt_out(view) for view in self.plan.views(document, delivery)
+        )
 
     def _may_opt_out(self, of_event: Mapping[str, Json]) -> bool:
         view = self._view(of_event, {}, NOBODY)

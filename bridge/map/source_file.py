@@ -22,6 +22,7 @@ from bridge.map.mapping import SourceMapping
 from bridge.map.nearest import nearest_is
 from bridge.map.nesting import where_else
 from bridge.map.numbers import ways_of
+from bridge.map.order import holds_in_any_order
 from bridge.map.parts import Many, Named, Part, load_part
 from bridge.map.receive_kind import (
     answer_part,
@@ -280,16 +281,19 @@ def read_source(
         handshakes,
         build_drop(receive["drop"]),
     )
+    plan_of_events = _plan(stem, receive, loaded["define"])
     return SourceMapping(
         source,
         kept_mapping(stem, document.text, region, data=data, rules=rules, directory=directory),
         directory,
-        _plan(stem, receive, loaded["define"]),
+        plan_of_events,
         tuple(plans),
         rules,
         ways_of(phones),
         _remembered(phones),
         _emails(loaded["rules"], data["rules"]),
+        # nothing is remembered of anybody where the file names no contacts
+        any_order=not plan_of_events.contacts or holds_in_any_order(rules),
     )
 
 

@@ -34,9 +34,11 @@ MOST_BYTES = 4_000_000
 
 
 class Turn(NamedTuple):
-    """How many deliveries or events are taken in, and how deep a body may be nested."""
+    """How many deliveries or events are taken in, with how many bytes of bodies at most, and how
+    deep a body may be nested."""
 
     most: int
+    most_bytes: int
     depth: int
 
 
@@ -50,7 +52,8 @@ class Scout:
     def __init__(self) -> None:
         self._soon: int | None = None
         self._by: object = None
-        self._newest = self._oldest = 0
+        self._newest: int | None = None
+        self._oldest = 0
         self._found: list[int] = []
 
     def ahead(
@@ -61,22 +64,26 @@ class Scout:
         What waits is looked at by the mappings in force, a part of it at each turn. On PostgreSQL
         they stay locked to this transaction.
         """
+        by = (current.version, sources)
+        if by != self._by:
+            # also where there is nothing to look at: what was found may be of a source that is gone
+            self._by, self._newest, self._found = by, None, []
         if self._soon is not None and len(self._found) < MOST_AHEAD:
             self._look(connection, current, sources, turn.depth, self._soon)
-        rows: list[Delivery] = []
+        free: list[tuple[int, int]] = []
         behind = 0
-        while behind < len(self._found) and len(rows) < turn.most:
+        while behind < len(self._found) and len(free) < turn.most:
             some = self._found[behind : behind + turn.most]
-            rows += deliveries.still_stored(connection, some)
+            free += deliveries.still_stored(connection, some)
             behind += len(some)
         # they are forgotten once they are seen to be done, not before
-        self._found = [row.id for row in rows] + self._found[behind:]
-        return rows
+        self._found = [number for number, _ in free] + self._found[behind:]
+        return _fitting(connection, free, turn.most_bytes)
 
     def told(self, last: int | None, count: int) -> None:
         """The last in line that a turn took, which took so many; None if it left none behind."""
         if last is None:
-            self._soon = self._by = None  # the next backlog has an end of its own
+            self._soon = self._newest = None  # the next backlog has an end of its own
         else:
             self._soon = last + SOON * count
 
@@ -88,23 +95,38 @@ class Scout:
         depth: int,
         soon: int,
     ) -> None:
-        by = (current.version, sources)
-        if by != self._by:
-            self._by, self._found = by, []
+        if self._newest is None:
             self._newest = deliveries.newest(connection)
             self._oldest = self._newest + 1
         fresh, looked_at = deliveries.waiting(
             connection, sources, Span(max(self._newest, soon), NEVER), MOST_AHEAD, MOST_BYTES
         )
-        self._newest = max([self._newest, *looked_at])
+        newest, oldest = max([self._newest, *looked_at]), self._oldest
         old: list[Delivery] = []
-        if len(looked_at) < MOST_AHEAD and soon + 1 < self._oldest:
-            left = Span(soon, self._oldest, newest_first=True)
+        if len(looked_at) < MOST_AHEAD and soon + 1 < oldest:
+            left = Span(soon, oldest, newest_first=True)
             most = MOST_AHEAD - len(looked_at)
             old, looked_at = deliveries.waiting(connection, sources, left, most, MOST_BYTES)
-            self._oldest = min(looked_at, default=soon)
+            oldest = min(looked_at, default=soon)
         urgent = (row.id for row in (*old, *fresh) if _urgent(row, current, depth))
         self._found = sorted({*self._found, *urgent})
+        # not before: what the database did not give is looked at again
+        self._newest, self._oldest = newest, oldest
+
+
+def _fitting(
+    connection: Connection, free: list[tuple[int, int]], most_bytes: int
+) -> list[Delivery]:
+    """As many of these deliveries (id, bytes) as may be held in memory, but at least one."""
+    ids: list[int] = []
+    whole = 0
+    for number, size in free:
+        whole += size
+        if ids and whole > most_bytes:
+            break
+        ids.append(number)
+    found = deliveries.by_ids(connection, ids) if ids else {}
+    return [found[number] for number in ids]
 
 
 def _urgent(delivery: Delivery, current: MappingSet, depth: int) -> bool:

@@ -89,14 +89,16 @@ def _next_parts(equipment: Equipment, connection: Connection, current: MappingSe
     quiet = equipment.database.right_of_way.quiet()
     most = equipment.bounds.batch * (UNDISTURBED if quiet else 1)
     scout = equipment.scout
-    ahead = scout.ahead(connection, current, sources, Turn(most, equipment.bounds.depth))
+    turn = Turn(most, MOST_BYTES, equipment.bounds.depth)
+    ahead = scout.ahead(connection, current, sources, turn)
     parts = _parts(equipment, ahead, current, most * AHEAD // 100)
     count = sum(len(found) for _, found in parts)
     gone = {row.id for row, _ in parts}
     rows = deliveries.next_stored(connection, sources, most, MOST_BYTES)
     oldest = [row for row in rows if row.id not in gone]
     behind = _parts(equipment, oldest, current, most - count)
-    left = len(rows) == most or len(behind) < len(oldest)
+    full = len(rows) == most or sum(len(row.body) for row in rows) > MOST_BYTES // 2
+    left = full or len(behind) < len(oldest)
     in_line = [row for row, _ in behind] or rows
     scout.told(in_line[-1].id if left else None, len(parts) + len(behind))
     return parts + behind

@@ -48,6 +48,9 @@ _BEGIN = "bridge_begin"
 """Under which name an engine for PostgreSQL keeps how its transactions begin, if not by BEGIN;
 None: each statement is one."""
 
+_BEGUN = 2
+"""libpq's number for a transaction that goes well so far (PQTRANS_INTRANS)."""
+
 SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ"
 
 PREPARE_AFTER = 1
@@ -524,5 +527,17 @@ def _postgres_engine(
         begin = options.get(_BEGIN, "BEGIN")
         if begin is not None and options.get("isolation_level") != "AUTOCOMMIT":
             run(connection, begin)
+
+    @event.listens_for(engine, "commit")
+    def _commit(connection: Connection) -> None:
+        # PostgreSQL answers the COMMIT of a transaction in which a statement failed by undoing it,
+        # which is no error to the driver
+        raw: Any = connection.connection.driver_connection
+        if (
+            connection.info.get("write")
+            and not raw.closed
+            and raw.info.transaction_status != _BEGUN
+        ):
+            raise StoreError("the transaction ended before its commit")
 
     return engine

@@ -168,18 +168,18 @@ def newest(connection: Connection) -> int:
     return connection.execute(select(func.max(delivery.c.id))).scalar() or 0
 
 
-_STILL = (
-    select(delivery.c.id)
-    .where(STORED, delivery.c.id.in_(bindparam("ids", expanding=True)))
+_STILL = Query(
+    select(delivery.c.id, func.length(delivery.c.body))
+    .where(STORED, among(delivery.c.id, "ids"))
     .order_by(delivery.c.id)
     .with_for_update(skip_locked=True)
 )
 
 
-def still_stored(connection: Connection, ids: Sequence[int]) -> list[Delivery]:
-    """Of these deliveries those that nobody has worked on, oldest first; locked like the next."""
-    free = [row.id for row in connection.execute(_STILL, {"ids": list(ids)})]
-    return list(by_ids(connection, free).values()) if free else []
+def still_stored(connection: Connection, ids: Iterable[int]) -> list[tuple[int, int]]:
+    """Of these deliveries those that nobody has worked on, oldest first, with the bytes of their
+    bodies; locked like the next."""
+    return [(number, size) for number, size in _STILL.all(connection, ids=listed(sorted(ids)))]
 
 
 def by_ids(connection: Connection, ids: Iterable[int]) -> dict[int, Delivery]:

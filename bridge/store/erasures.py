@@ -11,7 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import Connection, delete, exists, insert, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    delete,
+    exists,
+    insert,
+    literal_column,
+    select,
+    tuple_,
+    update,
+)
 
 from bridge import jsontext
 from bridge.model import ContactRef
@@ -21,6 +30,7 @@ from bridge.store.contacts import fitting
 from bridge.store.digest import Digest, load
 from bridge.store.schema import (
     PENDING,
+    STORED,
     UNDONE,
     contact,
     delivery,
@@ -142,6 +152,8 @@ def purge(connection: Connection, number: int, now: int) -> Purged:
         purged = _purge(connection, digest, hashes, phones, now)
         purged.erased["contacts"] += _forget(connection, row.source, refs)
         clues.forget(connection, digests=[clues.of_contact(digest, ref.id) for ref in refs])
+    if _stands_before(connection, row.source, row.receipt):
+        purged = replace(purged, waiting=purged.waiting + 1)
     total = Counter(jsontext.loads(row.erased)) + purged.erased
     age = now - row.requested_at
     pause = min(LONGEST_PAUSE_MS, max(FIRST_PAUSE_MS, age // 10))
@@ -170,6 +182,18 @@ def _looked_up(connection: Connection, hashes: Sequence[str]) -> bool:
         .where(event_contact.c.contact.in_(hashes), PENDING)
     )
     return connection.execute(waits.limit(1)).first() is not None
+
+
+def _stands_before(connection: Connection, source: str, receipt: str) -> bool:
+    """Whether what came before the delivery that asked for it has not been taken in yet.
+
+    An opt-out goes ahead in a backlog, and behind it may stand what names the person.
+    """
+    asked = select(delivery.c.id).where(delivery.c.receipt == receipt).scalar_subquery()
+    # the concatenation keeps SQLite from going through all deliveries of a source
+    of_source = delivery.c.source + literal_column("''") == source
+    before = select(delivery.c.id).where(STORED, delivery.c.id < asked, of_source)
+    return connection.execute(before.limit(1)).first() is not None
 
 
 def _numbers(connection: Connection, source: str, refs: Sequence[ContactRef]) -> set[str]:

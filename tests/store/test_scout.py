@@ -15,7 +15,8 @@ from sqlalchemy import text
 
 from bridge.clock import now_ms
 from bridge.errors import StoreBusy
-from bridge.steps import scout
+from bridge.steps import scout, take_in
+from bridge.steps.erase import erase_people
 from bridge.steps.take_in import AHEAD
 from bridge.store import deliveries
 from bridge.store.database import Database
@@ -233,3 +234,120 @@ def test_a_source_that_is_configured_later_is_looked_at_then(world: World) -> No
     (world.folder / "later.yaml").write_text(late)
     world.write(HEAD + CONSENT)
     assert turns_until(world, 900) == 1
+
+
+def test_an_edit_that_takes_a_source_away_stops_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was found of it waits for its return, also where so much was found that nobody looks."""
+    monkeypatch.setattr(scout, "MOST_AHEAD", 20)
+    wait_in_line(world, range(100))
+    for number in range(900, 930):
+        world.receive(event(number, dnc=True))
+    world.worker().take_in()
+    world.worker().take_in()
+    world.write(None)
+    receipt = world.receive(event(100), source="other")
+    assert world.worker().take_in() == 1
+    assert has_been_taken(world, receipt)
+    left = [n for n in range(900, 930) if phone(n) not in taken(world)]
+    world.write(HEAD + CONSENT)
+    assert turns_until(world, left[0]) < 6
+
+
+ACME = (
+    HEAD
+    + """\
+  contacts: {ids: [contact]}
+rules:
+  - name: opt-out
+    when: dnc
+    channel: voice
+    lead: {phone_number: {all: [phone, _known.phones]}, do_not_call: {value: true}}
+  - name: details
+    when: name
+    lead: {phone_number: phone, first_name: name}
+"""
+)
+
+
+def test_an_opt_out_waits_for_what_brings_its_number_where_no_rule_repeats_it(
+    world: World,
+) -> None:
+    world.write(ACME)
+    wait_in_line(world, range(100))
+    world.receive(event(900, contact="7", at=now_ms() - 1_000))
+    world.receive({"id": "out", "contact": "7", "dnc": True, "at": now_ms()})
+    while world.worker().take_in():
+        pass
+    told = [row["fields"] for row in world.outcomes(campaign="one", phones=[phone(900)])]
+    assert {"do_not_call": True} in told
+
+
+def test_what_goes_ahead_is_held_in_memory_a_few_bodies_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait_in_line(world, range(100))
+    for number in range(900, 916):
+        world.receive(event(number, dnc=True, note="x" * 1_000))
+    monkeypatch.setattr(take_in, "MOST_BYTES", 3_000)
+    for taken_before in (0, 2, 4):
+        world.worker().take_in()
+        ahead = [one for one in taken(world) if one >= phone(900)]
+        assert ahead == [phone(n) for n in range(900, 900 + taken_before)]
+    while world.worker().take_in():
+        pass
+    assert len(taken(world)) == 116
+
+
+def test_a_person_is_erased_to_the_end_once_what_stood_before_the_request_is_taken_in(
+    world: World,
+) -> None:
+    contacts = "  contacts: {ids: [contact]}\n"
+    gone = """
+  - name: gone
+    when: gone
+    channel: voice
+    erase: true
+    lead: {phone_number: {all: [_known.phones]}, do_not_call: {value: true}}
+"""
+    world.write(HEAD + contacts + CONSENT + gone)
+    wait_in_line(world, range(100))
+    first = world.receive(event(900, contact="7", at=now_ms() - 1_000))
+    last = world.receive({"id": "gone", "contact": "7", "gone": True, "at": now_ms()})
+    while not has_been_taken(world, last):
+        assert world.worker().take_in()
+    assert not has_been_taken(world, first)
+
+    def erased() -> list[bool]:
+        with world.database.write() as connection:
+            connection.execute(text("UPDATE erasure SET due_at = 0"))
+        while erase_people(world.database):
+            pass
+        with world.database.read() as connection:
+            found = connection.execute(text("SELECT done_at FROM erasure")).scalars()
+            return [when is not None for when in found]
+
+    assert erased() == [False]
+    while world.worker().take_in():
+        pass
+    told = [row["fields"] for row in world.outcomes(campaign="one", phones=[phone(900)])]
+    assert told == [{"do_not_call": True}]
+    with world.database.write() as connection:
+        connection.execute(text("UPDATE outcome SET state = 'updated', decided_at = 1"))
+        connection.execute(text("UPDATE lead SET lane = 9, due_at = 9000000000000000"))
+    assert erased() == [True]
+    with world.database.read() as connection:
+        left = deliveries.by_receipt(connection, first)
+        assert left is not None
+        assert left.body == b""
+
+
+def test_a_backlog_of_large_bodies_is_looked_at_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        world.receive(event(number, note="x" * 1_000))
+    world.receive(event(900, dnc=True))
+    monkeypatch.setattr(take_in, "MOST_BYTES", 3_000)
+    assert turns_until(world, 900) == 2

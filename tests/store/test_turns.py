@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
-from bridge.errors import StoreBusy
+from bridge.errors import StoreBusy, StoreError
 from bridge.store import campaigns, deliveries, leads
+from bridge.store.bulk import run
 from bridge.store.database import Database, commit_later
 
 from .postgres import Postgres
@@ -87,6 +90,26 @@ def test_who_is_hung_up_on_in_the_middle_is_told_and_leaves_nothing(
         write()
     with database.read() as connection:
         assert deliveries.by_receipt(connection, row.receipt) is None
+
+
+@pytest.mark.parametrize("how", ["ROLLBACK", "SELECT 1/0"])
+def test_a_transaction_that_was_undone_is_no_success(database: Database, how: str) -> None:
+    """Also if whoever gave the statement that failed goes on as if nothing had happened."""
+
+    def write() -> None:
+        with database.write() as connection:
+            deliveries.add(connection, [row])
+            with suppress(DBAPIError):
+                run(connection, how)
+
+    row = a_delivery()
+    with pytest.raises(StoreError, match="ended before"):
+        write()
+    with database.write() as connection:
+        assert deliveries.by_receipt(connection, row.receipt) is None
+        deliveries.add(connection, [row])
+    with database.read() as connection:
+        assert deliveries.by_receipt(connection, row.receipt) is not None
 
 
 def test_a_read_throws_nothing_away_that_was_prepared(database: Database) -> None:
