@@ -22,7 +22,6 @@ from bridge.store.schema import NEVER
 
 log = logs.get("take in")
 
-
 SOON = 3
 """What so many turns will take in anyway is not looked at: a turn takes a fraction of a second."""
 
@@ -44,10 +43,12 @@ class Scout:
     """What one worker has found among the deliveries that wait.
 
     It begins at the end of a backlog and goes on in both directions: what comes new is looked at
-    at once, what was there before by and by, the newest first.
+    at once, what was there before by and by, the newest first. ``most``: how many deliveries it
+    looks at in one go.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_AHEAD) -> None:
+        self._most = most
         self._soon: int | None = None
         self._by: object = None
         self._newest = self._oldest = 0
@@ -61,7 +62,7 @@ class Scout:
         What waits is looked at by the mappings in force, a part of it at each turn. On PostgreSQL
         they stay locked to this transaction.
         """
-        if self._soon is not None and len(self._found) < MOST_AHEAD:
+        if self._soon is not None and len(self._found) < self._most:
             self._look(connection, current, sources, turn.depth, self._soon)
         rows: list[Delivery] = []
         behind = 0
@@ -94,13 +95,13 @@ class Scout:
             self._newest = deliveries.newest(connection)
             self._oldest = self._newest + 1
         fresh, looked_at = deliveries.waiting(
-            connection, sources, Span(max(self._newest, soon), NEVER), MOST_AHEAD, MOST_BYTES
+            connection, sources, Span(max(self._newest, soon), NEVER), self._most, MOST_BYTES
         )
         self._newest = max([self._newest, *looked_at])
         old: list[Delivery] = []
-        if len(looked_at) < MOST_AHEAD and soon + 1 < self._oldest:
+        if len(looked_at) < self._most and soon + 1 < self._oldest:
             left = Span(soon, self._oldest, newest_first=True)
-            most = MOST_AHEAD - len(looked_at)
+            most = self._most - len(looked_at)
             old, looked_at = deliveries.waiting(connection, sources, left, most, MOST_BYTES)
             self._oldest = min(looked_at, default=soon)
         urgent = (row.id for row in (*old, *fresh) if _urgent(row, current, depth))

@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy import text
 
 from bridge.clock import now_ms
 from bridge.errors import StoreBusy
-from bridge.steps import scout
+from bridge.steps.scout import Scout
 from bridge.steps.take_in import AHEAD
 from bridge.store import deliveries
 from bridge.store.database import Database
@@ -179,10 +180,8 @@ def test_a_body_that_cannot_be_read_waits_for_its_turn_and_stops_nobody(world: W
     assert [row["state"] for row in world.outcomes(receipt=broken)] == ["dead"]
 
 
-def test_a_large_backlog_is_looked_at_from_its_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scout, "MOST_AHEAD", 20)
+def test_a_large_backlog_is_looked_at_from_its_end(world: World) -> None:
+    world.scout = partial(Scout, 20)
     wait_in_line(world, range(200))
     world.receive(event(901, dnc=True))
     wait_in_line(world, range(200, 300))
@@ -194,10 +193,8 @@ def test_a_large_backlog_is_looked_at_from_its_end(
     assert turns_until(world, 901) < 6  # it stands before a hundred others
 
 
-def test_the_next_backlog_is_looked_at_from_its_end_too(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scout, "MOST_AHEAD", 20)
+def test_the_next_backlog_is_looked_at_from_its_end_too(world: World) -> None:
+    world.scout = partial(Scout, 20)
     for first in (0, 300):
         wait_in_line(world, range(first, first + 200))
         world.receive(event(900 + first, dnc=True))
