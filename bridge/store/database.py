@@ -25,7 +25,6 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -38,7 +37,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.clock import now_ms
 from bridge.errors import SettingError, StoreBusy, StoreError
-from bridge.store.bulk import run
+from bridge.store.bulk import insert_into, run
 from bridge.store.right_of_way import RightOfWay
 
 _LAST = "last"
@@ -337,11 +336,7 @@ def clock_ms(connection: Connection) -> int:
 
 def upsert(connection: Connection, table: Table) -> Any:
     """An INSERT that knows ON CONFLICT, in the dialect of the connection."""
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - there since the engine was made
-
-    return postgresql.insert(table)
+    return insert_into(table, connection.dialect.name)
 
 
 @contextmanager

@@ -98,7 +98,6 @@ _NEXT = Query(
     .with_for_update(skip_locked=True)
 )
 
-
 _BY_IDS = Query(select(*_COLUMNS).where(among(delivery.c.id, "ids")))
 
 
@@ -168,9 +167,9 @@ def newest(connection: Connection) -> int:
     return connection.execute(select(func.max(delivery.c.id))).scalar() or 0
 
 
-_STILL = (
+_STILL = Query(
     select(delivery.c.id)
-    .where(STORED, delivery.c.id.in_(bindparam("ids", expanding=True)))
+    .where(STORED, among(delivery.c.id, "ids"))
     .order_by(delivery.c.id)
     .with_for_update(skip_locked=True)
 )
@@ -178,7 +177,7 @@ _STILL = (
 
 def still_stored(connection: Connection, ids: Sequence[int]) -> list[Delivery]:
     """Of these deliveries those that nobody has worked on, oldest first; locked like the next."""
-    free = [row.id for row in connection.execute(_STILL, {"ids": list(ids)})]
+    free = [number for (number,) in _STILL.all(connection, ids=listed(ids))]
     return list(by_ids(connection, free).values()) if free else []
 
 
