@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from bridge.server import beside
+from bridge.waits import beside
 
 SCRIPT = """
     from gevent import monkey
@@ -16,7 +16,7 @@ SCRIPT = """
     import sys
     import gevent
     from gevent import monkey
-    from bridge.server import beside
+    from bridge.waits import beside
 
     sleep = monkey.get_original("time", "sleep")
     seen = []
@@ -64,7 +64,7 @@ PARKED = """
     from gevent import monkey
     monkey.patch_all()
     import gevent
-    from bridge.server import parked
+    from bridge.waits import parked
 
     def woken_by(*deeds):
         place = parked()
@@ -116,7 +116,7 @@ GROUPS = """
     monkey.patch_all()
     import gevent
     from bridge.errors import StoreBusy
-    from bridge.server import parked
+    from bridge.waits import parked
     from bridge.store.group_commit import GroupCommit
 
     groups, go_on = [], gevent.event.Event()
