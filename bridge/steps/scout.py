@@ -70,7 +70,7 @@ class Scout:
             some = self._found[behind : behind + turn.most]
             rows += deliveries.still_stored(connection, some)
             behind += len(some)
-        # they are forgotten once they are seen to be done, not before
+        # forgotten is only what was seen to be done, or in another worker's hands
         self._found = [row.id for row in rows] + self._found[behind:]
         return rows
 
