@@ -24,7 +24,6 @@ from bridge.receive.bodies import Bodies
 from bridge.receive.counted import CountedHooks
 from bridge.receive.hooks import FAULT, Hooks, HooksFirst
 from bridge.receive.reply import Reply, problem
-from bridge.server import beside, parked
 from bridge.settings import Settings
 from bridge.store import deliveries
 from bridge.store.counters import Counted, Counts, Flusher
@@ -35,6 +34,7 @@ from bridge.store.refusal_room import Room
 from bridge.store.refusals import Bounds, NewRefusal
 from bridge.store.shared_clock import SharedClock
 from bridge.store.wakeup import Bell, notify
+from bridge.waits import beside, parked
 from bridge.wellbeing import health_of, mapping_problem
 
 METHODS = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]

@@ -11,6 +11,11 @@ def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def seconds_until(due_at: int | None, now: int, most: float) -> float:
+    """How long to wait for what is due then (ms), at most ``most`` seconds; None: nothing is."""
+    return most if due_at is None else min(most, max(0.0, (due_at - now) / 1000))
+
+
 def iso(ms: int | None) -> str | None:
     """``2026-06-25T07:19:29.536Z`` for a time in milliseconds; None stays None."""
     if ms is None:

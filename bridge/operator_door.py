@@ -18,10 +18,10 @@ from bridge.operate.health import Health
 from bridge.operate.web import operator_side
 from bridge.operator_replays import OperatorReplays
 from bridge.receive.wsgi import address_of
-from bridge.server import aside
 from bridge.settings import Settings
 from bridge.store.database import Database
 from bridge.trial import Trials
+from bridge.waits import aside
 from bridge.wellbeing import mapping_problem
 
 Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]

@@ -5,7 +5,7 @@ steps, each of which ends in one transaction, so that it may die anywhere:
 
 * ``take_in``: deliveries that were stored → events, each known by its key → lead updates
 * ``look_up``: events that lack a phone number → the CRM's records → lead updates
-* ``send``: lead updates that are due → one batch → the reply → outcomes
+* ``send``: lead updates that are due → a batch → the reply → outcomes; then the next batch
 
 ``replay`` sends deliveries that were mapped before down the same way once more, and ``recover``
 puts back what a lost worker held.
@@ -42,7 +42,10 @@ class Pipeline:
         return look_up.look_up(self._equipment, source, lookups)
 
     def send(self, campaign: Campaign, lane: Lane, way: Way) -> int:
-        """Send one batch of a lane and record its results; returns how many leads it held."""
+        """Send a batch of a lane, and those after it as far as ``way`` goes on.
+
+        Returns how many leads they held.
+        """
         return send.send(self._equipment, campaign, lane, way)
 
     def replay(self, tools: Tools) -> bool:

@@ -25,19 +25,20 @@ from typing import IO
 
 from bridge import __version__, logs
 from bridge.bells import Bells
+from bridge.clock import seconds_until
 from bridge.enrich import Lookups
 from bridge.errors import StoreBusy
-from bridge.forward.client import CampaignClient
 from bridge.live import LiveMappings
 from bridge.map import SourceMapping
 from bridge.map.search import search
-from bridge.model import Campaign, Lane, Secret
+from bridge.model import Campaign, Secret
 from bridge.pipeline import Pipeline
 from bridge.receive.seldom import Seldom
 from bridge.record.decide import Policy
-from bridge.record.gate import Gate, GatePolicy
+from bridge.record.gate import GatePolicy
+from bridge.sending import Sending
 from bridge.settings import Settings
-from bridge.steps.conditions import Conditions, monotonic_ms
+from bridge.steps.conditions import HEAR_EVERY_S, Conditions
 from bridge.steps.counting import count_look_up
 from bridge.steps.equipment import Bounds, Equipment
 from bridge.steps.erase import ages, erase_old, erase_people
@@ -47,16 +48,11 @@ from bridge.steps.replay import Tools
 from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_lookups import Desk
 from bridge.steps.rhythm import Rhythm
-from bridge.steps.send import Way
 from bridge.steps.token_keeper import TokenKeeper
-from bridge.steps.turns import Turns
 from bridge.steps.versions import KeptMappings
-from bridge.steps.waking import opt_outs_of
-from bridge.store import arrivals, campaigns, events, leads, replays, revision, tally, workers
-from bridge.store.campaigns import Condition
+from bridge.store import arrivals, campaigns, events, replays, revision, tally, workers
 from bridge.store.counters import Counts
 from bridge.store.database import Connection, Database
-from bridge.store.schema import NEVER
 from bridge.store.shared_clock import SharedClock
 from bridge.store.wakeup import listen
 from bridge.telling import Telling
@@ -70,12 +66,6 @@ DRAIN_S = 60.0
 
 AGAIN_S = 1.0
 """How long a thread that has failed waits before it is started anew."""
-
-HEAR_EVERY_S = 1.0
-"""How often a worker asks what others and people have told about campaigns."""
-
-LOOK_AGAIN_S = 1.0
-"""How long at most a thread waits for its turn before it looks again at what has changed."""
 
 FEW = 5
 REST_S = 0.01
@@ -94,10 +84,6 @@ ERASE_EVERY_S = 60.0
 YOUNG = 50_000
 """Objects that are made before Python looks for circles among them. A batch makes thousands, none
 of them in a circle, and they are gone when it is recorded."""
-
-
-Told = tuple[Condition, str] | None
-"""A campaign's condition and the id under which it was last called; None before its greeting."""
 
 
 class Worker:
@@ -130,6 +116,14 @@ class Worker:
                 ring=self.bells.ring,
                 counts=self.counts,
             )
+        )
+        self._sending = Sending(
+            self.database,
+            self.pipeline,
+            self.live,
+            self.conditions,
+            self.bells,
+            poll_s=self.poll_s,
         )
         self._rhythm = Rhythm()
         self.telling = Telling(settings, self.live, self.name)
@@ -266,9 +260,9 @@ class Worker:
                     del self._adopt_again[name]
                 else:
                     self._adopt_again[name] = (time.monotonic() + ADOPT_AGAIN_S, sisters)
-            self._start(f"opt-outs of {name}", self._send, name, -1)
+            self._start(f"opt-outs of {name}", self._sending.run, name, -1)
             for number in range(campaign.concurrency):
-                self._start(f"sender {number} of {name}", self._send, name, number)
+                self._start(f"sender {number} of {name}", self._sending.run, name, number)
 
     def _looking_up(self, mappings: Mapping[str, SourceMapping]) -> list[str]:
         """The sources with look-ups, and those whose events wait for one that was taken out."""
@@ -392,139 +386,8 @@ class Worker:
         finally:
             desk.close()
 
-    def _send(self, name: str, number: int) -> None:
-        """Send batches of one campaign; ``number`` -1 is the thread for opt-outs alone."""
-        client = CampaignClient()
-        turns = Turns(max(0, number), only_opt_outs=number < 0)
-        bells = [name]
-        self.bells.hear_instead(opt_outs_of(name), name)
-        if turns.only_opt_outs and not self.database.is_sqlite:
-            # on SQLite a look costs so little that whoever comes first may go
-            bells.append(opt_outs_of(name))
-        try:
-            while not self.bells.stopping:
-                campaign = self.live.current().campaigns.get(name)
-                if campaign is None or not campaign.configured or number >= campaign.concurrency:
-                    return
-                gate = self.conditions.gate(name)
-                gate.set_rate(campaign.rate_per_s)
-                seen = self.bells.count(*bells)
-                due = self._due(campaign, only_opt_outs=turns.only_opt_outs)
-                lane = turns.choose(due, self.database.now_ms())
-                if lane is None:
-                    until = self._until(min(due.values(), default=None))
-                    self.bells.wait(*bells, seen=seen, seconds=until)
-                    continue
-                pause = gate.try_pass(monotonic_ms(), urgent=lane is Lane.OPT_OUT)
-                if pause > 0:
-                    self.bells.sleep(min(pause / 1000, self.poll_s, LOOK_AGAIN_S))
-                    continue
-                if lane is not Lane.OPT_OUT and self._opt_out_due(campaign):
-                    lane = Lane.OPT_OUT
-                self._send_one(campaign, lane, gate, client, turns)
-        finally:
-            client.close()
-
-    def _send_one(
-        self, campaign: Campaign, lane: Lane, gate: Gate, client: CampaignClient, turns: Turns
-    ) -> None:
-        """Send a batch by a gate that has let this thread through, and those that can follow."""
-        pace = self._pacer(campaign.name, gate)
-        go_on = partial(self._go_on, campaign, gate, turns)
-        way = Way(client, gate, pace, self.conditions.note, go_on)
-        probe, sent = False, 0
-        try:
-            if gate.probing:
-                probe = self.conditions.claim_probe(campaign)
-                if not probe:  # another worker tries it; this one hears how that went
-                    gate.unused()
-                    self.bells.sleep(min(self.poll_s, HEAR_EVERY_S))
-                    return
-            sent = self.pipeline.send(campaign, lane, way)
-        except BaseException:
-            gate.unused()
-            raise
-        finally:
-            if probe and not sent:
-                self.conditions.release_probe(campaign)
-
-    def _due(self, campaign: Campaign, *, only_opt_outs: bool) -> dict[Lane, int]:
-        """When each lane that this thread may serve has its next lead due.
-
-        Nothing is due to a campaign whose id another worker knows to be out of date. Its condition
-        is read last: what is due after a failed call was set free after that had been noted.
-        """
-        due, found = self.database.ask(partial(_told, campaign.name))
-        if found is not None and found[1] != campaign.id:
-            return {}
-        return self._lanes(campaign, due, found, only_opt_outs=only_opt_outs)
-
-    def _lanes(
-        self, campaign: Campaign, due: dict[Lane, int], found: Told, *, only_opt_outs: bool
-    ) -> dict[Lane, int]:
-        """Of the lanes in which something is due, those that this thread may serve by now."""
-        name = campaign.name
-        if found is not None:
-            self.conditions.look(campaign, found[0])
-        return {
-            lane: at
-            for lane, at in due.items()
-            if (lane is Lane.OPT_OUT or not only_opt_outs) and not self.conditions.holds(name, lane)
-        }
-
-    def _go_on(
-        self, campaign: Campaign, gate: Gate, turns: Turns
-    ) -> Callable[[Connection], Lane | None] | None:
-        """How to find the batch after one that is being recorded; None if things have changed.
-
-        All that may take its time is looked at here, before the transaction begins.
-        """
-        if self.bells.stopping or self.live.current().campaigns.get(campaign.name) != campaign:
-            return None
-        return partial(self._next_lane, campaign, gate, turns)
-
-    def _next_lane(
-        self, campaign: Campaign, gate: Gate, turns: Turns, connection: Connection
-    ) -> Lane | None:
-        """The lane whose turn it is, if an open gate lets its call through without a wait."""
-        due, found = _told(campaign.name, connection)
-        due = self._lanes(campaign, due, found, only_opt_outs=turns.only_opt_outs)
-        lane = turns.choose(due, self.database.now_ms())
-        if lane is None or gate.try_pass(monotonic_ms(), urgent=lane is Lane.OPT_OUT) > 0:
-            return None
-        if gate.probing:  # that is asked for in another transaction
-            gate.unused()
-            return None
-        return lane
-
-    def _opt_out_due(self, campaign: Campaign) -> bool:
-        """Whether an opt-out has come while a call waited for its turn."""
-        due = self._due(campaign, only_opt_outs=True)
-        return due.get(Lane.OPT_OUT, NEVER) <= self.database.now_ms()
-
-    def _pacer(self, name: str, gate: Gate) -> Callable[[Lane, float], bool]:
-        def pace(lane: Lane, deadline: float) -> bool:
-            urgent = lane is Lane.OPT_OUT
-            while (pause := gate.try_pass(monotonic_ms(), urgent=urgent) / 1000) > 0:
-                if time.monotonic() + pause >= deadline or not self.bells.sleep(pause):
-                    return False
-            # the process may have slept, perhaps past its lease
-            if time.monotonic() >= deadline or self.conditions.holds(name, lane):
-                gate.unused()
-                return False
-            return True
-
-        return pace
-
     def _until(self, due_at: int | None) -> float:
-        if due_at is None:
-            return self.poll_s
-        return min(self.poll_s, max(0.0, (due_at - self.database.now_ms()) / 1000))
-
-
-def _told(name: str, connection: Connection) -> tuple[dict[Lane, int], Told]:
-    """When each lane of a campaign has its next lead due, and then what was told of it."""
-    return leads.next_due(connection, name), campaigns.known(connection, name)
+        return seconds_until(due_at, self.database.now_ms(), self.poll_s)
 
 
 def _spare_what_stays() -> None:

@@ -19,10 +19,21 @@ class Waiter:
         self._bells = bells
         self._names = names
         self._seen = bells.count(*names)
+        others = self._ears()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
-        while not all(bells._ears.get(name) for name in names):
+        while not (mine := self._ears() - others):
             assert self.thread.is_alive()
+        (self._ear,) = mine
+
+    def sleeps(self) -> bool:
+        """Whether nobody has woken it, not even to look in vain."""
+        with self._bells._lock:
+            return bool(vars(self._ear)["_waiters"])
+
+    def _ears(self) -> set[threading.Condition]:
+        with self._bells._lock:  # whoever has an ear there waits by it once the lock is free
+            return {ear for name in self._names for ear in self._bells._ears.get(name, ())}
 
     def _run(self) -> None:
         self._bells.wait(*self._names, seen=self._seen, seconds=LONG_S)
@@ -44,8 +55,8 @@ def test_who_waits_for_the_name_is_woken(bells: Bells) -> None:
 def test_who_waits_for_another_name_sleeps_on(bells: Bells) -> None:
     other, one = Waiter(bells, "other"), Waiter(bells, "main")
     bells.ring(["main"])
+    assert other.sleeps()
     assert one.woken.wait(LONG_S)
-    assert not other.woken.is_set()
     bells.ring(["other"])
     assert other.woken.wait(LONG_S)
 
@@ -60,8 +71,8 @@ def test_what_one_suffices_for_wakes_nobody_else(bells: Bells) -> None:
     bells.hear_instead("opt-outs", "main")
     sender, alone = Waiter(bells, "main"), Waiter(bells, "main", "opt-outs")
     bells.ring(["opt-outs"])
+    assert sender.sleeps()
     assert alone.woken.wait(LONG_S)
-    assert not sender.woken.is_set()
     bells.ring(["main"])
     assert sender.woken.wait(LONG_S)
 

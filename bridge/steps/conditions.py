@@ -27,6 +27,9 @@ from bridge.store.schema import NEVER
 
 log = logs.get("send")
 
+HEAR_EVERY_S = 1.0
+"""How often a worker asks what others and people have told about campaigns."""
+
 Token = tuple[str, str]
 
 

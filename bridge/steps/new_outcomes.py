@@ -24,7 +24,7 @@ def add_outcomes(
     An opt-out is due at once, in a lane of its own, in a replay too; everything else may wait for
     company, and what is replayed stands behind all that comes for the first time.
     """
-    lane, first = (Lane.REPLAY if replay_id else Lane.FIRST), Lane.OPT_OUT
+    lane = Lane.REPLAY if replay_id else Lane.FIRST
     due: list[leads.Due] = []
     for _, item in known:
         mapped = item.mapped
@@ -33,7 +33,7 @@ def add_outcomes(
         since = now if replay_id else item.delivery.received_at
         for update in mapped.updates:
             if update.opts_out:
-                due.append(leads.Due(update.campaign, update.phone, first, now, since))
+                due.append(leads.Due(update.campaign, update.phone, Lane.OPT_OUT, now, since))
             else:
                 at = _company(since, named[update.campaign], now)
                 due.append(leads.Due(update.campaign, update.phone, lane, at, since))
@@ -103,7 +103,7 @@ def _outcomes_of(
             delivery.id,
             delivery.receipt,
             delivery.source,
-            _WAITING,
+            State.WAITING,
             update.said_at(event),
             event.key,
             item.version,
@@ -121,6 +121,3 @@ def _outcomes_of(
         )
         for update in mapped.updates
     ]
-
-
-_WAITING = State.WAITING

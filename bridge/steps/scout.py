@@ -22,7 +22,6 @@ from bridge.store.schema import NEVER
 
 log = logs.get("take in")
 
-
 SOON = 3
 """What so many turns will take in anyway is not looked at: a turn takes a fraction of a second."""
 
@@ -46,10 +45,12 @@ class Scout:
     """What one worker has found among the deliveries that wait.
 
     It begins at the end of a backlog and goes on in both directions: what comes new is looked at
-    at once, what was there before by and by, the newest first.
+    at once, what was there before by and by, the newest first. ``most``: how many deliveries it
+    looks at in one go.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST_AHEAD) -> None:
+        self._most = most
         self._soon: int | None = None
         self._by: object = None
         self._newest: int | None = None
@@ -68,7 +69,7 @@ class Scout:
         if by != self._by:
             # also where there is nothing to look at: what was found may be of a source that is gone
             self._by, self._newest, self._found = by, None, []
-        if self._soon is not None and len(self._found) < MOST_AHEAD:
+        if self._soon is not None and len(self._found) < self._most:
             self._look(connection, current, sources, turn.depth, self._soon)
         free: list[tuple[int, int]] = []
         behind = 0
@@ -76,7 +77,7 @@ class Scout:
             some = self._found[behind : behind + turn.most]
             free += deliveries.still_stored(connection, some)
             behind += len(some)
-        # they are forgotten once they are seen to be done, not before
+        # forgotten is only what was seen to be done, or in another worker's hands
         self._found = [number for number, _ in free] + self._found[behind:]
         return _fitting(connection, free, turn.most_bytes)
 
@@ -99,13 +100,13 @@ class Scout:
             self._newest = deliveries.newest(connection)
             self._oldest = self._newest + 1
         fresh, looked_at = deliveries.waiting(
-            connection, sources, Span(max(self._newest, soon), NEVER), MOST_AHEAD, MOST_BYTES
+            connection, sources, Span(max(self._newest, soon), NEVER), self._most, MOST_BYTES
         )
         newest, oldest = max([self._newest, *looked_at]), self._oldest
         old: list[Delivery] = []
-        if len(looked_at) < MOST_AHEAD and soon + 1 < oldest:
+        if len(looked_at) < self._most and soon + 1 < oldest:
             left = Span(soon, oldest, newest_first=True)
-            most = MOST_AHEAD - len(looked_at)
+            most = self._most - len(looked_at)
             old, looked_at = deliveries.waiting(connection, sources, left, most, MOST_BYTES)
             oldest = min(looked_at, default=soon)
         urgent = (row.id for row in (*old, *fresh) if _urgent(row, current, depth))

@@ -144,6 +144,7 @@ def _recorded(
         except Exception:
             if not follows:
                 raise
+            log.exception("next batch not claimed, the answer is recorded", campaign=campaign.name)
         else:
             break
         if turn.taken:

@@ -82,9 +82,11 @@ class Many:
     def _run(self, connection: Connection, rows: Rows) -> Any:
         if connection.dialect.name == "sqlite":
             text, arrange = self._for_each(connection)
-            return _driver(connection).executemany(text, map(arrange, rows) if arrange else rows)
+            given = map(arrange, rows) if arrange else rows
+            return _driver(_begun(connection)).executemany(text, given)
         text, constants = self._set or self._for_set(connection)
-        return _begun(connection, text, {**constants, "rows": self._document(rows)})
+        values = {**constants, "rows": self._document(rows)}
+        return _cursor(_begun(connection), text, values)
 
     def _document(self, rows: Rows) -> str:
         names = [f"the_{name}" for name in self._columns]
@@ -97,7 +99,8 @@ class Many:
 
     def _for_each(self, connection: Connection) -> tuple[str, Arrange | None]:
         if self._each is None:
-            statement = self._build(lambda name: bindparam(f"the_{name}", type_=self._type(name)))
+            kinds = self._columns
+            statement = self._build(lambda name: bindparam(f"the_{name}", type_=kinds[name]))
             compiled = statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
             places = {f"the_{name}": place for place, name in enumerate(self._columns)}
             constants = compiled.params
@@ -119,9 +122,6 @@ class Many:
         self._set = str(compiled), dict(compiled.params)
         return self._set
 
-    def _type(self, name: str) -> TypeEngine[Any]:
-        return self._columns[name]
-
 
 class Query:
     """A statement that runs often. It gives plain tuples, in which SQLite has 0 and 1 for booleans.
@@ -141,12 +141,12 @@ class Query:
             values = [
                 given[name] if constant is _TO_BE_GIVEN else constant for name, constant in order
             ]
-            found: list[Any] = _driver(connection).execute(text, values).fetchall()
+            found: list[Any] = _driver(_begun(connection)).execute(text, values).fetchall()
             return found
         named = {
             name: given[name] if constant is _TO_BE_GIVEN else constant for name, constant in order
         }
-        return _rows(_begun(connection, text, named))
+        return _rows(_cursor(_begun(connection), text, named))
 
     def _compile(self, connection: Connection) -> tuple[str, tuple[tuple[str, Any], ...]]:
         compiled = self._statement.compile(dialect=connection.dialect)  # type: ignore[attr-defined]
@@ -173,17 +173,14 @@ def _value(rows: Any, name: str, kind: TypeEngine[Any]) -> Any:
 
 
 def _driver(connection: Connection) -> Any:
-    """SQLite's own connection, inside of the transaction that the caller has begun."""
-    if not connection.in_transaction():
-        connection.begin()
     return connection.connection.driver_connection
 
 
-def _begun(connection: Connection, text: str, values: Mapping[str, Any]) -> Any:
-    """The cursor of a statement inside of the transaction that the caller has begun."""
+def _begun(connection: Connection) -> Connection:
+    """In a transaction, as SQLAlchemy would see to: the caller may have begun none yet."""
     if not connection.in_transaction():
         connection.begin()
-    return _cursor(connection, text, values)
+    return connection
 
 
 def run(connection: Connection, text: str, values: Mapping[str, Any] | None = None) -> Rows:
@@ -200,7 +197,7 @@ def _rows(cursor: Any) -> Rows:
 
 
 def _cursor(connection: Connection, text: str, values: Mapping[str, Any] | None) -> Any:
-    raw: Any = connection.connection.driver_connection
+    raw = _driver(connection)
     driver_error = connection.dialect.loaded_dbapi.Error
     try:
         return raw.execute(text, values)
@@ -236,6 +233,15 @@ def _arranger(order: Sequence[tuple[int | None, Any]], width: int) -> Arrange | 
     return lambda row: arrange(row + constants)
 
 
+def insert_into(table: Table, engine: str) -> Any:
+    """An INSERT that knows ON CONFLICT, in the dialect of an engine."""
+    if engine == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - there since the engine was made
+
+    return postgresql.insert(table)
+
+
 def insert_many(
     table: Table,
     names: Sequence[str],
@@ -256,13 +262,11 @@ def insert_many(
 
     def each(given: Given) -> Executable:
         values = {name: given(name) for name in names}
-        statement: Any = sqlite.insert(table).values(values | alike)
+        statement: Any = insert_into(table, "sqlite").values(values | alike)
         return statement if on_conflict is None else on_conflict(statement)  # type: ignore[no-any-return]
 
     def whole(rows: Any) -> Executable:
-        from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - there since the engine was made
-
-        statement: Any = postgresql.insert(table).from_select(
+        statement: Any = insert_into(table, "postgresql").from_select(
             [*names, *alike],
             select(*(_value(rows, name, columns[name]) for name in names), *alike.values()),
         )

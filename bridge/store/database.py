@@ -13,8 +13,6 @@ each of its transactions.
 
 from __future__ import annotations
 
-import math
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,13 +20,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Error as SqliteError
 from typing import Any, TypeVar
-from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
-    ArgumentError,
     DBAPIError,
     InterfaceError,
     OperationalError,
@@ -37,41 +32,27 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bridge.clock import now_ms
-from bridge.errors import SettingError, StoreBusy, StoreError
-from bridge.store.bulk import run
+from bridge.errors import StoreBusy, StoreError
+from bridge.store.bulk import insert_into, run
+from bridge.store.engines import (
+    BEGIN,
+    READER_KIB,
+    SNAPSHOT,
+    WRITER_KIB,
+    normal_url,
+    postgres_engine,
+    sqlite_engine,
+)
 from bridge.store.right_of_way import RightOfWay
 
 _LAST = "last"
 """Under which name a connection keeps what is done right before its commit."""
-
-_BEGIN = "bridge_begin"
-"""Under which name an engine for PostgreSQL keeps how its transactions begin, if not by BEGIN;
-None: each statement is one."""
-
-_BEGUN = 2
-"""libpq's number for a transaction that goes well so far (PQTRANS_INTRANS)."""
-
-SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ"
-
-PREPARE_AFTER = 1
-"""Uses of a statement by one connection to PostgreSQL before it is prepared there."""
 
 LONGEST_LOOK_MS = 1_000
 """A comparison of two clocks that takes longer says nothing: the process slept meanwhile."""
 
 MOST_PATIENCE_S = 30.0
 """How long a write waits at most for the other writes of a process that gives way."""
-
-LOOK_EVERY_S = 0.0003
-"""How often a write looks whether SQLite's lock is free."""
-
-WRITER_KIB = 16_000
-READER_KIB = 4_000
-"""What a connection to SQLite may keep of the database in memory."""
-
-CHECKPOINT_PAGES = 4_000
-"""How many pages of 4 KiB SQLite's log holds before they go into the database file. A page that
-many commits change goes there once; at the standard 1,000 that would be every few batches."""
 
 _PASSING = (
     "database is locked",
@@ -119,7 +100,7 @@ class Database:
         share: float = 1.0,
         flush: Callable[[Callable[[], None]], None] | None = None,
     ) -> None:
-        self.url = _normal_url(url)
+        self.url = normal_url(url)
         self.is_sqlite = self.url.startswith("sqlite")
         self._gap_s = gap_s
         self._gives_way = share < 1
@@ -133,14 +114,14 @@ class Database:
         if self.is_sqlite:
             # All writes go by one connection: SQLite drops what a connection has in memory when
             # another one has written.
-            self._engine = _sqlite_engine(self.url, busy_timeout_s, 1, WRITER_KIB, flush)
-            self._reader = _sqlite_engine(self.url, busy_timeout_s, pool_size, READER_KIB)
+            self._engine = sqlite_engine(self.url, busy_timeout_s, 1, WRITER_KIB, flush)
+            self._reader = sqlite_engine(self.url, busy_timeout_s, pool_size, READER_KIB)
         else:
-            self._engine = _postgres_engine(
+            self._engine = postgres_engine(
                 self.url, busy_timeout_s, max(busy_timeout_s, statement_timeout_s), pool_size
             )
-            self._reader = self._engine.execution_options(**{_BEGIN: SNAPSHOT})
-            self._asker = self._engine.execution_options(**{_BEGIN: None})
+            self._reader = self._engine.execution_options(**{BEGIN: SNAPSHOT})
+            self._asker = self._engine.execution_options(**{BEGIN: None})
         self.right_of_way = RightOfWay(self.path, share)
 
     @property
@@ -340,11 +321,7 @@ def clock_ms(connection: Connection) -> int:
 
 def upsert(connection: Connection, table: Table) -> Any:
     """An INSERT that knows ON CONFLICT, in the dialect of the connection."""
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql  # noqa: PLC0415 - there since the engine was made
-
-    return postgresql.insert(table)
+    return insert_into(table, connection.dialect.name)
 
 
 @contextmanager
@@ -375,169 +352,3 @@ def _told(error: object, *, passing: bool) -> StoreError:
     if passing:
         return StoreBusy(f"the database did not take the request ({brief})")
     return StoreError(f"the database refused a statement ({brief})")
-
-
-def _normal_url(url: str) -> str:
-    for prefix in ("postgres://", "postgresql://"):
-        if url.startswith(prefix):
-            url = "postgresql+psycopg://" + url.removeprefix(prefix)
-    try:
-        made = make_url(url)
-    except (ArgumentError, ValueError):  # their texts quote the URL, which holds a password
-        made = None
-    if made is not None:
-        if made.drivername in ("sqlite", "sqlite+pysqlite"):
-            if made.database not in (None, "", ":memory:"):
-                return url
-        elif made.drivername == "postgresql+psycopg":
-            return url
-    raise SettingError(
-        "DATABASE_URL must be sqlite:///path/to/file.db or postgresql://user:password@host/name; "
-        "in a user or password, write @ : / and % as percent-escapes."
-    )
-
-
-def _sqlite_engine(
-    url: str,
-    busy_timeout_s: float,
-    pool_size: int,
-    kib: int,
-    flush: Callable[[Callable[[], None]], None] | None = None,
-) -> Engine:
-    _know_plain_values()
-    name = make_url(url).database or ""
-    # only a migration makes the file: an empty one in the place of one that is gone takes writes
-    # which nobody ever sees
-    address = name if name.startswith("file:") else f"file:{quote(name)}?mode=rw"
-
-    class Flushed(sqlite3.Connection):
-        def commit(self) -> None:
-            if not self.in_transaction:
-                # SQLite may undo all of a transaction for an error in one statement
-                raise sqlite3.OperationalError("the transaction ended before its commit")
-            if flush is None:
-                super().commit()
-            else:
-                flush(super().commit)
-
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(
-            address,
-            uri=True,
-            check_same_thread=False,
-            timeout=busy_timeout_s,
-            isolation_level=None,
-            factory=Flushed,
-        )
-
-    engine = create_engine(
-        url,
-        creator=connect,
-        hide_parameters=True,
-        pool_size=pool_size,
-        max_overflow=pool_size,
-    )
-
-    @event.listens_for(engine, "connect")
-    def _configure(raw: Any, _record: Any) -> None:
-        cursor = raw.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
-        cursor.execute(f"PRAGMA cache_size=-{kib}")
-        cursor.execute(f"PRAGMA wal_autocheckpoint={CHECKPOINT_PAGES}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        if connection.info.get("write"):
-            _begin_immediate(connection, busy_timeout_s)
-        else:
-            connection.exec_driver_sql("BEGIN DEFERRED")
-
-    return engine
-
-
-def _know_plain_values() -> None:
-    """Spare the driver a search.
-
-    For each value that is no number or text it looks for somebody who makes one of it, in the type
-    and then in the value, which takes longer than storing the value does. Here it finds somebody
-    at once, who changes nothing.
-    """
-    sqlite3.register_adapter(bool, int)
-    sqlite3.register_adapter(bytes, bytes)
-    nothing: Any = {}
-    sqlite3.register_adapter(type(None), nothing.get)
-
-
-def _begin_immediate(connection: Connection, busy_timeout_s: float) -> None:
-    """Take SQLite's write lock, looking for it often rather than sleeping ever longer."""
-    raw: Any = connection.connection.driver_connection
-    deadline = time.monotonic() + busy_timeout_s
-    raw.execute("PRAGMA busy_timeout=0")
-    try:
-        while True:
-            try:
-                raw.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() >= deadline:
-                    raise StoreBusy(f"the database is busy ({error})") from error
-                time.sleep(LOOK_EVERY_S)
-            else:
-                return
-    finally:
-        raw.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
-
-
-def _postgres_engine(
-    url: str, busy_timeout_s: float, statement_timeout_s: float, pool_size: int
-) -> Engine:
-    # A network that swallows everything is noticed by nobody but this machine's TCP: what was
-    # sent has to be acknowledged, and a server that is silent has to answer a probe.
-    silence_s = max(1, math.ceil(statement_timeout_s))
-    engine = create_engine(
-        url,
-        # the driver would ask for a turn of its own to begin; see ``_begin`` below
-        isolation_level="AUTOCOMMIT",
-        hide_parameters=True,
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=busy_timeout_s,
-        pool_use_lifo=True,  # so that few connections do most, which have prepared what is asked
-        pool_recycle=1800,
-        connect_args={
-            "prepare_threshold": PREPARE_AFTER,
-            "connect_timeout": max(1, int(busy_timeout_s)),
-            # prepared for the tables as they are, not as they were when they were empty
-            "options": f"-c lock_timeout={int(busy_timeout_s * 1000)}"
-            f" -c statement_timeout={int(statement_timeout_s * 1000)}"
-            " -c plan_cache_mode=force_custom_plan",
-            "tcp_user_timeout": silence_s * 1000,
-            "keepalives": 1,
-            "keepalives_idle": silence_s,
-            "keepalives_interval": max(1, silence_s // 3),
-            "keepalives_count": 3,
-        },
-    )
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        options = connection.get_execution_options()
-        begin = options.get(_BEGIN, "BEGIN")
-        if begin is not None and options.get("isolation_level") != "AUTOCOMMIT":
-            run(connection, begin)
-
-    @event.listens_for(engine, "commit")
-    def _commit(connection: Connection) -> None:
-        # PostgreSQL answers the COMMIT of a transaction in which a statement failed by undoing it,
-        # which is no error to the driver
-        raw: Any = connection.connection.driver_connection
-        if (
-            connection.info.get("write")
-            and not raw.closed
-            and raw.info.transaction_status != _BEGUN
-        ):
-            raise StoreError("the transaction ended before its commit")
-
-    return engine

@@ -98,7 +98,6 @@ _NEXT = Query(
     .with_for_update(skip_locked=True)
 )
 
-
 _BY_IDS = Query(select(*_COLUMNS).where(among(delivery.c.id, "ids")))
 
 

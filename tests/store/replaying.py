@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_lookups import Desk
 from bridge.steps.replay_plan import Plan, Planner, Wish
 from bridge.steps.replay_select import CURRENT, Selection
+from bridge.steps.scout import Scout
 from bridge.steps.versions import KeptMappings
 from bridge.store import deliveries, outcomes, replays
 from bridge.store.database import Database
@@ -100,6 +101,7 @@ class World:
     """One database and the mapping files of a folder."""
 
     bounds = BOUNDS
+    scout: Callable[[], Scout] = Scout
 
     def __init__(self, database: Database, folder: Path, policy: Policy = POLICY) -> None:
         self.database = database
@@ -141,6 +143,7 @@ class World:
                     bounds=self.bounds,
                     owner=name,
                     ring=lambda _names: None,
+                    scout=self.scout(),
                 )
             )
         return self.pipelines[name]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from sqlalchemy import event, text
 
-from bridge.errors import StoreBusy
+from bridge.errors import StoreError
 from bridge.forward.client import CampaignClient
 from bridge.model import Answered, Campaign, Lane, Result, Sent, Trouble, Verdict
 from bridge.record.gate import Gate, GatePolicy
@@ -123,22 +123,41 @@ def test_an_opt_out_that_came_meanwhile_goes_before_the_rest(sender: Sender) -> 
     assert sorted(phone for call in sender.api.calls for phone in call) == [*PHONES[:5], PHONES[9]]
 
 
-@pytest.mark.parametrize("error", [StoreBusy("the database is busy"), ValueError("a bad row")])
+NEXT_CLAIM = "NEW.lease_owner <> '' AND (SELECT count(*) FROM batch) = 1"
+"""Leads are claimed, and one batch has been recorded."""
+
+
+def refuse(database: Database, when: str, words: str, condition: str = "1 = 1") -> None:
+    """From now on the database itself fails with these words."""
+    if database.is_sqlite:
+        fails = f"SELECT RAISE(ABORT, '{words}') WHERE {condition};"
+        statements = [f"CREATE TRIGGER refused BEFORE {when} BEGIN {fails} END"]
+    else:
+        fails = f"IF {condition} THEN RAISE EXCEPTION '{words}'; END IF; RETURN NEW;"
+        statements = [
+            f"CREATE FUNCTION refuse() RETURNS trigger AS $$BEGIN {fails} END$$ LANGUAGE plpgsql",
+            f"CREATE TRIGGER refused BEFORE {when} FOR EACH ROW EXECUTE FUNCTION refuse()",
+        ]
+    with database.write() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+
+
+def refuse_no_longer(database: Database) -> None:
+    with database.write() as connection:
+        of = "" if database.is_sqlite else " ON lead"
+        connection.exec_driver_sql(f"DROP TRIGGER refused{of}")
+
+
+@pytest.mark.parametrize("words", ["no space left", "a bad row"], ids=["busy", "refused"])
 def test_an_answer_is_recorded_also_where_the_next_batch_cannot_be_claimed(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch, error: Exception
+    sender: Sender, words: str
 ) -> None:
-    real = leads.claim
-
-    def claim(connection: Connection, rows: Any, **given: Any) -> None:
-        real(connection, rows, **given)
-        if len(sender.api.calls) == 1:
-            raise error
-
-    monkeypatch.setattr(leads, "claim", claim)
+    refuse(sender.world.database, "UPDATE ON lead", words, NEXT_CLAIM)
     assert sender.send() == 2
     assert sorted(states(sender)) == ["updated"] * 2 + ["waiting"] * 3
     assert sender.calls_taken() == 1
-    monkeypatch.undo()
+    refuse_no_longer(sender.world.database)
     assert sender.send() == 3
     assert sender.api.calls == [PHONES[:2], PHONES[2:4], PHONES[4:5]]
     with sender.world.database.read() as connection:
@@ -146,14 +165,9 @@ def test_an_answer_is_recorded_also_where_the_next_batch_cannot_be_claimed(
         assert connection.execute(text("SELECT count(*) FROM batch")).scalar() == 3
 
 
-def test_an_answer_that_cannot_be_recorded_is_no_success(
-    sender: Sender, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def held(*_: object) -> None:
-        raise ValueError("a bad row")
-
-    monkeypatch.setattr(leads, "held", held)
-    with pytest.raises(ValueError, match="a bad row"):
+def test_an_answer_that_cannot_be_recorded_is_no_success(sender: Sender) -> None:
+    refuse(sender.world.database, "INSERT ON batch", "a bad row")
+    with pytest.raises(StoreError, match="a bad row"):
         sender.send()
     assert set(states(sender)) == {"in_flight", "waiting"}
 

@@ -11,9 +11,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import event
 
 from bridge.model import Lane, State
-from bridge.steps import take_in
 from bridge.steps.claim import claim
 from bridge.store.database import Connection, Database
 
@@ -28,10 +28,15 @@ OPT_OUT = {"id": 1, "phone": "+14155550100", "at": 1_700_000_000_000, "dnc": Tru
 
 
 @pytest.fixture
-def late(monkeypatch: pytest.MonkeyPatch) -> list[Connection]:
-    """The transactions that were not waited for."""
+def late(database: Database) -> list[Connection]:
+    """The transactions whose commit PostgreSQL was not to wait for, by its own word."""
     found: list[Connection] = []
-    monkeypatch.setattr(take_in, "commit_later", found.append)
+
+    def look(connection: Connection) -> None:
+        if connection.exec_driver_sql("SHOW synchronous_commit").scalar() == "off":
+            found.append(connection)
+
+    event.listen(database.engine, "commit", look)
     return found
 
 

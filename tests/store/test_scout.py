@@ -6,6 +6,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,9 @@ from sqlalchemy import text
 
 from bridge.clock import now_ms
 from bridge.errors import StoreBusy
-from bridge.steps import scout, take_in
+from bridge.steps import take_in
 from bridge.steps.erase import erase_people
+from bridge.steps.scout import Scout
 from bridge.steps.take_in import AHEAD
 from bridge.store import deliveries
 from bridge.store.database import Database
@@ -180,10 +182,8 @@ def test_a_body_that_cannot_be_read_waits_for_its_turn_and_stops_nobody(world: W
     assert [row["state"] for row in world.outcomes(receipt=broken)] == ["dead"]
 
 
-def test_a_large_backlog_is_looked_at_from_its_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scout, "MOST_AHEAD", 20)
+def test_a_large_backlog_is_looked_at_from_its_end(world: World) -> None:
+    world.scout = partial(Scout, 20)
     wait_in_line(world, range(200))
     world.receive(event(901, dnc=True))
     wait_in_line(world, range(200, 300))
@@ -195,10 +195,8 @@ def test_a_large_backlog_is_looked_at_from_its_end(
     assert turns_until(world, 901) < 6  # it stands before a hundred others
 
 
-def test_the_next_backlog_is_looked_at_from_its_end_too(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(scout, "MOST_AHEAD", 20)
+def test_the_next_backlog_is_looked_at_from_its_end_too(world: World) -> None:
+    world.scout = partial(Scout, 20)
     for first in (0, 300):
         wait_in_line(world, range(first, first + 200))
         world.receive(event(900 + first, dnc=True))
@@ -236,11 +234,9 @@ def test_a_source_that_is_configured_later_is_looked_at_then(world: World) -> No
     assert turns_until(world, 900) == 1
 
 
-def test_an_edit_that_takes_a_source_away_stops_nobody(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_edit_that_takes_a_source_away_stops_nobody(world: World) -> None:
     """What was found of it waits for its return, also where so much was found that nobody looks."""
-    monkeypatch.setattr(scout, "MOST_AHEAD", 20)
+    world.scout = partial(Scout, 20)
     wait_in_line(world, range(100))
     for number in range(900, 930):
         world.receive(event(number, dnc=True))

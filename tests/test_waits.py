@@ -1,4 +1,4 @@
-"""Work that waits for the disk: others go on meanwhile, and what became of it is always known."""
+"""A request waits: others go on meanwhile, and what became of it is always known."""
 
 from __future__ import annotations
 
@@ -8,15 +8,28 @@ import textwrap
 
 import pytest
 
-from bridge.server import beside
+from bridge.waits import beside
 
-SCRIPT = """
+
+def said_by(script: str) -> tuple[int, str, str]:
+    """How a process of its own ends, in which gevent has its locks in the place of Python's."""
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+BESIDE = """
     from gevent import monkey
     monkey.patch_all()
     import sys
     import gevent
     from gevent import monkey
-    from bridge.server import beside
+    from bridge.waits import beside
 
     sleep = monkey.get_original("time", "sleep")
     seen = []
@@ -49,22 +62,15 @@ SCRIPT = """
 
 
 def test_others_go_on_while_the_disk_is_waited_for_and_who_is_ended_ends_afterwards() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(SCRIPT)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
     # the error has been told to whoever waits, and to nobody else
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert said_by(BESIDE) == (0, "", "")
 
 
 PARKED = """
     from gevent import monkey
     monkey.patch_all()
     import gevent
-    from bridge.server import parked
+    from bridge.waits import parked
 
     def woken_by(*deeds):
         place = parked()
@@ -101,14 +107,7 @@ PARKED = """
 
 
 def test_a_parked_request_is_woken_once_and_may_be_late_or_ended() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(PARKED)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert said_by(PARKED) == (0, "", "")
 
 
 GROUPS = """
@@ -116,7 +115,7 @@ GROUPS = """
     monkey.patch_all()
     import gevent
     from bridge.errors import StoreBusy
-    from bridge.server import parked
+    from bridge.waits import parked
     from bridge.store.group_commit import GroupCommit
 
     groups, go_on = [], gevent.event.Event()
@@ -163,14 +162,7 @@ GROUPS = """
 
 
 def test_requests_in_green_threads_share_a_commit_and_one_that_is_ended_holds_up_nobody() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(GROUPS)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert said_by(GROUPS) == (0, "", "")
 
 
 def test_outside_of_the_web_process_it_is_simply_done() -> None:
