@@ -87,6 +87,7 @@ class Sending:
                     continue
                 if lane is not Lane.OPT_OUT and self._opt_out_due(campaign):
                     lane = Lane.OPT_OUT
+                turns.served(lane)
                 self._send_one(campaign, lane, gate, client, turns)
         finally:
             client.close()
@@ -162,6 +163,7 @@ class Sending:
         if gate.probing:  # that is asked for in another transaction
             gate.unused()
             return None
+        turns.served(lane)
         return lane
 
     def _opt_out_due(self, campaign: Campaign) -> bool:

@@ -329,7 +329,6 @@ class Worker:
     # ------------------------------------------------------------------ the other threads
 
     def _listen(self) -> None:
-        self.bells.ring(["deliveries"])  # what came while nobody listened
         listen(self.database, lambda: self.bells.ring(["deliveries"]), lambda: self.bells.stopping)
 
     def _take_in(self) -> None:

@@ -20,7 +20,8 @@ class Turns:
     def choose(self, due: Mapping[Lane, int], now: int) -> Lane | None:
         """The lane to serve now: opt-outs first, the others by turns, so that none starves.
 
-        But replays, which never go before what comes for the first time.
+        But replays, which never go before what comes for the first time. A lane keeps its turn
+        until it was ``served``, however often it had to wait.
         """
         if due.get(Lane.OPT_OUT, NEVER) <= now:
             return Lane.OPT_OUT
@@ -29,6 +30,10 @@ class Turns:
             if lane is Lane.REPLAY and due.get(Lane.FIRST, NEVER) <= now:
                 continue
             if due.get(lane, NEVER) <= now:
-                self._turn = (self._turn + step + 1) % len(OTHER_LANES)
                 return lane
         return None
+
+    def served(self, lane: Lane) -> None:
+        """A batch of the lane goes out: the turn is the next one's."""
+        if lane is not Lane.OPT_OUT:
+            self._turn = (OTHER_LANES.index(lane) + 1) % len(OTHER_LANES)

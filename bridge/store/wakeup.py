@@ -53,6 +53,8 @@ class Bell:
 def listen(database: Database, heard: Callable[[], None], stopping: Callable[[], bool]) -> None:
     """Call ``heard`` at every nudge, until ``stopping``; looks up from listening every second.
 
+    And once as soon as it listens, for what came before.
+
     Errors: ``StoreBusy`` when PostgreSQL hangs up.
     """
     if not database.is_sqlite:
@@ -64,6 +66,7 @@ def listen(database: Database, heard: Callable[[], None], stopping: Callable[[],
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as ear:
         ear.bind(str(path))
+        heard()
         ear.settimeout(1.0)
         while not stopping():
             with contextlib.suppress(TimeoutError):
@@ -83,6 +86,7 @@ def _listen_postgres(
     with database.listening() as raw:
         raw.autocommit = True
         raw.execute(f"LISTEN {CHANNEL}")
+        heard()
         while not stopping():
             for _ in raw.notifies(timeout=1.0, stop_after=1):
                 heard()

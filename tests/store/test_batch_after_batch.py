@@ -66,7 +66,10 @@ class Sender:
     def next(self, connection: Connection) -> Lane | None:
         now = self.world.database.now_ms()
         lane = self.turns.choose(leads.next_due(connection, "one"), now)
-        return None if lane is None or self.gate.try_pass(monotonic_ms()) else lane
+        if lane is None or self.gate.try_pass(monotonic_ms()):
+            return None
+        self.turns.served(lane)
+        return lane
 
     def send(self, lane: Lane = Lane.FIRST) -> int:
         assert not self.gate.try_pass(monotonic_ms())

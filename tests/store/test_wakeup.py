@@ -72,6 +72,14 @@ def test_a_nudge_is_heard_in_another_process(
         until(lambda: ear.heard > before)
 
 
+def test_whoever_begins_to_listen_looks_for_what_came_before(
+    database: Database, opened: Callable[..., Database]
+) -> None:
+    nudge(database, Bell(database))
+    with listening(opened()) as ear:
+        until(lambda: ear.heard == 1)
+
+
 def test_a_nudge_of_a_transaction_that_fails_is_not_sent(
     database: Database, opened: Callable[..., Database]
 ) -> None:
