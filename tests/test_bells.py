@@ -19,16 +19,21 @@ class Waiter:
         self._bells = bells
         self._names = names
         self._seen = bells.count(*names)
-        before = len(bells._ears.get(names[-1], ()))
+        others = self._ears()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
-        while len(bells._ears.get(names[-1], ())) == before:
+        while not (mine := self._ears() - others):
             assert self.thread.is_alive()
-        self._ear = bells._ears[names[-1]][-1]
+        (self._ear,) = mine
 
     def sleeps(self) -> bool:
         """Whether nobody has woken it, not even to look in vain."""
-        return bool(vars(self._ear)["_waiters"])
+        with self._bells._lock:
+            return bool(vars(self._ear)["_waiters"])
+
+    def _ears(self) -> set[threading.Condition]:
+        with self._bells._lock:  # whoever has an ear there waits by it once the lock is free
+            return {ear for name in self._names for ear in self._bells._ears.get(name, ())}
 
     def _run(self) -> None:
         self._bells.wait(*self._names, seen=self._seen, seconds=LONG_S)
