@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bridge.map.expression import Expression, walk
 from bridge.map.route import ALL, Route
 from bridge.map.rules import Rule
 
@@ -29,7 +30,17 @@ def _repeats(rule: Rule) -> bool:
     read = [] if rule.when is None else [rule.when]
     if rule.do_not_call is not None:
         read += rule.do_not_call.sources
-    return any(one.names >= _OPTED_OUT for one in read)
+    return any(one.names >= _OPTED_OUT and not _compared(one) for one in read)
+
+
+def _compared(expression: Expression) -> bool:
+    """Whether what is remembered is negated or compared: who knows then what it takes to hold."""
+    return any(
+        below["type"] == "field" and below["value"] == "_known"
+        for node in walk(expression.tree)
+        if node["type"] in ("not_expression", "comparator")
+        for below in walk(node)
+    )
 
 
 def _reaches(route: Route, other: Route) -> bool:

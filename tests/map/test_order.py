@@ -29,6 +29,7 @@ def rule(text: str, phone: str = BOTH, campaigns: str = "", sets: str = SET) -> 
         ([rule(OUT)], False),
         ([rule(OUT), rule(AGAIN)], True),
         ([rule(OUT), rule(AGAIN, "phone")], True),
+        ([rule(OUT.replace("when: dnc", "when: dnc && !(_known.opted_out)"))], False),
         ([rule(OUT), rule(AGAIN, campaigns="main")], False),
         ([rule(OUT, campaigns="main"), rule(AGAIN, campaigns="main")], True),
         ([rule(OUT, campaigns="main"), rule(AGAIN)], True),
