@@ -19,15 +19,16 @@ class Waiter:
         self._bells = bells
         self._names = names
         self._seen = bells.count(*names)
+        before = len(bells._ears.get(names[-1], ()))
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
-        while not all(bells._ears.get(name) for name in names):
+        while len(bells._ears.get(names[-1], ())) == before:
             assert self.thread.is_alive()
+        self._ear = bells._ears[names[-1]][-1]
 
     def sleeps(self) -> bool:
         """Whether nobody has woken it, not even to look in vain."""
-        ears = {ear for name in self._names for ear in self._bells._ears[name]}
-        return all(vars(ear)["_waiters"] for ear in ears)
+        return bool(vars(self._ear)["_waiters"])
 
     def _run(self) -> None:
         self._bells.wait(*self._names, seen=self._seen, seconds=LONG_S)
