@@ -12,17 +12,25 @@ _OPTED_OUT = frozenset({"_known", "opted_out"})
 
 
 def holds_in_any_order(rules: Iterable[Rule]) -> bool:
-    """Whether no opt-out is lost if an earlier event of its contact is mapped after it.
+    """Whether no opt-out is lost if an earlier event of its contact is mapped after it."""
+    return not unrepeated(rules)
+
+
+def unrepeated(rules: Iterable[Rule]) -> list[Rule]:
+    """The rules whose opt-outs would be lost.
 
     One that goes to remembered numbers misses those that the earlier event brings, unless a rule
     repeats, with that event, that the contact is opted out, in all campaigns that were meant.
     """
     opting_out = [rule for rule in rules if rule.do_not_call is not None]
     repeated = [rule.route for rule in opting_out if _repeats(rule)]
-    return all(
-        not rule.recalls or _repeats(rule) or any(_reaches(route, rule.route) for route in repeated)
+    return [
+        rule
         for rule in opting_out
-    )
+        if rule.recalls
+        and not _repeats(rule)
+        and not any(_reaches(route, rule.route) for route in repeated)
+    ]
 
 
 def _repeats(rule: Rule) -> bool:

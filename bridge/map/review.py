@@ -16,6 +16,7 @@ from bridge.map.coverage import Coverage, values_of
 from bridge.map.document import Document, Path_
 from bridge.map.expression import tokens
 from bridge.map.mapping import SourceMapping
+from bridge.map.order import unrepeated
 from bridge.map.rules import Rule
 from bridge.model import Json
 
@@ -33,6 +34,7 @@ def review(
     found = [
         *_never(mapping, document),
         *_overruled(mapping, document),
+        *_unrepeated(mapping, document),
         *_unused(mapping, document),
         *_defined_later(mapping, document),
         *_perhaps_misspelt(mapping, document, seen),
@@ -107,6 +109,20 @@ def _overruled(mapping: SourceMapping, document: Document) -> Iterator[Mistake]:
                 break
             if other_place < place and _covers(other, rule):
                 yield from _set_before(mapping, document, place, other_place, who)
+
+
+def _unrepeated(mapping: SourceMapping, document: Document) -> Iterator[Mistake]:
+    if mapping.any_order:
+        return
+    for rule in unrepeated(mapping.rules):
+        yield document.mistake(
+            ("rules", mapping.rules.index(rule), "name"),
+            "opt-out-not-repeated",
+            f"the rule `{rule.name}` opts out the numbers that are remembered of a contact; one "
+            "that comes later, or with an event that is taken in later, is not opted out.",
+            "Add a rule with `when: _known.opted_out`, `yields_to_opt_in: true` and "
+            "`do_not_call: {value: true}` for the same campaigns.",
+        )
 
 
 def _covers(first: Rule, second: Rule) -> bool:

@@ -233,3 +233,28 @@ def test_the_shipped_files_are_checked_within_the_time_of_a_breath() -> None:
     checked(SHIPPED, Environment({}))
     # under a second of work; a loaded machine may take its time over it
     assert time.process_time() - begun < 2.0
+
+
+OUT = """\
+rules:
+  - name: out
+    when: dnc
+    channel: voice
+    lead: {phone_number: {all: [phone, _known.phones]}, do_not_call: {value: true}}
+"""
+AGAIN = """\
+  - name: again
+    when: _known.opted_out
+    channel: voice
+    yields_to_opt_in: true
+    lead: {phone_number: {all: [phone, _known.phones]}, do_not_call: {value: true}}
+"""
+
+
+def test_an_opt_out_of_remembered_numbers_that_nobody_repeats(tmp_path: Path) -> None:
+    contacts = "  contacts: {ids: [contact]}\n"
+    (found,) = warnings(tmp_path, contacts + OUT)
+    assert (found.code, found.line) == ("opt-out-not-repeated", HEAD.count("\n") + 3)
+    assert "`when: _known.opted_out`" in found.hint
+    assert warnings(tmp_path, contacts + OUT + AGAIN) == []
+    assert warnings(tmp_path, contacts + OUT.replace("[phone, _known.phones]", "[phone]")) == []
