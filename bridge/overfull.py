@@ -1,7 +1,7 @@
 """Whether a delivery holds more events than one may, told while its sender waits for the answer.
 
 A worker decides what becomes of it; that much can be foreseen by counting, and the answer is the
-one place where the sender can hear of it. So only what may hold so many is opened once more.
+one place where the sender can hear of it. So only what may hold so many is counted.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from bridge import logs
 from bridge.errors import DecodeError
 from bridge.map import MappingSet
 from bridge.map.events import too_many
+from bridge.model import Json
 from bridge.receive.decode import decode
 from bridge.store.deliveries import NewDelivery
 
@@ -22,11 +23,17 @@ SEPARATORS = (b",", b"&", b"<")
 
 
 def overfull(
-    delivery: NewDelivery, current: Callable[[], MappingSet], *, most: int, depth: int
+    delivery: NewDelivery,
+    document: Json = None,
+    *,
+    current: Callable[[], MappingSet],
+    most: int,
+    depth: int,
 ) -> str | None:
     """Why all that a delivery holds will end as one dead letter, if it holds too much.
 
-    ``most``: events; ``depth``: the deepest nesting of its body. Never raises.
+    ``document``: its body, if that was decoded already; ``most``: events; ``depth``: the deepest
+    nesting of its body. Never raises.
     """
     if sum(map(delivery.body.count, SEPARATORS)) < most:
         return None
@@ -34,7 +41,8 @@ def overfull(
     if mapping is None:
         return None
     try:
-        document = decode(mapping.source.decode, delivery.body, max_depth=depth)
+        if document is None:
+            document = decode(mapping.source.decode, delivery.body, max_depth=depth)
         return too_many(mapping.plan.count(document, delivery), most)
     except DecodeError:
         return None

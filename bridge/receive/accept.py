@@ -12,13 +12,13 @@ from dataclasses import dataclass, field, replace
 
 from bridge import jsontext, logs
 from bridge.errors import StoreError
-from bridge.model import Refused, Request, Source, Verified
+from bridge.model import Json, Refused, Request, Source, Verified
 from bridge.receive.handshake import echoed, greeting, methods
 from bridge.receive.reply import Reply, problem
 from bridge.receive.request import PREFIX
 from bridge.receive.seldom import Seldom
 from bridge.receive.verify.any_of import verify
-from bridge.receive.withhold import kept, kept_refusal
+from bridge.receive.withhold import Kept, kept, kept_refusal
 from bridge.store.deliveries import NewDelivery
 from bridge.store.refusals import BODY, NOT_KEPT, NewRefusal
 
@@ -48,6 +48,12 @@ def new_delivery(
     """A verified request as it is stored: without credentials, and with what keeps it from being
     read, if anything does. ``depth``: the deepest nesting of its body."""
     left = kept(source, request, max_depth=depth)
+    return _delivery(source, request, verified, left, receipt)
+
+
+def _delivery(
+    source: Source, request: Request, verified: Verified, left: Kept, receipt: str
+) -> NewDelivery:
     return NewDelivery(
         receipt=receipt,
         source=source.name,
@@ -83,14 +89,15 @@ def new_refusal(source: Source, request: Request, reason: str, limits: Limits) -
 class Acceptor:
     """Accepts webhooks. ``seldom``: when to log again what may happen for every request.
 
-    ``overfull``: why a verified delivery will end as a dead letter for all that it holds, if so.
+    ``overfull``: why a verified delivery will end as a dead letter for all that it holds, if so;
+    it is given the decoded body as well, where that was kept whole.
     """
 
     sources: Callable[[], Mapping[str, Source]]
     keep: Keep
     limits: Limits
     seldom: Seldom = field(default_factory=Seldom)
-    overfull: Callable[[NewDelivery], str | None] = lambda _delivery: None
+    overfull: Callable[[NewDelivery, Json], str | None] = lambda _delivery, _document: None
 
     def find(self, name: str, method: str) -> Source | Reply:
         """The source that a request is for, or why its body need not be read."""
@@ -162,9 +169,10 @@ class Acceptor:
 
     def _store(self, source: Source, request: Request, verified: Verified) -> Reply:
         receipt = new_receipt(request.received_at)
-        delivery = new_delivery(source, request, verified, receipt=receipt, depth=self.limits.depth)
-        if delivery.problem is None and (overfull := self.overfull(delivery)) is not None:
-            delivery = replace(delivery, problem=overfull)
+        left = kept(source, request, max_depth=self.limits.depth)
+        delivery = _delivery(source, request, verified, left, receipt)
+        if left.problem is None:
+            delivery.problem = self.overfull(delivery, left.document)
         try:
             self.keep(delivery)
         except StoreError as error:

@@ -23,12 +23,16 @@ from bridge.store.refusals import BODY, NOT_KEPT
 
 @dataclass(slots=True)
 class Kept:
-    """What is stored of a delivery. ``problem``: why its body cannot be read, if it cannot."""
+    """What is stored of a delivery. ``problem``: why its body cannot be read, if it cannot.
+
+    ``document``: what the body holds, where nothing was taken out of it.
+    """
 
     headers: dict[str, str]
     query: dict[str, str]
     body: bytes
     problem: str | None
+    document: Json = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,8 @@ def kept(source: Source, request: Request, *, max_depth: int) -> Kept:
     body = _without(source, request.body, document, places) if places else request.body
     if body is not request.body:
         headers[NOT_KEPT] = _shown(_found(document, places))
-    return Kept(headers, query, body, None)
+        return Kept(headers, query, body, None)
+    return Kept(headers, query, body, None, document)
 
 
 def kept_refusal(

@@ -40,19 +40,21 @@ class Bounds(NamedTuple):
 
         Errors: ``DecodeError`` if it is too deep, or one of its objects has too many members.
         """
-        level = [document]
+        level = [document] if isinstance(document, _NESTED) else []
         depth = 0
-        while level := [node for node in level if isinstance(node, _NESTED)]:
+        while level:
             depth += 1
             self.require_depth(depth)
-            below: list[Json] = []
-            for node in level:
-                if isinstance(node, dict):
-                    self.require_keys(len(node), "an object of the body")
-                    below.extend(node.values())
-                else:
-                    below.extend(node)
-            level = below
+            self.require_keys(
+                max((len(node) for node in level if isinstance(node, dict)), default=0),
+                "an object of the body",
+            )
+            level = [
+                value
+                for node in level
+                for value in (node.values() if isinstance(node, dict) else node)
+                if type(value) is dict or type(value) is list  # a decoder makes nothing else
+            ]
 
 
 def quoted(text: str) -> str:
