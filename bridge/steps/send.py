@@ -144,7 +144,11 @@ def _recorded(
         except Exception:
             if not follows:
                 raise
-            log.exception("next batch not claimed, the answer is recorded", campaign=campaign.name)
+            log.exception(
+                "next batch not claimed, the answer is recorded",
+                receipts=logs.few(u.receipt for one in batch.taken.claimed for u in one.updates),
+                campaign=campaign.name,
+            )
         else:
             break
         if turn.taken:
