@@ -64,11 +64,17 @@ def plan(bridge: Bridge, *, mapping: str = CURRENT, marks: bool = False, **selec
 
 
 def edit(bridge: Bridge, source: str, text: str) -> None:
-    """Change a mapping file, and wait until every worker has taken it in."""
-    before = bridge.said("worker", "mappings taken in")
+    """Change a mapping file, and wait until every process has taken it in."""
+    running = {"web": bridge.webs, "worker": bridge.workers}
+    before = {kind: bridge.said(kind, "mappings taken in") for kind in running}
+
+    def seen() -> bool:
+        for number, web in bridge.webs.items():
+            bridge.wait_ready(web, number)  # a web process looks when it is asked
+        return all(
+            bridge.said(kind, "mappings taken in") >= count + len(running[kind])
+            for kind, count in before.items()
+        )
+
     (Path(bridge.env["BRIDGE_MAPPINGS"]) / f"{source}.yaml").write_text(text)
-    wait_until(
-        lambda: bridge.said("worker", "mappings taken in") >= before + bridge.processes,
-        END_S,
-        "an edit that every worker has seen",
-    )
+    wait_until(seen, END_S, "an edit that every process has seen")
