@@ -112,6 +112,8 @@ class Rig:
             "PYTHONPATH": str(ROOT),
             **(settings or {}),
         }
+        # an installed program finds its modules compiled
+        self.env.pop("PYTHONDONTWRITEBYTECODE", None)
         self.database = Database(database_url, busy_timeout_s=60, statement_timeout_s=3600)
         migrate(self.database)
 
