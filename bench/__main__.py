@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from bench.webhooks import begin_anew
 def main() -> int:
     """Run what was asked for; the exit status is 1 if a target was missed."""
     options = _parsed()
+    # whoever ends a run ends what it has started, too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console(width=None if sys.stdout.isatty() else 120)
     console.print_json(data=machine())
     reports = []
