@@ -54,7 +54,10 @@ def _tuning() -> dict[str, Kind]:
             0,
             60_000,
             whole=True,
-            metadata=about("How long an update that is no opt-out may wait for company (50)."),
+            metadata=about(
+                "How long an update that is no opt-out may wait for company at most; it is due "
+                "after three quarters (50)."
+            ),
         ),
         "phone_format": Word(
             ("e164", "digits"), metadata=about("e164, or digits: without the + (e164).")

@@ -10,6 +10,11 @@ from bridge.store import erasures, leads, outcomes
 from bridge.store.database import Connection
 from bridge.store.outcomes import NewOutcome
 
+RESERVE = 25
+"""Of a linger, in percent: an update is due so much before it. The linger says how long an update
+waits at most, and a burst has many leads due together, whose batches go out one after the other.
+"""
+
 
 def add_outcomes(
     connection: Connection,
@@ -48,8 +53,9 @@ def add_outcomes(
 
 
 def _company(since: int, campaign: Campaign, now: int) -> int:
-    """Until when an update waits for company: so long after its receipt, not after a backlog."""
-    return max(now, min(now, since) + campaign.linger_ms)
+    """Until when an update waits for company, counted from its receipt, not from the end of a
+    backlog. The rest of its linger is for what is due with it."""
+    return max(now, min(now, since) + campaign.linger_ms * (100 - RESERVE) // 100)
 
 
 def add_erasures(connection: Connection, known: Sequence[tuple[int, Ready]], now: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from bridge.clock import now_ms
 from bridge.map import MappingSet, load_kept, load_mappings
@@ -102,6 +102,7 @@ class World:
 
     bounds = BOUNDS
     scout: Callable[[], Scout] = Scout
+    tuning: ClassVar[Mapping[str, int]] = {}
 
     def __init__(self, database: Database, folder: Path, policy: Policy = POLICY) -> None:
         self.database = database
@@ -114,7 +115,10 @@ class World:
 
     def write(self, crm: str | None, campaigns: tuple[str, ...] = CAMPAIGNS) -> None:
         """Put mapping files in place; ``crm`` None: there is no such source."""
-        document = {"campaigns": {name: {"id": f"camp_{name}"} for name in campaigns}}
+        document = {
+            "campaigns": {name: {"id": f"camp_{name}"} for name in campaigns},
+            "defaults": dict(self.tuning),
+        }
         (self.folder / "campaigns.yaml").write_text(json.dumps(document))
         (self.folder / "crm.yaml").unlink(missing_ok=True)
         other = (HEAD + RULES).replace("source: crm", "source: other")
