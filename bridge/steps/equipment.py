@@ -9,6 +9,7 @@ from bridge.map import MappingSet
 from bridge.record.decide import Policy
 from bridge.settings import Settings
 from bridge.steps.holds import Holds
+from bridge.steps.portion import Portions
 from bridge.steps.scout import Scout
 from bridge.store.counters import Counts
 from bridge.store.database import Database
@@ -62,5 +63,6 @@ class Equipment:
     owner: str
     ring: Callable[[Iterable[str]], None]
     scout: Scout = field(default_factory=Scout)
+    portions: Portions = field(default_factory=Portions)
     holds: Holds = field(default_factory=Holds)
     counts: Counts = field(default_factory=Counts)

@@ -33,8 +33,8 @@ MOST_BYTES = 4_000_000
 
 
 class Turn(NamedTuple):
-    """How many deliveries or events are taken in, with how many bytes of bodies at most, and how
-    deep a body may be nested."""
+    """How many deliveries are fetched, with how many bytes of bodies at most, and how deep a body
+    may be nested."""
 
     most: int
     most_bytes: int
@@ -79,7 +79,7 @@ class Scout:
             behind += len(some)
         # forgotten is only what was seen to be done, or in another worker's hands
         self._found = [number for number, _ in free] + self._found[behind:]
-        return _fitting(connection, free, turn.most_bytes)
+        return _fitting(connection, free[: turn.most], turn.most_bytes)
 
     def told(self, last: int | None, count: int) -> None:
         """The last in line that a turn took, which took so many; None if it left none behind."""

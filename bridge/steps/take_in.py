@@ -88,20 +88,20 @@ def _next_parts(equipment: Equipment, connection: Connection, current: MappingSe
     sources = frozenset(name for name, m in current.mappings.items() if m.source.configured)
     quiet = equipment.database.right_of_way.quiet()
     most = equipment.bounds.batch * (UNDISTURBED if quiet else 1)
-    scout = equipment.scout
-    turn = Turn(most, MOST_BYTES, equipment.bounds.depth)
-    ahead = scout.ahead(connection, current, sources, turn)
-    parts = _parts(equipment, ahead, current, most * AHEAD // 100)
-    count = sum(len(found) for _, found in parts)
-    gone = {row.id for row, _ in parts}
-    rows = deliveries.next_stored(connection, sources, most, MOST_BYTES)
-    oldest = [row for row in rows if row.id not in gone]
-    behind = _parts(equipment, oldest, current, most - count)
-    full = len(rows) == most or sum(len(row.body) for row in rows) > MOST_BYTES // 2
+    scout, portions = equipment.scout, equipment.portions
+    room = most * AHEAD // 100
+    turn = Turn(portions.ahead.of(room), MOST_BYTES, equipment.bounds.depth)
+    first = _parts(equipment, scout.ahead(connection, current, sources, turn), current, room)
+    gone = {row.id for row, _ in first}
+    room = most - portions.ahead.held(first)
+    limit = portions.in_line.of(room)
+    oldest = deliveries.next_stored(connection, sources, limit, MOST_BYTES, besides=gone)
+    behind = _parts(equipment, oldest, current, room)
+    portions.in_line.held(behind)
+    full = len(oldest) == limit or sum(len(row.body) for row in oldest) > MOST_BYTES // 2
     left = full or len(behind) < len(oldest)
-    in_line = [row for row, _ in behind] or rows
-    scout.told(in_line[-1].id if left else None, len(parts) + len(behind))
-    return parts + behind
+    scout.told(behind[-1][0].id if left else None, len(first) + len(behind))
+    return first + behind
 
 
 def _parts(
@@ -111,6 +111,8 @@ def _parts(
     parts: list[Part] = []
     count = 0
     for row in rows:
+        if parts and count >= most:  # so as not to split one in vain
+            break
         found = events_of(row, current.mappings[row.source], equipment.bounds)
         count += len(found)
         if parts and count > most:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,19 +102,27 @@ _BY_IDS = Query(select(*_COLUMNS).where(among(delivery.c.id, "ids")))
 
 
 def next_stored(
-    connection: Connection, sources: Iterable[str], limit: int, most_bytes: int = 32_000_000
+    connection: Connection,
+    sources: Iterable[str],
+    limit: int,
+    most_bytes: int = 32_000_000,
+    *,
+    besides: Collection[int] = (),
 ) -> list[Delivery]:
     """Deliveries of these sources that nobody has worked on, oldest first.
 
-    As many as fit into ``limit`` and, but for the first, into ``most_bytes`` of bodies. On
-    PostgreSQL they stay locked to this transaction, and those that another one holds are passed
-    over.
+    As many as fit into ``limit`` and, but for the first, into ``most_bytes`` of bodies.
+    ``besides``: ids that are left out. On PostgreSQL they stay locked to this transaction, and
+    those that another one holds are passed over.
     """
     ids: list[int] = []
     whole = 0
-    for number, size in _NEXT.all(connection, sources=listed(sorted(sources)), limit=limit):
+    most = limit + len(besides)
+    for number, size in _NEXT.all(connection, sources=listed(sorted(sources)), limit=most):
+        if number in besides:
+            continue
         whole += size
-        if ids and whole > most_bytes:
+        if len(ids) == limit or (ids and whole > most_bytes):
             break
         ids.append(number)
     found = by_ids(connection, ids) if ids else {}

@@ -31,6 +31,24 @@ def test_what_is_next_comes_in_order_and_only_of_known_sources(database: Databas
         assert deliveries.next_stored(connection, [], 3) == []
 
 
+def test_what_is_left_out_leaves_room_for_those_behind(database: Database) -> None:
+    rows = stored(database, *(a_delivery(body=b"x" * 10) for _ in range(6)))
+    ids = [row.id for row in rows]
+
+    def following(limit: int, most_bytes: int, *gone: int) -> list[int]:
+        with database.read() as connection:
+            found = deliveries.next_stored(
+                connection, ["hubspot"], limit, most_bytes, besides={ids[at] for at in gone}
+            )
+        return [ids.index(row.id) for row in found]
+
+    assert following(3, 100, 0, 2) == [1, 3, 4]
+    assert following(3, 100, 4, 5) == [0, 1, 2]
+    assert following(3, 20, 0, 2) == [1, 3]
+    assert following(3, 5, 0) == [1]
+    assert following(3, 100, *range(6)) == []
+
+
 def test_a_delivery_is_taken_once_and_keeps_its_version(database: Database) -> None:
     one, two = stored(database, a_delivery(), a_delivery())
     with database.write() as connection:
