@@ -11,12 +11,23 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, bindparam, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.sql.base import Executable
 
 from bridge import jsontext, logs
 from bridge.model import State
 from bridge.store import attempts, digest, tally
-from bridge.store.bulk import Many, Query, among, insert_many, listed
+from bridge.store.bulk import Given, Many, Query, among, insert_many, listed
 from bridge.store.schema import OPEN, batch, delivery, event, outcome
 
 
@@ -168,9 +179,9 @@ def add(connection: Connection, rows: Sequence[NewOutcome]) -> None:
         tally.note_replay(connection, replayed)
 
 
-def _text(text: str) -> str:
+def _text(words: str) -> str:
     """Text as both engines take it; it may quote what a CRM or the campaign API sent."""
-    return text.replace("\x00", "")
+    return words.replace("\x00", "")
 
 
 def of_events(connection: Connection, event_ids: Sequence[int]) -> set[tuple[int, str, str]]:
@@ -243,19 +254,16 @@ def open_updates(connection: Connection, lead_ids: Iterable[int]) -> dict[int, l
 # quicker than to call the enum, row by row
 _STATE = {state.value: state for state in State}
 
-_DECIDE = Many(
-    {
-        "id": outcome.c.id.type,
-        "state": outcome.c.state.type,
-        "message": outcome.c.message.type,
-        "doubtful": outcome.c.doubtful.type,
-        "tries": outcome.c.tries.type,
-        "batch_id": outcome.c.batch_id.type,
-        "decided_at": outcome.c.decided_at.type,
-    },
-    lambda given: (
+
+_STILL_OPEN = text("state || '' IN ('waiting', 'in_flight', 'standing')")
+"""``OPEN`` of outcomes whose ids are given: the concatenation keeps SQLite from looking each id up
+once for each of the states."""
+
+
+def _becomes(which: ColumnElement[bool], given: Given) -> Executable:
+    return (
         update(outcome)
-        .where(outcome.c.id == given("id"), OPEN)
+        .where(which, _STILL_OPEN)
         .values(
             state=given("state"),
             message=given("message"),
@@ -264,28 +272,41 @@ _DECIDE = Many(
             batch_id=func.coalesce(given("batch_id"), outcome.c.batch_id),
             decided_at=given("decided_at"),
         )
-    ),
+    )
+
+
+_BECOMES = ("state", "message", "doubtful", "tries", "batch_id", "decided_at")
+_DECIDE = Many(
+    {name: outcome.c[name].type for name in ("id", *_BECOMES)},
+    lambda given: _becomes(outcome.c.id == given("id"), given),
 )
+_DECIDE_ALIKE = Query(
+    _becomes(
+        among(outcome.c.id, "ids"),
+        lambda name: bindparam(f"the_{name}", type_=outcome.c[name].type),
+    )
+)
+
+ALIKE = 10
+"""From so many outcomes on that become the same, one statement changes them together."""
 
 
 def decide(connection: Connection, rows: Sequence[Decision], now: int) -> None:
     """Move open outcomes to their next state; a final one gets its time."""
     _note_moves(connection, rows, now)
-    _DECIDE.execute(
-        connection,
-        [
-            (
-                row.id,
-                row.state.value,
-                _text(row.message),
-                row.doubtful,
-                row.tries,
-                row.batch_id,
-                now if row.state.final else None,
-            )
-            for row in rows
-        ],
-    )
+    alike: dict[tuple[Any, ...], list[int]] = {}
+    for number, *becomes in rows:
+        alike.setdefault(tuple(becomes), []).append(number)
+    others: list[tuple[Any, ...]] = []
+    for (state, message, doubtful, tries, batch_id), ids in alike.items():
+        decided_at = now if state.final else None
+        values = (state.value, _text(message), doubtful, tries, batch_id, decided_at)
+        if len(ids) < ALIKE:
+            others += [(number, *values) for number in ids]
+        else:
+            named = {f"the_{name}": value for name, value in zip(_BECOMES, values, strict=True)}
+            _DECIDE_ALIKE.all(connection, ids=listed(ids), **named)
+    _DECIDE.execute(connection, others)
 
 
 def _note_moves(connection: Connection, rows: Sequence[Decision], now: int) -> None:
@@ -327,7 +348,7 @@ def _states(
 
 _STATES = Query(
     select(outcome.c.campaign, outcome.c.state, outcome.c.replay_id, func.count())
-    .where(among(outcome.c.id, "ids"), OPEN)
+    .where(among(outcome.c.id, "ids"), _STILL_OPEN)
     .group_by(outcome.c.campaign, outcome.c.state, outcome.c.replay_id)
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from sqlalchemy import select
 
@@ -9,7 +11,7 @@ from bridge.errors import StoreError
 from bridge.model import State
 from bridge.store import events, outcomes
 from bridge.store.database import Connection, Database
-from bridge.store.outcomes import Decision
+from bridge.store.outcomes import ALIKE, Decision
 from bridge.store.schema import outcome
 
 from .rows import NOW, a_delivery, a_lead, an_event, an_outcome, stored
@@ -75,6 +77,44 @@ def test_an_open_state_has_no_time_of_decision(database: Database, state: State)
         assert states(connection) == {number: (state.value, None)}
         (row,) = outcomes.open_updates(connection, [lead])[lead]
         assert (row.state, row.doubtful, row.tries) == (state, True, 3)
+
+
+@pytest.mark.parametrize("alike", [ALIKE - 1, ALIKE, 3 * ALIKE])
+def test_each_of_many_outcomes_becomes_what_was_decided_of_it(
+    database: Database, alike: int
+) -> None:
+    """Those that become the same are changed together; a final one is left alone there, too."""
+    with database.write() as connection:
+        lead = a_lead(connection)
+        outcomes.add(connection, [an_outcome(n, lead) for n in range(1, 2 * alike + 6)])
+        ids = [row.id for row in outcomes.open_updates(connection, [lead])[lead]]
+        ended, *rest = ids
+        batch = outcomes.add_batch(
+            connection,
+            campaign="main",
+            started_at=NOW,
+            elapsed_ms=1,
+            leads=1,
+            calls=1,
+            status=200,
+            trouble=None,
+            detail="",
+        )
+        outcomes.decide(connection, [decision(ended, State.REJECTED)], NOW - 1)
+        sent, old, others = rest[:alike], rest[alike : 2 * alike], rest[2 * alike :]
+        made = [decision(n, State.UPDATED, message="a\x00b", batch_id=batch) for n in sent]
+        made += [decision(n, State.SUPERSEDED, tries=0) for n in [*old, ended]]
+        made += [decision(n, State.WAITING, message=str(n), doubtful=True) for n in others]
+        outcomes.decide(connection, sorted(made, key=lambda one: one.message), NOW)
+        rows = connection.execute(select(outcome)).all()
+    found = {
+        row.id: (row.state, row.message, row.batch_id, row.tries, row.decided_at) for row in rows
+    }
+    wanted: dict[int, tuple[Any, ...]] = dict.fromkeys(sent, ("updated", "ab", batch, 1, NOW))
+    wanted |= dict.fromkeys(old, ("superseded", "m", None, 0, NOW))
+    wanted |= {n: ("waiting", str(n), None, 1, None) for n in others}
+    assert found == wanted | {ended: ("rejected", "m", None, 1, NOW - 1)}
+    assert {row.id for row in rows if row.doubtful} == set(others)
 
 
 def test_one_event_leads_to_one_outcome_per_campaign_and_lead(database: Database) -> None:

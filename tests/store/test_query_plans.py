@@ -47,6 +47,17 @@ HOT: dict[str, tuple[Callable[[Connection], Any], str]] = {
         lambda c: outcomes.open_updates(c, range(1, 101)),
         "ix_outcome_lead_id_state",
     ),
+    "outcomes.decide": (
+        lambda c: outcomes.decide(
+            c,
+            [
+                outcomes.Decision(n, State.SUPERSEDED, "m", doubtful=False, tries=0)
+                for n in range(100)
+            ],
+            NOW,
+        ),
+        "INTEGER PRIMARY KEY",
+    ),
     "outcomes.doubt": (lambda c: outcomes.doubt(c, range(1, 101)), "ix_outcome_lead_id_state"),
     "history.open_of_replay": (lambda c: history.open_of_replay(c, 1), "ix_outcome_replayed"),
     "history.in_state": (
