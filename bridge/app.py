@@ -34,7 +34,7 @@ from bridge.store.refusal_room import Room
 from bridge.store.refusals import Bounds, NewRefusal
 from bridge.store.shared_clock import SharedClock
 from bridge.store.wakeup import Bell, notify
-from bridge.waits import beside, parked
+from bridge.waits import Disk, parked
 from bridge.wellbeing import health_of, mapping_problem
 
 METHODS = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         busy_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"],
         statement_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"] + 1,
         pool_size=8,
-        flush=beside,
+        flush=Disk().wait_for,
     )
     app = Flask(__name__, static_folder=None)
     app.extensions["mappings"] = live
