@@ -33,8 +33,8 @@ from bridge.store.group_commit import GroupCommit
 from bridge.store.refusal_room import Room
 from bridge.store.refusals import Bounds, NewRefusal
 from bridge.store.shared_clock import SharedClock
-from bridge.store.wakeup import Bell, notify
-from bridge.waits import beside, parked
+from bridge.store.wakeup import Bell
+from bridge.waits import Disk, parked
 from bridge.wellbeing import health_of, mapping_problem
 
 METHODS = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -55,7 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
         busy_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"],
         statement_timeout_s=settings["BRIDGE_COMMIT_TIMEOUT"] + 1,
         pool_size=8,
-        flush=beside,
+        flush=Disk().wait_for,
     )
     app = Flask(__name__, static_folder=None)
     app.extensions["mappings"] = live
@@ -144,19 +144,21 @@ def _commit_to(database: Database, settings: Settings, counts: Counts) -> Keep:
     room = Room(database, bounds, settings["BRIDGE_REFUSALS_DAYS"])
     bell = Bell(database)
     clock = SharedClock(database)
-    clock.begin()
+    clock.keep()
 
     def commit(items: Sequence[NewDelivery | NewRefusal]) -> None:
         accepted = [item for item in items if isinstance(item, NewDelivery)]
         refused = [item for item in items if isinstance(item, NewRefusal)]
-        with database.right_of_way.claim(len(accepted)), database.write() as connection:
-            if accepted:
-                clock.compare(connection)
-                deliveries.add(connection, accepted)
-                notify(connection)
-            room.store(connection, refused)
+        with database.right_of_way.claim(len(accepted)):
+            if refused:
+                with database.write() as connection:
+                    deliveries.put(connection, accepted)
+                    room.store(connection, refused)
+            else:
+                database.put(partial(deliveries.put, rows=accepted))
         if accepted:
             bell.ring()
+            clock.keep()
 
     together: GroupCommit[NewDelivery | NewRefusal] = GroupCommit(
         commit, wait_s=settings["BRIDGE_COMMIT_TIMEOUT"], waiting=parked

@@ -217,8 +217,9 @@ SETTINGS: tuple[Setting, ...] = (
         "BRIDGE_WORKER_SHARE",
         float,
         0.2,
-        "SQLite only: the part of the time that a worker may write at least while webhooks come in "
-        "quickly, since both use one lock; 1: it never stands back",
+        "the part of the time that a worker has at least while webhooks come in quickly on the "
+        "same machine, since both use its cores and, on SQLite, one lock; opt-outs do not wait for "
+        "it; 1: it never stands back",
         least=0.01,
         most=1,
     ),

@@ -1,13 +1,14 @@
 """How a request waits, while the web process goes on with others.
 
-For work that takes its time (``aside``), for the disk (``beside``), for the commit of its group
-(``parked``), and for its sender, so long and no longer (``within``, ``Within``).
+For work that takes its time (``aside``), for the disk (``Disk``, ``beside``), for the commit of
+its group (``parked``), and for its sender, so long and no longer (``within``, ``Within``).
 """
 
 from __future__ import annotations
 
 import errno
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from functools import cache
@@ -23,6 +24,13 @@ if TYPE_CHECKING:  # at run time it would take hold of locks before gevent has p
     from bridge.store.group_commit import Waiting
 
 _ASIDE = Semaphore(2)
+
+QUICK_S = 0.001
+"""A disk that writes in less is waited for on the spot: handing over to a thread and back costs the
+requests of a group about as much."""
+
+CAREFUL = 64
+"""How many times a thread waits for a disk that was slow, before it is given another chance."""
 
 
 def aside(seconds: float, work: Callable[[], Any]) -> Any:
@@ -40,6 +48,30 @@ def aside(seconds: float, work: Callable[[], Any]) -> Any:
             raise
         task.rawlink(lambda _: _ASIDE.release())
         return task.get()
+
+
+class Disk:
+    """How the web process waits for the disk: on the spot while that is quick, else ``beside``.
+
+    ``careful``: how many times a thread waits from now on. ``clock``: seconds that only grow.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self.careful = 0
+
+    def wait_for(self, work: Callable[[], None]) -> None:
+        """Do what waits for the disk; return when it has ended."""
+        if self.careful:
+            self.careful -= 1
+            beside(work)
+            return
+        began = self._clock()
+        try:
+            work()
+        finally:
+            if self._clock() - began > QUICK_S:
+                self.careful = CAREFUL
 
 
 def beside(work: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ import textwrap
 
 import pytest
 
-from bridge.waits import beside
+from bridge.waits import CAREFUL, QUICK_S, Disk, beside
 
 
 def said_by(script: str) -> tuple[int, str, str]:
@@ -171,3 +171,56 @@ def test_outside_of_the_web_process_it_is_simply_done() -> None:
     assert seen == ["written"]
     with pytest.raises(ZeroDivisionError):
         beside(lambda: [][1 // 0])
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+ON_THE_SPOT = """
+    from gevent import monkey
+    monkey.patch_all()
+    from gevent import monkey
+    from bridge.waits import CAREFUL, QUICK_S, Disk
+
+    sleep = monkey.get_original("time", "sleep")
+    current = monkey.get_original("threading", "get_ident")
+    here, seen = current(), []
+
+    def write(seconds):
+        def work():
+            seen.append("here" if current() == here else "beside")
+            sleep(seconds)
+        return work
+
+    disk = Disk()
+    disk.wait_for(write(0))
+    disk.wait_for(write(10 * QUICK_S))
+    for _ in range(CAREFUL):
+        disk.wait_for(write(0))
+    disk.wait_for(write(0))
+    assert seen == ["here", "here", *["beside"] * CAREFUL, "here"], seen
+"""
+
+
+def test_a_quick_disk_is_waited_for_on_the_spot_and_a_slow_one_beside() -> None:
+    assert said_by(ON_THE_SPOT) == (0, "", "")
+
+
+def test_a_disk_that_fails_slowly_is_slow() -> None:
+    clock = Clock()
+    disk = Disk(clock)
+
+    def broken() -> None:
+        clock.now += 2 * QUICK_S
+        raise OSError("no space left")
+
+    with pytest.raises(OSError, match="no space left"):
+        disk.wait_for(broken)
+    assert disk.careful == CAREFUL

@@ -70,7 +70,7 @@ def claim(equipment: Equipment, campaign: Campaign, lane: Lane) -> Taken:
     confirms would never reach the new one.
     """
     now = equipment.database.now_ms()
-    with equipment.database.write() as connection:
+    with equipment.database.write(urgent=lane is Lane.OPT_OUT) as connection:
         if not campaigns.still(connection, campaign.name, campaign.id):
             return Taken()
         taken = take(connection, equipment, campaign, lane, now)

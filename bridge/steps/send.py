@@ -181,7 +181,7 @@ def _record(
     rested: list[tuple[int, int]] = []
     lines: list[Line] = []
     lost: list[Claimed] = []
-    with equipment.database.write() as connection:
+    with equipment.database.write(urgent=batch.lane is Lane.OPT_OUT) as connection:
         # before the leads, in the order in which a claim and whoever greets a campaign lock them
         go_on = turn.go_on
         still = go_on is not None and campaigns.still(connection, campaign.name, campaign.id)

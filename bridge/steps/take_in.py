@@ -38,6 +38,10 @@ UNDISTURBED = 2
 are hashes go to random pages, and the more of them there are, the more share a page. It is no
 more, since a webhook that comes alone waits for the lock until all is stored."""
 
+FLOODED = 2
+"""Into how many turns a batch is cut while the worker stands back for webhooks: it rests after each
+of them, and looks for opt-outs only then."""
+
 Part = tuple[Delivery, list[Event]]
 Kept = tuple[list[NewOutcome], set[str]]
 """What was stored: outcomes, and the sources whose look-ups have new work."""
@@ -51,6 +55,8 @@ def take_in(equipment: Equipment) -> int:
     current = equipment.mappings()
     if not any(campaign.configured for campaign in current.campaigns.values()):
         return 0
+    # here rather than before it stores: what comes meanwhile may hold an opt-out, and goes ahead
+    equipment.database.right_of_way.give_way()
     parts: list[Part] = []
     now = equipment.database.now_ms()
     try:
@@ -61,7 +67,7 @@ def take_in(equipment: Equipment) -> int:
             kept = _keep_in_one(equipment, parts, current) if parts else None
         else:
             # many workers: what one has locked, the others pass over
-            with equipment.database.write() as connection:
+            with equipment.database.write(urgent=True) as connection:
                 parts = _next_parts(equipment, connection, current)
                 kept = _keep(connection, parts, current, now) if parts else None
     except StoreBusy:
@@ -86,8 +92,7 @@ def _next_parts(equipment: Equipment, connection: Connection, current: MappingSe
     Those that go ahead leave a part of the turn to the oldest ones.
     """
     sources = frozenset(name for name, m in current.mappings.items() if m.source.configured)
-    quiet = equipment.database.right_of_way.quiet()
-    most = equipment.bounds.batch * (UNDISTURBED if quiet else 1)
+    most = _most(equipment)
     scout, portions = equipment.scout, equipment.portions
     room = most * AHEAD // 100
     turn = Turn(portions.ahead.of(room), MOST_BYTES, equipment.bounds.depth)
@@ -102,6 +107,14 @@ def _next_parts(equipment: Equipment, connection: Connection, current: MappingSe
     left = full or len(behind) < len(oldest)
     scout.told(behind[-1][0].id if left else None, len(first) + len(behind))
     return first + behind
+
+
+def _most(equipment: Equipment) -> int:
+    """How many events are taken in at once."""
+    database, batch = equipment.database, equipment.bounds.batch
+    if database.right_of_way.flood:
+        return max(1, batch // FLOODED)
+    return batch * UNDISTURBED if database.is_sqlite and database.right_of_way.quiet() else batch
 
 
 def _parts(
@@ -140,7 +153,7 @@ def _keep_in_one(equipment: Equipment, parts: Sequence[Part], current: MappingSe
     """Map, and then store in a transaction of its own."""
     with equipment.database.read() as connection:
         memory, ready = _mapped(connection, parts, current)
-    with equipment.database.write() as connection:
+    with equipment.database.write(urgent=True) as connection:
         now = equipment.database.now_ms()
         return _store(connection, parts, memory, ready, current, now=now)
 

@@ -249,11 +249,13 @@ def insert_many(
     constants: Mapping[str, str] | None = None,
     on_conflict: Callable[[Any], Any] | None = None,
     returning: Sequence[Column[Any]] = (),
+    within: Callable[[Any], Executable] | None = None,
 ) -> Many:
     """An INSERT of these columns. ``on_conflict`` adds its clause to the dialect's own INSERT.
 
     ``constants``: SQL of columns that are the same in every row, so that no row has to bring them.
-    ``returning``: what PostgreSQL gives back.
+    ``returning``: what PostgreSQL gives back. ``within``: makes the statement of which the INSERT
+    is a part on PostgreSQL.
     """
     columns = {name: table.c[name].type for name in names}
     alike: dict[str, ColumnElement[Any]] = {
@@ -272,7 +274,9 @@ def insert_many(
         )
         if on_conflict is not None:
             statement = on_conflict(statement)
-        return statement.returning(*returning) if returning else statement  # type: ignore[no-any-return]
+        if returning:
+            statement = statement.returning(*returning)
+        return statement if within is None else within(statement)
 
     return Many(columns, each, whole)
 

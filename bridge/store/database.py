@@ -43,7 +43,7 @@ from bridge.store.engines import (
     postgres_engine,
     sqlite_engine,
 )
-from bridge.store.right_of_way import RightOfWay
+from bridge.store.right_of_way import RightOfWay, mark_of
 
 _LAST = "last"
 """Under which name a connection keeps what is done right before its commit."""
@@ -82,8 +82,8 @@ class Database:
     ``busy_timeout_s``: how long a write waits for its turn before ``StoreBusy``; in a process that
     gives way, whose turns take longer, accordingly longer for the others of it. ``gap_s``: how
     long SQLite's lock is left to other processes after a write; ``share``: the part of the time
-    that the lock is used at least while another process has the right of way (see
-    ``RightOfWay``); 1: never give way. ``statement_timeout_s``: how long PostgreSQL may work on one
+    that is used at least while another process has the right of way (see ``RightOfWay``); 1: never
+    give way. ``statement_timeout_s``: how long PostgreSQL may work on one
     statement, and about how long its silence is borne, before ``StoreBusy``; no less than
     ``busy_timeout_s``. ``flush``: runs each commit on SQLite, which waits for the disk; it returns
     when that has ended, and passes its error on.
@@ -122,7 +122,7 @@ class Database:
             )
             self._reader = self._engine.execution_options(**{BEGIN: SNAPSHOT})
             self._asker = self._engine.execution_options(**{BEGIN: None})
-        self.right_of_way = RightOfWay(self.path, share)
+        self.right_of_way = RightOfWay(mark_of(self.path), share)
 
     @property
     def engine(self) -> Engine:
@@ -170,24 +170,42 @@ class Database:
         if self.is_sqlite:
             with self.read() as connection:
                 return look(connection)
+        return self._each_by_itself(look)
+
+    def put(self, add: Callable[[Connection], Found]) -> Found:
+        """What one statement gives that writes, on disk when this returns.
+
+        On PostgreSQL it is a transaction by itself, which saves the turns for the begin and the
+        end of one. It is run once more if the connection turns out to be lost, maybe after it had
+        been done: a second time must change nothing.
+        """
+        if self.is_sqlite:
+            with self.write() as connection:
+                return add(connection)
+        return self._each_by_itself(add)
+
+    def _each_by_itself(self, run_all: Callable[[Connection], Found]) -> Found:
         with _translated():
             try:
                 with self._asker.connect() as connection:
-                    return look(connection)
+                    return run_all(connection)
             except DBAPIError as error:
                 if not error.connection_invalidated:
                     raise
             self._engine.dispose()  # those that wait in the pool were closed as well
             with self._asker.connect() as connection:
-                return look(connection)
+                return run_all(connection)
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
-        """A connection for writing: committed at the end, rolled back on any error."""
+    def write(self, *, urgent: bool = False) -> Iterator[Connection]:
+        """A connection for writing: committed at the end, rolled back on any error.
+
+        ``urgent``: it gives way to nobody.
+        """
         with (
             self._renewed_after_trouble(),
             _translated(),
-            self._turn_to_write(),
+            self._turn_to_write(urgent=urgent),
         ):
             began = 0.0
             try:
@@ -250,16 +268,26 @@ class Database:
             raise StoreBusy(f"the database file {path} is gone or was replaced")
 
     @contextmanager
-    def _turn_to_write(self) -> Iterator[None]:
-        """On SQLite the threads of a process take turns, since only one can write."""
+    def _turn_to_write(self, *, urgent: bool) -> Iterator[None]:
+        """On SQLite the threads of a process take turns, since only one can write.
+
+        Who gives way has no turn meanwhile, so that what is urgent goes before it.
+        """
         if not self.is_sqlite:
+            if not urgent:
+                self.right_of_way.give_way()
             yield
             return
-        if not self._turn.acquire(timeout=self._patience_s):
-            raise StoreBusy("another write of this process took too long")
-        try:
-            if self._gives_way:
+        last = time.monotonic() + self._patience_s
+        while True:
+            if not urgent:
                 self.right_of_way.give_way()
+            if not self._turn.acquire(timeout=max(0.0, last - time.monotonic())):
+                raise StoreBusy("another write of this process took too long")
+            if urgent or time.monotonic() >= last or not self.right_of_way.owed:
+                break
+            self._turn.release()  # whoever had it meanwhile owes for its work
+        try:
             self._check_file()
             yield
             if self._gap_s:

@@ -14,6 +14,7 @@ from bridge.model import Delivery
 from bridge.store import tally
 from bridge.store.bulk import Query, among, insert_many, listed
 from bridge.store.schema import STORED, delivery, heartbeat
+from bridge.store.wakeup import nudge
 
 
 @dataclass(slots=True)
@@ -51,30 +52,47 @@ _NEW = (
     "problem",
 )
 _ADD = insert_many(delivery, _NEW)
+_PUT = insert_many(
+    delivery,
+    _NEW,
+    on_conflict=lambda new: new.on_conflict_do_nothing(index_elements=[delivery.c.receipt]),
+    returning=(delivery.c.id,),
+    within=lambda adding: select(nudge()).add_cte(adding.cte("added")),
+)
 
 
 def add(connection: Connection, rows: Sequence[NewDelivery]) -> None:
     """Store deliveries, in their order."""
-    _ADD.execute(
-        connection,
-        [
-            (
-                row.receipt,
-                row.source,
-                row.received_at,
-                row.method,
-                row.path,
-                jsontext.dumps(row.query),
-                jsontext.dumps(row.headers),
-                row.body,
-                row.address,
-                row.scheme,
-                "stored",
-                row.problem,
-            )
-            for row in rows
-        ],
-    )
+    _ADD.execute(connection, _values(rows))
+
+
+def put(connection: Connection, rows: Sequence[NewDelivery]) -> None:
+    """Store deliveries, in their order; on PostgreSQL whoever listens is nudged as well.
+
+    It is one statement, and a second time it changes nothing; see ``Database.put``.
+    """
+    statement = _ADD if connection.dialect.name == "sqlite" else _PUT
+    statement.execute(connection, _values(rows))
+
+
+def _values(rows: Sequence[NewDelivery]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            row.receipt,
+            row.source,
+            row.received_at,
+            row.method,
+            row.path,
+            jsontext.dumps(row.query),
+            jsontext.dumps(row.headers),
+            row.body,
+            row.address,
+            row.scheme,
+            "stored",
+            row.problem,
+        )
+        for row in rows
+    ]
 
 
 _COLUMNS = (  # in the order of a Delivery

@@ -1,11 +1,11 @@
-"""Right of way on SQLite: while webhooks come in quickly, a worker leaves the write lock to them.
+"""Right of way: while webhooks come in quickly, a worker on the same machine stands back.
 
-There is one lock, and whoever waits for it cannot say so. The web process therefore leaves a mark
-beside the database whenever it writes many deliveries at once, in a file that is never flushed; a
-worker looks at it before each of its transactions. A CRM waits for its answer, a worker only for
-its turn; what a worker gets at least is its ``share`` of the time, so that no flood keeps it from
-sending. Opt-outs that come alone leave no mark, and the mark fades by itself, so that a process
-that dies leaves nothing behind.
+They share the cores, and on SQLite one write lock, and whoever waits for it cannot say so. The web
+process therefore leaves a mark in a file whenever it writes many deliveries at once, which is never
+flushed; a worker looks at it before each of its transactions. A CRM waits for its answer, a worker
+only for its turn; what a worker gets at least is its ``share`` of the time, so that no flood keeps
+it from sending. Opt-outs that come alone leave no mark, and the mark fades by itself, so that a
+process that dies leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import os
 import struct
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,6 +24,10 @@ FRESH_S = 0.005, 0.05
 
 CLAIMED_S = 0.25
 """How long it lasts at most while deliveries wait for the lock or are being written."""
+
+FLOOD_S = 0.1
+"""For how long marks have followed each other before anybody gives way: what comes in by a few
+hundred is written beside a worker that goes on, since there may be a core for each."""
 
 LOOK_EVERY_S = 0.0005
 """How often who gives way looks whether the mark has faded."""
@@ -36,31 +41,43 @@ QUIET_S = 2.0
 MANY = 4
 """So many deliveries in one transaction say that webhooks come in faster than they are written."""
 
-_UNTIL = struct.Struct("q")
+_MARK = struct.Struct("qq")
+_NONE = 0.0, 0.0
+
+
+def mark_of(database: Path | None) -> Path:
+    """The file with the mark: beside SQLite's; else one for all bridges that share the cores."""
+    if database is not None:
+        return Path(f"{database.resolve()}.busy")
+    return Path(tempfile.gettempdir()) / f"crm-bridge-{os.getuid()}.busy"
 
 
 class RightOfWay:
-    """The mark beside one database file. Without a file, or where it cannot be, nobody gives way.
+    """The mark in a file. Where it cannot be, nobody gives way.
 
-    ``share``: the part of the time that who gives way has for its own transactions at least.
-    ``clock``: seconds that only grow, the same in both processes.
+    ``share``: the part of the time that who gives way has for its own transactions, and of a core
+    for all that it does, at least. ``clock``: seconds that only grow, the same in both processes;
+    ``spent``: the processor time that this one has had, in seconds.
     """
 
     def __init__(
         self,
-        database: Path | None,
+        file: Path,
         share: float = 1.0,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        spent: Callable[[], float] = time.process_time,
     ) -> None:
-        self._path = None if database is None else Path(f"{database.resolve()}.busy")
+        self._path = file
         self._clock = clock
         self._sleep = sleep
+        self._spent = spent
+        self._spent_before = spent()
         self._tried = False
         self._file: int | None = None
         self._rest_per_s = 1.0 / share - 1.0
-        self._free_at = self._marked_at = -math.inf
+        self._free_at = self._marked_at = self._until = self._since = -math.inf
 
     @contextmanager
     def claim(self, writes: int) -> Iterator[None]:
@@ -72,21 +89,38 @@ class RightOfWay:
         least, most = FRESH_S
         lasts = min(most, max(least, 2 * (now - self._marked_at)))
         self._marked_at = now
+        if now > self._until:
+            self._since = now
         # a mark that faded while its own deliveries wait would let the next worker in before them
-        _mark(file, now + CLAIMED_S)
+        self._mark(file, now + CLAIMED_S)
         try:
             yield
         finally:
-            _mark(file, self._clock() + lasts)
+            self._mark(file, self._clock() + lasts)
+
+    def _mark(self, file: int, until: float) -> None:
+        self._until = until
+        with suppress(OSError):  # a full disk, for one
+            os.pwrite(file, _MARK.pack(int(self._since * 1e9), int(until * 1e9)), 0)
+
+    @property
+    def flood(self) -> bool:
+        """Whether webhooks come in quickly, and have for a while; asked by who gives way."""
+        if self._rest_per_s <= 0.0 or (file := self._opened()) is None:
+            return False
+        since, until = _marked(file)
+        now = self._clock()
+        # a clock that is not the same for both processes says nothing
+        return now - since >= FLOOD_S and 0.0 < until - now <= CLAIMED_S
+
+    @property
+    def owed(self) -> bool:
+        """Whether who gives way has to, now."""
+        return self._clock() < self._free_at and self.flood
 
     def give_way(self) -> None:
         """Wait for as long as the web process has the right of way, within the share."""
-        if self._rest_per_s <= 0.0 or (file := self._opened()) is None:
-            return
-        while (now := self._clock()) < self._free_at:
-            # a clock that is not the same for both processes says nothing
-            if not 0.0 < _marked_until(file) - now <= CLAIMED_S:
-                return
+        while self.owed:
             self._sleep(LOOK_EVERY_S)
 
     def quiet(self) -> bool:
@@ -94,27 +128,34 @@ class RightOfWay:
         if self._rest_per_s <= 0.0 or (file := self._opened()) is None:
             return False
         # a mark from further ahead was left by another clock
-        return not -QUIET_S < _marked_until(file) - self._clock() <= CLAIMED_S
+        return not -QUIET_S < _marked(file)[1] - self._clock() <= CLAIMED_S
 
     def held(self, seconds: float) -> None:
-        """Who gives way has had the lock for so long."""
-        # who gives way holds its process's turn to write, for which others wait with patience only
-        self._free_at = self._clock() + min(MOST_REST_S, seconds * self._rest_per_s)
+        """Who gives way has had a transaction for so long.
+
+        What it costs besides, to the processor, counts as well: that is less than it took only
+        where others were waited for.
+        """
+        spent = self._spent()
+        busy = max(seconds, spent - self._spent_before)
+        self._spent_before = spent
+        now = self._clock()
+        # its threads wait for each other with patience only, and for what they owe together
+        until = max(now, self._free_at) + busy * self._rest_per_s
+        self._free_at = min(now + MOST_REST_S, until)
 
     def _opened(self) -> int | None:
-        if not self._tried and self._path is not None:
+        if not self._tried:
             self._tried = True
             with suppress(OSError):
-                self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
+                flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+                self._file = os.open(self._path, flags, 0o660)
         return self._file
 
 
-def _mark(file: int, until: float) -> None:
-    with suppress(OSError):  # a full disk, for one
-        os.pwrite(file, _UNTIL.pack(int(until * 1e9)), 0)
-
-
-def _marked_until(file: int) -> float:
+def _marked(file: int) -> tuple[float, float]:
+    """Since when and until when webhooks come in quickly."""
     with suppress(OSError, struct.error):
-        return float(_UNTIL.unpack(os.pread(file, _UNTIL.size, 0))[0]) / 1e9
-    return 0.0
+        since, until = _MARK.unpack(os.pread(file, _MARK.size, 0))
+        return since / 1e9, until / 1e9
+    return _NONE

@@ -28,13 +28,12 @@ class SharedClock:
         self._next = 0.0
         self.ahead_ms = 0
 
-    def begin(self) -> None:
-        """Compare now if the database can be reached; else it is done with the next write."""
-        if self._database.is_sqlite:
+    def keep(self) -> None:
+        """Compare if that is due and the database can be reached; else it is done the next time."""
+        if self._database.is_sqlite or time.monotonic() < self._next:
             return
         try:
-            with self._database.read() as connection:
-                self.compare(connection)
+            self._database.ask(self.compare)
         except StoreError as error:
             log.warning("clock not compared with the database's yet", error=str(error))
 

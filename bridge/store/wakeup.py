@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, func
 
 from bridge.store.bulk import run
 from bridge.store.database import Connection, Database
@@ -17,6 +21,9 @@ from bridge.store.database import Connection, Database
 CHANNEL = "crm_bridge"
 LONGEST_PATH = 100
 """What a Unix socket's path may measure on every system, with a margin."""
+
+DEAF_S = 0.003
+"""How long nobody listens after a nudge: in a flood there is one for every group of webhooks."""
 
 
 def _socket_path(database: Database) -> Path | None:
@@ -30,6 +37,11 @@ def notify(connection: Connection) -> None:
     """On PostgreSQL, nudge whoever listens when this transaction commits."""
     if connection.dialect.name == "postgresql":
         run(connection, f"NOTIFY {CHANNEL}")
+
+
+def nudge() -> ColumnElement[Any]:
+    """The same as a part of a statement."""
+    return func.pg_notify(CHANNEL, "")
 
 
 class Bell:
@@ -76,6 +88,7 @@ def listen(database: Database, heard: Callable[[], None], stopping: Callable[[],
                     while ear.recv(16):
                         pass
                 heard()
+                time.sleep(DEAF_S)
             ear.settimeout(1.0)
     path.unlink(missing_ok=True)
 
@@ -90,3 +103,4 @@ def _listen_postgres(
         while not stopping():
             for _ in raw.notifies(timeout=1.0, stop_after=1):
                 heard()
+                time.sleep(DEAF_S)

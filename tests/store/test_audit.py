@@ -162,7 +162,7 @@ class Inside(Database):
         yield self._inside
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, urgent: bool = False) -> Iterator[Connection]:  # noqa: ARG002
         yield self._inside
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from bridge.store.right_of_way import (
     CLAIMED_S,
+    FLOOD_S,
     FRESH_S,
     MANY,
     MOST_REST_S,
     QUIET_S,
     RightOfWay,
+    mark_of,
 )
 
 LEAST_S, MOST_S = FRESH_S
@@ -22,14 +24,16 @@ class World:
     """A database's folder and a clock; whoever sleeps moves it on, and lets ``meanwhile`` run."""
 
     def __init__(self, folder: Path) -> None:
-        self.database = folder / "bridge.db"
+        self.mark = mark_of(folder / "bridge.db")
         self.now = 1000.0
+        self.spent = 0.0
         self.meanwhile: Callable[[], None] = lambda: None
         self.web = self.way(1.0)
 
-    def way(self, share: float, database: Path | None = None) -> RightOfWay:
-        path = database or self.database
-        return RightOfWay(path, share, clock=lambda: self.now, sleep=self.sleep)
+    def way(self, share: float) -> RightOfWay:
+        return RightOfWay(
+            self.mark, share, clock=lambda: self.now, sleep=self.sleep, spent=lambda: self.spent
+        )
 
     def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -38,6 +42,13 @@ class World:
     def write(self, deliveries: int = MANY, seconds: float = 0.0) -> None:
         with self.web.claim(deliveries):
             self.now += seconds
+
+    def flood(self) -> None:
+        """Webhooks have come in quickly for a while."""
+        for _ in range(10):
+            self.write()
+            self.now += FLOOD_S / 9
+        self.write()
 
     def stands_back(self, way: RightOfWay) -> float:
         """For how long it does."""
@@ -49,17 +60,33 @@ class World:
 def test_a_worker_stands_back_until_the_mark_fades(tmp_path: Path) -> None:
     world = World(tmp_path)
     worker = world.way(0.01)
+    world.flood()
     worker.held(1.0)
-    world.write()
-    assert MOST_S <= world.stands_back(worker) < MOST_S + 0.001
-    assert world.stands_back(worker) == 0.0
+    assert worker.flood
+    assert worker.owed
+    lasts = 2 * FLOOD_S / 9
+    assert lasts <= world.stands_back(worker) < lasts + 0.001
+    assert not worker.owed
+    assert not worker.flood
+
+
+def test_nobody_stands_back_for_what_comes_in_quickly_but_is_few(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    worker = world.way(0.01)
+    for _ in range(5):
+        for _ in range(4):
+            world.write()
+            world.now += FLOOD_S / 9
+        worker.held(1.0)
+        assert not worker.owed
+        world.now += MOST_S  # the mark fades, and the next flood begins anew
 
 
 def test_a_mark_lasts_for_as_long_as_the_next_one_may_take(tmp_path: Path) -> None:
     world = World(tmp_path)
     worker = world.way(0.01)
-    for between, lasts in ((0.01, 0.02), (0.0001, LEAST_S), (10.0, MOST_S)):
-        world.write()
+    for between, lasts in ((0.01, 0.02), (0.0001, LEAST_S), (0.04, MOST_S)):
+        world.flood()
         world.now += between
         world.write(seconds=0.2)  # however long the writing takes
         worker.held(1.0)
@@ -71,8 +98,8 @@ def test_what_waits_for_the_lock_has_the_right_of_way_however_long_that_takes(
 ) -> None:
     world = World(tmp_path)
     worker = world.way(0.01)
-    for _ in range(2):  # so quickly that the mark would last for the least time
-        world.write()
+    world.flood()
+    world.write()  # so quickly that the mark would last for the least time
     with world.web.claim(MANY):
         world.now += 10 * LEAST_S  # another thread of the worker has the lock
         worker.held(10 * LEAST_S)
@@ -84,19 +111,41 @@ def test_what_waits_for_the_lock_has_the_right_of_way_however_long_that_takes(
 
 def test_who_goes_on_writing_keeps_a_worker_waiting_for_its_share(tmp_path: Path) -> None:
     world = World(tmp_path)
+    world.flood()
     world.meanwhile = world.write
-    world.write()
     worker = world.way(0.2)
     worker.held(0.1)
     assert 0.4 <= world.stands_back(worker) < 0.401
+
+
+def test_what_a_worker_costs_the_processor_counts_as_well(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.flood()
+    world.meanwhile = world.write
+    worker = world.way(0.2)
+    world.spent += 0.1
+    worker.held(0.02)
+    assert 0.4 <= world.stands_back(worker) < 0.401
+    worker.held(0.02)  # nothing more was spent
+    assert 0.08 <= world.stands_back(worker) < 0.081
+
+
+def test_what_two_threads_owe_is_owed_together(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.flood()
+    world.meanwhile = world.write
+    worker = world.way(0.2)
+    worker.held(0.05)
+    worker.held(0.04)
+    assert 0.36 <= world.stands_back(worker) < 0.361
 
 
 def test_after_a_long_transaction_a_worker_waits_no_longer_than_others_are_patient(
     tmp_path: Path,
 ) -> None:
     world = World(tmp_path)
+    world.flood()
     world.meanwhile = world.write
-    world.write()
     worker = world.way(0.2)
     worker.held(2.0)
     assert MOST_REST_S <= world.stands_back(worker) < MOST_REST_S + 0.001
@@ -105,38 +154,61 @@ def test_after_a_long_transaction_a_worker_waits_no_longer_than_others_are_patie
 def test_what_comes_alone_keeps_nobody_waiting(tmp_path: Path) -> None:
     world = World(tmp_path)
     worker = world.way(0.01)
-    worker.held(1.0)
     for deliveries in (0, 1, MANY - 1):
-        world.write(deliveries)
+        for _ in range(20):
+            world.write(deliveries)
+            world.now += FLOOD_S / 9
+        worker.held(1.0)
         assert world.stands_back(worker) == 0.0
 
 
 def test_who_has_had_nothing_and_who_never_stands_back_go_on(tmp_path: Path) -> None:
     world = World(tmp_path)
     proud = world.way(1.0)
+    world.flood()
     proud.held(1.0)
-    world.write()
     assert world.stands_back(proud) == 0.0
     assert world.stands_back(world.way(0.01)) == 0.0
 
 
-def test_a_mark_by_another_clock_says_nothing(tmp_path: Path) -> None:
+def test_a_mark_by_another_clock_and_one_of_another_version_say_nothing(tmp_path: Path) -> None:
     world = World(tmp_path)
-    for until in (2**62, -(2**62), 0):
-        (tmp_path / "bridge.db.busy").write_bytes(struct.pack("q", until))
+    there = int(world.now * 1e9)
+    for mark in (
+        *(struct.pack("qq", until, until) for until in (2**62, -(2**62), 0)),
+        *(struct.pack("qq", 0, until) for until in (2**62, -(2**62), 0)),
+        struct.pack("q", there + 1_000_000),
+        b"",
+    ):
+        world.mark.write_bytes(mark)
         worker = world.way(0.01)
         worker.held(1.0)
         assert world.stands_back(worker) == 0.0
+    world.mark.write_bytes(struct.pack("qq", 0, there + 1_000_000))
+    assert world.stands_back(worker) > 0.0
 
 
 def test_where_there_can_be_no_mark_nobody_gives_way(tmp_path: Path) -> None:
     world = World(tmp_path / "missing")
-    world.write()
+    world.flood()
     worker = world.way(0.01)
     worker.held(1.0)
     assert world.stands_back(worker) == 0.0
-    with RightOfWay(None).claim(MANY):
-        RightOfWay(None, 0.01).give_way()
+    assert not worker.quiet()
+
+
+def test_no_link_is_followed_to_where_the_mark_would_be(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    other = tmp_path / "precious"
+    other.write_bytes(b"precious")
+    world.mark.symlink_to(other)
+    world.flood()
+    assert other.read_bytes() == b"precious"
+
+
+def test_bridges_over_postgresql_that_share_the_cores_share_a_mark(tmp_path: Path) -> None:
+    assert mark_of(None) == mark_of(None)
+    assert mark_of(None) != mark_of(tmp_path / "bridge.db") != mark_of(tmp_path / "other.db")
 
 
 def test_it_is_quiet_when_webhooks_have_not_come_in_quickly_of_late(tmp_path: Path) -> None:
@@ -158,4 +230,3 @@ def test_it_is_quiet_when_webhooks_have_not_come_in_quickly_of_late(tmp_path: Pa
 
 def test_who_does_not_give_way_does_not_know_whether_it_is_quiet(tmp_path: Path) -> None:
     assert not World(tmp_path).web.quiet()
-    assert not RightOfWay(None, 0.2).quiet()

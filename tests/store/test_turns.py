@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -74,6 +75,42 @@ def test_a_read_notices_it(idle: Database) -> None:
 
 def test_a_question_notices_it(idle: Database) -> None:
     assert idle.ask(lambda connection: leads.next_due(connection, "main")) == {}
+
+
+def test_what_is_put_is_there_though_the_server_has_hung_up(idle: Database) -> None:
+    row = a_delivery()
+    idle.put(partial(deliveries.put, rows=[row]))
+    with idle.read() as connection:
+        assert deliveries.by_receipt(connection, row.receipt) is not None
+
+
+def test_what_was_put_when_the_server_hung_up_is_there_once(
+    database: Database, postgres: Postgres
+) -> None:
+    def put(connection: Any) -> None:
+        deliveries.put(connection, rows)
+        calls.append(int(run(connection, "SELECT pg_backend_pid()")[0][0]))
+        if len(calls) == 1:
+            hang_up(postgres, {calls[0]})
+            run(connection, "SELECT 1")
+
+    rows, calls = [a_delivery(), a_delivery()], list[int]()
+    database.put(put)
+    assert len(set(calls)) == 2, "it was done again, by another connection"
+    with database.read() as connection:
+        listed = deliveries.listing(connection, source=None, before=None, limit=10)
+    assert sorted(row["receipt"] for row in listed) == sorted(row.receipt for row in rows)
+
+
+def test_what_the_database_refuses_is_not_put_again(database: Database) -> None:
+    def put(connection: Any) -> None:
+        calls.append(1)
+        run(connection, "SELECT 1/0")
+
+    calls: list[int] = []
+    with pytest.raises(StoreError, match="division by zero"):
+        database.put(put)
+    assert calls == [1]
 
 
 def test_who_is_hung_up_on_in_the_middle_is_told_and_leaves_nothing(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from bridge.errors import StoreBusy
+from bridge.store import deliveries
 from bridge.store.database import Database
 from bridge.store.wakeup import CHANNEL, Bell, listen, notify
 
 from .postgres import Postgres
+from .rows import a_delivery
 from .waiting import until
 
 
@@ -139,3 +142,13 @@ def test_a_listener_whose_connection_is_cut_says_that_the_store_is_busy(
     assert isinstance(ear.error, StoreBusy)
     database.close()
     postgres.drop(name)
+
+
+def test_who_listens_hears_of_what_was_put(
+    database: Database, opened: Callable[..., Database]
+) -> None:
+    with listening(opened()) as ear:
+        until(lambda: ear.heard == 1)  # what came before it listened
+        database.put(partial(deliveries.put, rows=[a_delivery()]))
+        Bell(database).ring()
+        until(lambda: ear.heard == 2)

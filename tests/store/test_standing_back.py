@@ -1,0 +1,93 @@
+"""A worker stands back for webhooks, but not with an opt-out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from bridge.store import leads
+from bridge.store.database import Database
+
+from .flood import flooding
+from .replaying import BOUNDS, World
+
+SHARE = 0.01
+"""So little that a worker rests for as long as it ever does."""
+
+BATCH = 8
+
+
+class Few(World):
+    """A worker that takes in few events at a time."""
+
+    bounds = replace(BOUNDS, batch=BATCH)
+
+
+def test_what_is_urgent_goes_before_what_stands_back(
+    database: Database, opened: Callable[..., Database]
+) -> None:
+    worker = opened(share=SHARE)
+    done: list[str] = []
+
+    def write() -> None:
+        with worker.write():
+            done.append("other")
+
+    thread = threading.Thread(target=write, daemon=True)
+    with flooding(database, worker, owing=True):
+        thread.start()
+        with worker.write(urgent=True):
+            done.append("urgent")
+    thread.join(30)
+    assert done == ["urgent", "other"]
+
+
+def test_many_who_stand_back_all_get_their_turn(
+    database: Database, opened: Callable[..., Database]
+) -> None:
+    worker = opened(share=0.5)
+    done: list[int] = []
+
+    def write(number: int) -> None:
+        for _ in range(3):
+            with worker.write() as connection:
+                leads.next_due(connection, "main")
+                done.append(number)
+
+    with flooding(database, worker):
+        threads = [threading.Thread(target=write, args=(n,), daemon=True) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    assert sorted(done) == sorted(list(range(8)) * 3)
+
+
+def test_a_worker_takes_in_less_at_once_while_it_stands_back(
+    database: Database, tmp_path: Path
+) -> None:
+    with closing(Database(database.url, share=0.2)) as giving_way:
+        world = Few(giving_way, tmp_path)
+        for number in range(BATCH):
+            world.receive({"id": number, "phone": f"+1415555{number:04d}", "name": "Jo", "at": 1})
+        with flooding(database, giving_way):
+            assert world.worker().take_in() == BATCH // 2
+
+
+def test_taking_in_stands_back_before_it_looks(
+    database: Database, opened: Callable[..., Database], tmp_path: Path
+) -> None:
+    """What comes while it stands back is taken in right after."""
+    worker = opened(share=SHARE)
+    world, web = Few(worker, tmp_path), Few(database, tmp_path)
+    taken: list[int] = []
+    thread = threading.Thread(target=lambda: taken.append(world.worker().take_in()), daemon=True)
+    with flooding(database, worker, owing=True):
+        thread.start()
+        web.receive({"id": 1, "phone": "+14155550001", "name": "Jo", "at": 1})
+        assert not taken
+    thread.join(30)
+    assert taken == [1]
