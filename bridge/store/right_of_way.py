@@ -46,10 +46,17 @@ _NONE = 0.0, 0.0
 
 
 def mark_of(database: Path | None) -> Path:
-    """The file with the mark: beside SQLite's; else one for all bridges that share the cores."""
+    """The file with the mark: beside SQLite's; else one for all bridges that share the cores.
+
+    Where there is no folder for it, one in which no mark stays.
+    """
     if database is not None:
         return Path(f"{database.resolve()}.busy")
-    return Path(tempfile.gettempdir()) / f"crm-bridge-{os.getuid()}.busy"
+    try:
+        folder = tempfile.gettempdir()
+    except OSError:  # all that there are cannot be written, or are full
+        return Path(os.devnull)
+    return Path(folder) / f"crm-bridge-{os.getuid()}.busy"
 
 
 class RightOfWay:

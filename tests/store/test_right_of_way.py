@@ -6,6 +6,8 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from bridge.store.right_of_way import (
     CLAIMED_S,
     FLOOD_S,
@@ -209,6 +211,23 @@ def test_no_link_is_followed_to_where_the_mark_would_be(tmp_path: Path) -> None:
 def test_bridges_over_postgresql_that_share_the_cores_share_a_mark(tmp_path: Path) -> None:
     assert mark_of(None) == mark_of(None)
     assert mark_of(None) != mark_of(tmp_path / "bridge.db") != mark_of(tmp_path / "other.db")
+
+
+def test_without_a_folder_that_can_be_written_nobody_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container whose file system is read-only, or a full disk, stops nothing."""
+
+    def nowhere() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", nowhere)
+    world = World(tmp_path)
+    world.mark = mark_of(None)
+    world.web, worker = world.way(1.0), world.way(0.01)
+    world.flood()
+    worker.held(1.0)
+    assert world.stands_back(worker) == 0.0
 
 
 def test_it_is_quiet_when_webhooks_have_not_come_in_quickly_of_late(tmp_path: Path) -> None:
