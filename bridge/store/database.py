@@ -43,7 +43,7 @@ from bridge.store.engines import (
     postgres_engine,
     sqlite_engine,
 )
-from bridge.store.right_of_way import RightOfWay, mark_of
+from bridge.store.right_of_way import LONGEST_REST_S, RightOfWay, mark_of
 
 _LAST = "last"
 """Under which name a connection keeps what is done right before its commit."""
@@ -278,13 +278,14 @@ class Database:
                 self.right_of_way.give_way()
             yield
             return
-        last = time.monotonic() + self._patience_s
+        began = time.monotonic()
+        last, rested = began + self._patience_s, began + LONGEST_REST_S
         while True:
             if not urgent:
-                self.right_of_way.give_way()
+                self.right_of_way.give_way(rested - time.monotonic())
             if not self._turn.acquire(timeout=max(0.0, last - time.monotonic())):
                 raise StoreBusy("another write of this process took too long")
-            if urgent or time.monotonic() >= last or not self.right_of_way.owed:
+            if urgent or time.monotonic() >= rested or not self.right_of_way.owed:
                 break
             self._turn.release()  # whoever had it meanwhile owes for its work
         try:

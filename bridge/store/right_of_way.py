@@ -35,6 +35,10 @@ LOOK_EVERY_S = 0.0005
 MOST_REST_S = 0.5
 """How long a worker gives way at most after one transaction, however long that was."""
 
+LONGEST_REST_S = 2.0
+"""How long one of its threads gives way at most, whatever the others come to owe meanwhile: they go
+on with opt-outs all the time, and whoever holds a lease has to say how its call ended."""
+
 QUIET_S = 2.0
 """How long after the last mark nobody is expected to want the lock soon."""
 
@@ -125,9 +129,13 @@ class RightOfWay:
         """Whether who gives way has to, now."""
         return self._clock() < self._free_at and self.flood
 
-    def give_way(self) -> None:
-        """Wait for as long as the web process has the right of way, within the share."""
-        while self.owed:
+    def give_way(self, most_s: float = LONGEST_REST_S) -> None:
+        """Wait for as long as the web process has the right of way, within the share.
+
+        ``most_s``: so many seconds at most.
+        """
+        last = self._clock() + most_s
+        while self.owed and self._clock() < last:
             self._sleep(LOOK_EVERY_S)
 
     def quiet(self) -> bool:

@@ -66,6 +66,32 @@ def test_many_who_stand_back_all_get_their_turn(
     assert sorted(done) == sorted(list(range(8)) * 3)
 
 
+def test_nobody_stands_back_for_good_because_others_go_on(
+    database: Database, opened: Callable[..., Database], tmp_path: Path
+) -> None:
+    """Opt-outs that are sent all the time owe all the time, for a whole process."""
+    worker = opened(share=SHARE)
+    world = Few(worker, tmp_path)
+    world.receive({"id": 1, "phone": "+14155550001", "name": "Jo", "at": 1})
+    done: list[str] = []
+
+    def write() -> None:
+        with worker.write():
+            done.append("answer recorded")
+
+    def take_in() -> None:
+        world.worker().take_in()
+        done.append("taken in")
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (write, take_in)]
+    with flooding(database, worker, owing=True):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert sorted(done) == ["answer recorded", "taken in"]
+
+
 def test_a_worker_takes_in_less_at_once_while_it_stands_back(
     database: Database, tmp_path: Path
 ) -> None:
