@@ -101,6 +101,7 @@ def _listen_postgres(
         raw.execute(f"LISTEN {CHANNEL}")
         heard()
         while not stopping():
-            for _ in raw.notifies(timeout=1.0, stop_after=1):
+            # a list, since all that came while nobody listened are one nudge
+            if list(raw.notifies(timeout=1.0, stop_after=1)):
                 heard()
                 time.sleep(DEAF_S)

@@ -83,6 +83,32 @@ def test_whoever_begins_to_listen_looks_for_what_came_before(
         until(lambda: ear.heard == 1)
 
 
+def test_nudges_that_came_while_nobody_listened_are_heard_as_one(
+    database: Database, opened: Callable[..., Database]
+) -> None:
+    """Else a worker would be woken for long after a flood, and for nothing."""
+    busy, go_on, heard = threading.Event(), threading.Event(), list[int]()
+
+    def hear() -> None:
+        heard.append(1)
+        busy.set()
+        go_on.wait(30)
+
+    def stopping() -> bool:
+        return len(heard) > 1
+
+    listener = threading.Thread(target=listen, args=(opened(), hear, stopping), daemon=True)
+    listener.start()
+    assert busy.wait(30)
+    bell = Bell(database)
+    for _ in range(300):
+        nudge(database, bell)
+    go_on.set()
+    listener.join(30)
+    assert not listener.is_alive()
+    assert len(heard) < 30
+
+
 def test_a_nudge_of_a_transaction_that_fails_is_not_sent(
     database: Database, opened: Callable[..., Database]
 ) -> None:
