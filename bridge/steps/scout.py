@@ -103,12 +103,15 @@ class Scout:
             connection, sources, Span(max(self._newest, soon), NEVER), self._most, MOST_BYTES
         )
         newest, oldest = max([self._newest, *looked_at]), self._oldest
+        if looked_at and soon > self._newest:
+            # what lies between comes soon, unless the next turns take in less than this one
+            oldest = soon + 1
         old: list[Delivery] = []
         if len(looked_at) < self._most and soon + 1 < oldest:
             left = Span(soon, oldest, newest_first=True)
             most = self._most - len(looked_at)
             old, looked_at = deliveries.waiting(connection, sources, left, most, MOST_BYTES)
-            oldest = min(looked_at, default=soon)
+            oldest = min(looked_at, default=soon + 1)
         urgent = (row.id for row in (*old, *fresh) if _urgent(row, current, depth))
         self._found = sorted({*self._found, *urgent})
         # not before: what the database did not give is looked at again

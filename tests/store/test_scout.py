@@ -195,6 +195,19 @@ def test_a_large_backlog_is_looked_at_from_its_end(world: World) -> None:
     assert turns_until(world, 901) < 6  # it stands before a hundred others
 
 
+def test_what_was_to_be_taken_in_soon_is_looked_at_when_that_turns_out_to_take_long(
+    world: World,
+) -> None:
+    wait_in_line(world, range(25))
+    for _ in range(2):
+        world.worker().take_in()
+    for first in range(100, 300, BATCH):  # each of them is a turn by itself
+        world.receive([event(number) for number in range(first, first + BATCH)])
+    world.receive(event(900, dnc=True))
+    wait_in_line(world, range(500, 540))
+    assert turns_until(world, 900) <= 3
+
+
 def test_the_next_backlog_is_looked_at_from_its_end_too(world: World) -> None:
     world.scout = partial(Scout, 20)
     for first in (0, 300):
