@@ -159,7 +159,7 @@ class Lookups:
         settled: dict[tuple[str, str], _Settled] = {}
         for (name, account), done in rounds.items():
             for one, fetched in done.found.items():
-                self._cache.put((declared[name].serial, account, one), fetched)
+                self._cache.put((declared[name].serial, account, one), fetched, now())
             records = {one: hit.record for one, hit in (kept[name, account] | done.found).items()}
             settled[name, account] = _Settled(records, done.missing, done.failed)
         return settled
