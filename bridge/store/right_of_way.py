@@ -29,8 +29,9 @@ FLOOD_S = 0.1
 """For how long marks have followed each other before anybody gives way: what comes in by a few
 hundred is written beside a worker that goes on, since there may be a core for each."""
 
-LOOK_EVERY_S = 0.0005
-"""How often who gives way looks whether the mark has faded."""
+LOOK_EVERY_S = 0.005
+"""How often who gives way looks at least whether the mark has faded: every look of every thread of
+a worker costs what it leaves to the web process."""
 
 MOST_REST_S = 0.5
 """How long a worker gives way at most after one transaction, however long that was."""
@@ -117,12 +118,7 @@ class RightOfWay:
     @property
     def flood(self) -> bool:
         """Whether webhooks come in quickly, and have for a while; asked by who gives way."""
-        if self._rest_per_s <= 0.0 or (file := self._opened()) is None:
-            return False
-        since, until = _marked(file)
-        now = self._clock()
-        # a clock that is not the same for both processes says nothing
-        return now - since >= FLOOD_S and 0.0 < until - now <= CLAIMED_S
+        return self._flood_left() > 0.0
 
     @property
     def owed(self) -> bool:
@@ -135,8 +131,19 @@ class RightOfWay:
         ``most_s``: so many seconds at most.
         """
         last = self._clock() + most_s
-        while self.owed and self._clock() < last:
-            self._sleep(LOOK_EVERY_S)
+        while (left := min(last, self._free_at) - self._clock()) > 0.0:
+            if (mark := self._flood_left()) <= 0.0:
+                return
+            self._sleep(min(left, mark, LOOK_EVERY_S))
+
+    def _flood_left(self) -> float:
+        """For how many seconds the mark of a flood lasts, if no more webhooks come."""
+        if self._rest_per_s <= 0.0 or (file := self._opened()) is None:
+            return 0.0
+        since, until = _marked(file)
+        now = self._clock()
+        # a clock that is not the same for both processes says nothing
+        return until - now if now - since >= FLOOD_S and until - now <= CLAIMED_S else 0.0
 
     def quiet(self) -> bool:
         """Whether webhooks have not come in quickly of late; asked by who gives way."""

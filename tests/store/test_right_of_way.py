@@ -67,7 +67,7 @@ def test_a_worker_stands_back_until_the_mark_fades(tmp_path: Path) -> None:
     assert worker.flood
     assert worker.owed
     lasts = 2 * FLOOD_S / 9
-    assert lasts <= world.stands_back(worker) < lasts + 0.001
+    assert world.stands_back(worker) == pytest.approx(lasts, abs=0.001)
     assert not worker.owed
     assert not worker.flood
 
@@ -117,7 +117,7 @@ def test_who_goes_on_writing_keeps_a_worker_waiting_for_its_share(tmp_path: Path
     world.meanwhile = world.write
     worker = world.way(0.2)
     worker.held(0.1)
-    assert 0.4 <= world.stands_back(worker) < 0.401
+    assert world.stands_back(worker) == pytest.approx(0.4, abs=0.001)
 
 
 def test_what_a_worker_costs_the_processor_counts_as_well(tmp_path: Path) -> None:
@@ -127,9 +127,9 @@ def test_what_a_worker_costs_the_processor_counts_as_well(tmp_path: Path) -> Non
     worker = world.way(0.2)
     world.spent += 0.1
     worker.held(0.02)
-    assert 0.4 <= world.stands_back(worker) < 0.401
+    assert world.stands_back(worker) == pytest.approx(0.4, abs=0.001)
     worker.held(0.02)  # nothing more was spent
-    assert 0.08 <= world.stands_back(worker) < 0.081
+    assert world.stands_back(worker) == pytest.approx(0.08, abs=0.001)
 
 
 def test_what_two_threads_owe_is_owed_together(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_what_two_threads_owe_is_owed_together(tmp_path: Path) -> None:
     worker = world.way(0.2)
     worker.held(0.05)
     worker.held(0.04)
-    assert 0.36 <= world.stands_back(worker) < 0.361
+    assert world.stands_back(worker) == pytest.approx(0.36, abs=0.001)
 
 
 def test_after_a_long_transaction_a_worker_waits_no_longer_than_others_are_patient(
@@ -150,7 +150,7 @@ def test_after_a_long_transaction_a_worker_waits_no_longer_than_others_are_patie
     world.meanwhile = world.write
     worker = world.way(0.2)
     worker.held(2.0)
-    assert MOST_REST_S <= world.stands_back(worker) < MOST_REST_S + 0.001
+    assert world.stands_back(worker) == pytest.approx(MOST_REST_S, abs=0.001)
 
 
 def test_what_comes_alone_keeps_nobody_waiting(tmp_path: Path) -> None:
