@@ -10,6 +10,7 @@ from bench.backlog import backlog
 from bench.burst import burst
 from bench.drain import drain
 from bench.end_to_end import end_to_end, with_look_ups
+from bench.flood import flood
 from bench.growth import growth
 from bench.idle import idle
 from bench.options import Options
@@ -41,6 +42,9 @@ BENCHMARKS: dict[str, Benchmark] = {
     "backlog": Benchmark(backlog, "the same while updates wait (--size: so many; 1,000,000)"),
     "untaken": Benchmark(
         untaken, "the same behind deliveries not taken in yet (--size: so many; 100,000)"
+    ),
+    "flood": Benchmark(
+        flood, "the same while webhooks come as fast as they are accepted (--size: so many)"
     ),
     "burst": Benchmark(burst, "the calls that many events on few leads become (--size: events)"),
     "scale-out": Benchmark(

@@ -216,7 +216,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "BRIDGE_WORKER_SHARE",
         float,
-        0.2,
+        0.1,
         "the part of the time that a worker has at least while webhooks come in quickly on the "
         "same machine, since both use its cores and, on SQLite, one lock; opt-outs do not wait for "
         "it; 1: it never stands back",

@@ -38,7 +38,7 @@ UNDISTURBED = 2
 are hashes go to random pages, and the more of them there are, the more share a page. It is no
 more, since a webhook that comes alone waits for the lock until all is stored."""
 
-FLOODED = 2
+FLOODED = 4
 """Into how many turns a batch is cut while the worker stands back for webhooks: it rests after each
 of them, and looks for opt-outs only then."""
 

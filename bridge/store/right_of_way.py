@@ -25,7 +25,7 @@ FRESH_S = 0.005, 0.05
 CLAIMED_S = 0.25
 """How long it lasts at most while deliveries wait for the lock or are being written."""
 
-FLOOD_S = 0.1
+FLOOD_S = 0.05
 """For how long marks have followed each other before anybody gives way: what comes in by a few
 hundred is written beside a worker that goes on, since there may be a core for each."""
 
@@ -33,7 +33,7 @@ LOOK_EVERY_S = 0.005
 """How often who gives way looks at least whether the mark has faded: every look of every thread of
 a worker costs what it leaves to the web process."""
 
-MOST_REST_S = 0.5
+MOST_REST_S = 0.3
 """How long a worker gives way at most after one transaction, however long that was."""
 
 LONGEST_REST_S = 2.0

@@ -28,6 +28,7 @@ TINY: dict[str, tuple[str, int]] = {
     "idle": ("sqlite", 5),
     "backlog": ("postgresql", 20),
     "untaken": ("sqlite", 1000),
+    "flood": ("postgresql", 1000),
     "burst": ("sqlite", 200),
     "growth": ("sqlite", 60),
     "soak": ("postgresql", 2),

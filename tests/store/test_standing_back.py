@@ -100,7 +100,7 @@ def test_a_worker_takes_in_less_at_once_while_it_stands_back(
         for number in range(BATCH):
             world.receive({"id": number, "phone": f"+1415555{number:04d}", "name": "Jo", "at": 1})
         with flooding(database, giving_way):
-            assert world.worker().take_in() == BATCH // 2
+            assert world.worker().take_in() == BATCH // 4
 
 
 def test_taking_in_stands_back_before_it_looks(
