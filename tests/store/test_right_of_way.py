@@ -171,6 +171,30 @@ def test_who_has_had_nothing_and_who_never_stands_back_go_on(tmp_path: Path) -> 
     assert world.stands_back(world.way(0.01)) == 0.0
 
 
+def test_two_web_processes_keep_up_one_flood(tmp_path: Path) -> None:
+    """Also one that has few of the webhooks, whose own marks fade in between."""
+    world = World(tmp_path)
+    seldom = world.way(1.0)
+    world.flood()
+    worker = world.way(0.01)
+    assert worker.flood
+    with seldom.claim(MANY):
+        assert worker.flood
+    assert worker.flood
+    world.write()
+    assert worker.flood
+
+
+def test_a_flood_begins_anew_where_another_clock_left_a_mark(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    worker = world.way(0.01)
+    world.mark.write_bytes(struct.pack("qq", 2**62, 2**62))
+    world.write()
+    assert not worker.flood
+    world.flood()
+    assert worker.flood
+
+
 def test_a_mark_by_another_clock_and_one_of_another_version_say_nothing(tmp_path: Path) -> None:
     world = World(tmp_path)
     there = int(world.now * 1e9)
