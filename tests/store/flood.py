@@ -11,10 +11,41 @@ from pathlib import Path
 from bridge.store.database import Database
 from bridge.store.right_of_way import FLOOD_S, MANY, RightOfWay
 
+from .waiting import until
+
+EVERY_S = 0.05
+"""Less than a mark lasts while deliveries are being written."""
+
 STEPS = 20
 
 PATIENCE_S = 60.0
 """How long a test may let a worker stand back while the clock stands still."""
+
+
+@contextmanager
+def flooding(web: Database, worker: Database, *, owing: bool = False) -> Iterator[None]:
+    """A block in which webhooks come by the machine's clock; it begins when a worker hears of them.
+
+    On a busy machine it may look for a moment as if they had ended. ``owing``: the worker has had
+    all that it may have, for as long as the block lasts.
+    """
+    ended = threading.Event()
+
+    def come() -> None:
+        while not ended.is_set():
+            with web.right_of_way.claim(MANY):
+                if owing:
+                    worker.right_of_way.held(10.0)
+                ended.wait(EVERY_S)
+
+    thread = threading.Thread(target=come, daemon=True)
+    thread.start()
+    try:
+        until(lambda: worker.right_of_way.flood, 60)
+        yield
+    finally:
+        ended.set()
+        thread.join(10)
 
 
 class Webhooks:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from bridge.store import leads
 from bridge.store.database import Database
-from bridge.store.right_of_way import FLOOD_S, MANY
 
-from .flood import Webhooks
+from .flood import Webhooks, flooding
 from .replaying import BOUNDS, World
-from .waiting import until
 
 SHARE = 0.01
 """So little that a worker rests for as long as it ever does."""
@@ -31,14 +28,8 @@ class Few(World):
 def test_a_worker_hears_of_the_webhooks_of_a_web_process(
     database: Database, opened: Callable[..., Database]
 ) -> None:
-    worker = opened(share=SHARE)
-
-    def heard() -> bool:
-        with database.right_of_way.claim(MANY):
-            time.sleep(FLOOD_S)  # on a busy machine maybe for too long: then once more
-            return worker.right_of_way.flood
-
-    until(heard, 60)
+    with flooding(database, opened(share=SHARE)):
+        pass
 
 
 def test_what_is_urgent_goes_before_what_stands_back(
