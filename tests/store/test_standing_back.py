@@ -98,7 +98,9 @@ def test_taking_in_stands_back_before_it_looks(
     world, web = Few(worker, tmp_path), Few(database, tmp_path)
     webhooks = Webhooks(tmp_path, worker, SHARE)
     taken: list[int] = []
-    thread = threading.Thread(target=lambda: taken.append(world.worker().take_in()), daemon=True)
+    taking = world.worker()
+    taking.take_in()  # which stores the mapping, and would stand back for that as well
+    thread = threading.Thread(target=lambda: taken.append(taking.take_in()), daemon=True)
     with webhooks.flood(owing=True):
         thread.start()
         assert webhooks.stood_back.wait(30)
