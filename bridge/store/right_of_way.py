@@ -89,9 +89,9 @@ class RightOfWay:
         least, most = FRESH_S
         lasts = min(most, max(least, 2 * (now - self._marked_at)))
         self._marked_at = now
-        # as the file has it, since another web process may have begun
+        # as the file has it, since another web process may have begun; or another clock
         since, until = _marked(file)
-        if not _fresh(until, now):
+        if not 0.0 < until - now <= CLAIMED_S:
             since = now
         # a mark that faded while its own deliveries wait would let the next worker in before them
         _mark(file, since, now + CLAIMED_S)
@@ -107,7 +107,8 @@ class RightOfWay:
             return False
         since, until = _marked(file)
         now = self._clock()
-        return now - since >= FLOOD_S and _fresh(until, now)
+        # a clock that is not the same for both processes says nothing
+        return now - since >= FLOOD_S and 0.0 < until - now <= CLAIMED_S
 
     @property
     def owed(self) -> bool:
@@ -147,11 +148,6 @@ class RightOfWay:
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
                 self._file = os.open(self._path, flags, 0o660)
         return self._file
-
-
-def _fresh(until: float, now: float) -> bool:
-    """Whether a mark holds; one of a clock that is not the same for both processes says nothing."""
-    return 0.0 < until - now <= CLAIMED_S
 
 
 def _mark(file: int, since: float, until: float) -> None:
