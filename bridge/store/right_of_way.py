@@ -41,6 +41,9 @@ QUIET_S = 2.0
 MANY = 4
 """So many deliveries in one transaction say that webhooks come in faster than they are written."""
 
+TICK_S = 1e-6
+"""Over what a time loses in a mark: webhooks that come as one fades belong to the same flood."""
+
 _MARK = struct.Struct("qq")
 """Since when and until when, in nanoseconds of the clock."""
 
@@ -91,7 +94,7 @@ class RightOfWay:
         self._marked_at = now
         # as the file has it, since another web process may have begun; or another clock
         since, until = _marked(file)
-        if not 0.0 < until - now <= CLAIMED_S:
+        if not -TICK_S < until - now <= CLAIMED_S:
             since = now
         # a mark that faded while its own deliveries wait would let the next worker in before them
         _mark(file, since, now + CLAIMED_S)

@@ -185,6 +185,18 @@ def test_two_web_processes_keep_up_one_flood(tmp_path: Path) -> None:
     assert worker.flood
 
 
+def test_webhooks_that_come_as_a_mark_fades_belong_to_the_flood(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    worker = world.way(0.01)
+    world.flood()
+    for _ in range(100):
+        world.now += LEAST_S
+        world.write()
+        world.now += 2 * LEAST_S  # twice as long as the one before was ago
+        world.write()
+        assert worker.flood
+
+
 def test_a_flood_begins_anew_where_another_clock_left_a_mark(tmp_path: Path) -> None:
     world = World(tmp_path)
     worker = world.way(0.01)
