@@ -217,9 +217,9 @@ SETTINGS: tuple[Setting, ...] = (
         "BRIDGE_WORKER_SHARE",
         float,
         0.1,
-        "the part of the time that a worker has at least while webhooks come in quickly on the "
-        "same machine, since both use its cores and, on SQLite, one lock; opt-outs do not wait for "
-        "it; 1: it never stands back",
+        "the part of the time that a worker has at least while webhooks flood in on the same "
+        "machine, since both use its cores and, on SQLite, one lock; calls of opt-outs go on all "
+        "the same; 1: it never stands back",
         least=0.01,
         most=1,
     ),
@@ -329,7 +329,7 @@ SETTINGS: tuple[Setting, ...] = (
         int,
         500,
         "deliveries or events that a worker takes at a time; on SQLite twice as many while no "
-        "webhooks come in quickly",
+        "webhooks come in quickly; a quarter of them while they flood in",
         least=1,
         most=10_000,
     ),

@@ -181,6 +181,7 @@ class Bridge:
         self.env = {
             "PATH": f"{PYTHON_BIN}{os.pathsep}{os.defpath}",
             "HOME": str(folder),
+            "TMPDIR": str(folder),  # where bridges over PostgreSQL leave their mark
             "LANG": "C.UTF-8",
             "DATABASE_URL": database_url or f"sqlite:///{folder / 'bridge.db'}",
             "BRIDGE_MAPPINGS": str(mappings),

@@ -189,17 +189,16 @@ ON_THE_SPOT = """
     from gevent import monkey
     from bridge.waits import CAREFUL, QUICK_S, Disk
 
-    sleep = monkey.get_original("time", "sleep")
     current = monkey.get_original("threading", "get_ident")
-    here, seen = current(), []
+    here, seen, passed = current(), [], [0.0]
 
     def write(seconds):
         def work():
             seen.append("here" if current() == here else "beside")
-            sleep(seconds)
+            passed.append(passed[-1] + seconds)
         return work
 
-    disk = Disk()
+    disk = Disk(lambda: passed[-1])
     disk.wait_for(write(0))
     disk.wait_for(write(10 * QUICK_S))
     for _ in range(CAREFUL):

@@ -83,10 +83,10 @@ class Database:
     gives way, whose turns take longer, accordingly longer for the others of it. ``gap_s``: how
     long SQLite's lock is left to other processes after a write; ``share``: the part of the time
     that is used at least while another process has the right of way (see ``RightOfWay``); 1: never
-    give way. ``statement_timeout_s``: how long PostgreSQL may work on one
-    statement, and about how long its silence is borne, before ``StoreBusy``; no less than
-    ``busy_timeout_s``. ``flush``: runs each commit on SQLite, which waits for the disk; it returns
-    when that has ended, and passes its error on.
+    give way. ``statement_timeout_s``: how long PostgreSQL may work on one statement, and about how
+    long its silence is borne, before ``StoreBusy``; no less than ``busy_timeout_s``. ``flush``:
+    runs each commit on SQLite, which waits for the disk; it returns when that has ended, and passes
+    its error on.
     """
 
     def __init__(

@@ -69,7 +69,7 @@ def add(connection: Connection, rows: Sequence[NewDelivery]) -> None:
 def put(connection: Connection, rows: Sequence[NewDelivery]) -> None:
     """Store deliveries, in their order; on PostgreSQL whoever listens is nudged as well.
 
-    It is one statement, and a second time it changes nothing; see ``Database.put``.
+    There it is one statement, and a second time it changes nothing; see ``Database.put``.
     """
     statement = _ADD if connection.dialect.name == "sqlite" else _PUT
     statement.execute(connection, _values(rows))

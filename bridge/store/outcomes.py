@@ -19,7 +19,6 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    text,
     update,
 )
 from sqlalchemy.sql.base import Executable
@@ -28,7 +27,7 @@ from bridge import jsontext, logs
 from bridge.model import State
 from bridge.store import attempts, digest, tally
 from bridge.store.bulk import Given, Many, Query, among, insert_many, listed
-from bridge.store.schema import OPEN, batch, delivery, event, outcome
+from bridge.store.schema import OPEN, STILL_OPEN, batch, delivery, event, outcome
 
 
 class NewOutcome(NamedTuple):
@@ -179,9 +178,9 @@ def add(connection: Connection, rows: Sequence[NewOutcome]) -> None:
         tally.note_replay(connection, replayed)
 
 
-def _text(words: str) -> str:
+def _text(text: str) -> str:
     """Text as both engines take it; it may quote what a CRM or the campaign API sent."""
-    return words.replace("\x00", "")
+    return text.replace("\x00", "")
 
 
 def of_events(connection: Connection, event_ids: Sequence[int]) -> set[tuple[int, str, str]]:
@@ -255,15 +254,10 @@ def open_updates(connection: Connection, lead_ids: Iterable[int]) -> dict[int, l
 _STATE = {state.value: state for state in State}
 
 
-_STILL_OPEN = text("state || '' IN ('waiting', 'in_flight', 'standing')")
-"""``OPEN`` of outcomes whose ids are given: the concatenation keeps SQLite from looking each id up
-once for each of the states."""
-
-
 def _becomes(which: ColumnElement[bool], given: Given) -> Executable:
     return (
         update(outcome)
-        .where(which, _STILL_OPEN)
+        .where(which, STILL_OPEN)
         .values(
             state=given("state"),
             message=given("message"),
@@ -348,7 +342,7 @@ def _states(
 
 _STATES = Query(
     select(outcome.c.campaign, outcome.c.state, outcome.c.replay_id, func.count())
-    .where(among(outcome.c.id, "ids"), _STILL_OPEN)
+    .where(among(outcome.c.id, "ids"), STILL_OPEN)
     .group_by(outcome.c.campaign, outcome.c.state, outcome.c.replay_id)
 )
 

@@ -46,8 +46,11 @@ QUIET_S = 2.0
 MANY = 4
 """So many deliveries in one transaction say that webhooks come in faster than they are written."""
 
+TICK_S = 1e-6
+"""Over what a time loses in a mark: webhooks that come as one fades belong to the same flood."""
+
 _MARK = struct.Struct("qq")
-_NONE = 0.0, 0.0
+"""Since when and until when, in nanoseconds of the clock."""
 
 
 def mark_of(database: Path | None) -> Path:
@@ -89,7 +92,7 @@ class RightOfWay:
         self._tried = False
         self._file: int | None = None
         self._rest_per_s = 1.0 / share - 1.0
-        self._free_at = self._marked_at = self._until = self._since = -math.inf
+        self._free_at = self._marked_at = -math.inf
 
     @contextmanager
     def claim(self, writes: int) -> Iterator[None]:
@@ -101,19 +104,16 @@ class RightOfWay:
         least, most = FRESH_S
         lasts = min(most, max(least, 2 * (now - self._marked_at)))
         self._marked_at = now
-        if now > self._until:
-            self._since = now
+        # as the file has it, since another web process may have begun; or another clock
+        since, until = _marked(file)
+        if not -TICK_S < until - now <= CLAIMED_S:
+            since = now
         # a mark that faded while its own deliveries wait would let the next worker in before them
-        self._mark(file, now + CLAIMED_S)
+        _mark(file, since, now + CLAIMED_S)
         try:
             yield
         finally:
-            self._mark(file, self._clock() + lasts)
-
-    def _mark(self, file: int, until: float) -> None:
-        self._until = until
-        with suppress(OSError):  # a full disk, for one
-            os.pwrite(file, _MARK.pack(int(self._since * 1e9), int(until * 1e9)), 0)
+            _mark(file, since, self._clock() + lasts)
 
     @property
     def flood(self) -> bool:
@@ -153,10 +153,10 @@ class RightOfWay:
         return not -QUIET_S < _marked(file)[1] - self._clock() <= CLAIMED_S
 
     def held(self, seconds: float) -> None:
-        """Who gives way has had a transaction for so long.
+        """Who gives way has had a transaction for so long (seconds).
 
-        What it costs besides, to the processor, counts as well: that is less than it took only
-        where others were waited for.
+        The processor time of its whole process since the last one counts instead where that is
+        more: what is done between transactions takes a core as well.
         """
         spent = self._spent()
         busy = max(seconds, spent - self._spent_before)
@@ -175,9 +175,14 @@ class RightOfWay:
         return self._file
 
 
+def _mark(file: int, since: float, until: float) -> None:
+    with suppress(OSError, struct.error):  # a full disk, for one
+        os.pwrite(file, _MARK.pack(int(since * 1e9), int(until * 1e9)), 0)
+
+
 def _marked(file: int) -> tuple[float, float]:
     """Since when and until when webhooks come in quickly."""
     with suppress(OSError, struct.error):
         since, until = _MARK.unpack(os.pread(file, _MARK.size, 0))
         return since / 1e9, until / 1e9
-    return _NONE
+    return 0.0, 0.0

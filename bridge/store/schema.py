@@ -41,15 +41,20 @@ WHERE = "where"
 
 # Conditions of partial indexes. A query has to repeat them word for word, without parameters,
 # for SQLite to see that the index serves it.
-OPEN = text("state IN ('waiting', 'in_flight', 'standing')")
+_AN_OPEN_ONE = "IN ('waiting', 'in_flight', 'standing')"
+OPEN = text(f"state {_AN_OPEN_ONE}")
 STORED = text("state = 'stored'")
 PENDING = text("state = 'pending'")
 LEASED = text("lease_until > 0")
 REPLAYED = text("replay_id > 0")
 UNDONE = text("done_at IS NULL")
-OPEN_OPT_OUT = text("opts_out AND state IN ('waiting', 'in_flight', 'standing')")
+OPEN_OPT_OUT = text(f"opts_out AND state {_AN_OPEN_ONE}")
 OF_PHONE = text("phone <> ''")
 OF_EVENT = text("event_id > 0")
+
+STILL_OPEN = text(f"state || '' {_AN_OPEN_ONE}")
+"""``OPEN`` of outcomes whose ids are given: the concatenation keeps SQLite from looking each id up
+once for each of the states."""
 
 
 def whole() -> MetaData:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,15 @@ def empty_url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> It
 
 
 @pytest.fixture
-def url(engine: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The address of a migrated database without rows."""
+def url(
+    engine: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[str]:
+    """The address of a migrated database without rows, on a machine of its own: bridges over
+    PostgreSQL that share a temporary folder share the mark that says who stands back."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     if engine == "sqlite":
         path = tmp_path / "bridge.db"
         shutil.copy(request.getfixturevalue("sqlite_template"), path)

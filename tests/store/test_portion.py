@@ -65,7 +65,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> Read:
 
 
 def wait_in_line(world: World, sizes: Iterable[int], **more: Any) -> None:
-    """Store deliveries of so many events each, every event of a lead of its own."""
+    """Store deliveries of so many events each, each event once."""
     bodies = [
         [
             {"id": n, "phone": f"+1415555{n % 10_000:04d}", "name": "A", "at": now_ms()} | more

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from bridge.store import leads
 from bridge.store.database import Database
 
-from .flood import flooding
+from .flood import Webhooks, flooding
 from .replaying import BOUNDS, World
 
 SHARE = 0.01
@@ -26,10 +25,18 @@ class Few(World):
     bounds = replace(BOUNDS, batch=BATCH)
 
 
-def test_what_is_urgent_goes_before_what_stands_back(
+def test_a_worker_hears_of_the_webhooks_of_a_web_process(
     database: Database, opened: Callable[..., Database]
 ) -> None:
+    with flooding(database, opened(share=SHARE)):
+        pass
+
+
+def test_what_is_urgent_goes_before_what_stands_back(
+    database: Database, opened: Callable[..., Database], tmp_path: Path
+) -> None:
     worker = opened(share=SHARE)
+    webhooks = Webhooks(tmp_path, worker, SHARE)
     done: list[str] = []
 
     def write() -> None:
@@ -37,8 +44,9 @@ def test_what_is_urgent_goes_before_what_stands_back(
             done.append("other")
 
     thread = threading.Thread(target=write, daemon=True)
-    with flooding(database, worker, owing=True):
+    with webhooks.flood(owing=True):
         thread.start()
+        assert webhooks.stood_back.wait(30)
         with worker.write(urgent=True):
             done.append("urgent")
     thread.join(30)
@@ -46,9 +54,10 @@ def test_what_is_urgent_goes_before_what_stands_back(
 
 
 def test_many_who_stand_back_all_get_their_turn(
-    database: Database, opened: Callable[..., Database]
+    database: Database, opened: Callable[..., Database], tmp_path: Path
 ) -> None:
-    worker = opened(share=0.5)
+    worker = opened(share=0.5, busy_timeout_s=30.0)
+    webhooks = Webhooks(tmp_path, worker, 0.5, passing=True)
     done: list[int] = []
 
     def write(number: int) -> None:
@@ -57,13 +66,14 @@ def test_many_who_stand_back_all_get_their_turn(
                 leads.next_due(connection, "main")
                 done.append(number)
 
-    with flooding(database, worker):
+    with webhooks.flood(owing=True):
         threads = [threading.Thread(target=write, args=(n,), daemon=True) for n in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
-    assert sorted(done) == sorted(list(range(8)) * 3)
+            thread.join(60)
+        assert webhooks.stood_back.is_set()
+        assert sorted(done) == sorted(list(range(8)) * 3)
 
 
 def test_nobody_stands_back_for_good_because_others_go_on(
@@ -93,14 +103,17 @@ def test_nobody_stands_back_for_good_because_others_go_on(
 
 
 def test_a_worker_takes_in_less_at_once_while_it_stands_back(
-    database: Database, tmp_path: Path
+    database: Database, opened: Callable[..., Database], tmp_path: Path
 ) -> None:
-    with closing(Database(database.url, share=0.2)) as giving_way:
-        world = Few(giving_way, tmp_path)
-        for number in range(BATCH):
-            world.receive({"id": number, "phone": f"+1415555{number:04d}", "name": "Jo", "at": 1})
-        with flooding(database, giving_way):
-            assert world.worker().take_in() == BATCH // 4
+    worker = opened(share=0.2)
+    world = Few(worker, tmp_path)
+    for number in range(2 * BATCH):
+        world.receive({"id": number, "phone": f"+1415555{number:04d}", "name": "Jo", "at": 1})
+    webhooks = Webhooks(tmp_path, worker, 0.2, passing=True)
+    with webhooks.flood():
+        assert world.worker().take_in() == BATCH // 4
+    webhooks.come()
+    assert world.worker().take_in() == BATCH, "it is no flood yet"
 
 
 def test_taking_in_stands_back_before_it_looks(
@@ -109,10 +122,14 @@ def test_taking_in_stands_back_before_it_looks(
     """What comes while it stands back is taken in right after."""
     worker = opened(share=SHARE)
     world, web = Few(worker, tmp_path), Few(database, tmp_path)
+    webhooks = Webhooks(tmp_path, worker, SHARE)
     taken: list[int] = []
-    thread = threading.Thread(target=lambda: taken.append(world.worker().take_in()), daemon=True)
-    with flooding(database, worker, owing=True):
+    taking = world.worker()
+    taking.take_in()  # which stores the mapping, and would stand back for that as well
+    thread = threading.Thread(target=lambda: taken.append(taking.take_in()), daemon=True)
+    with webhooks.flood(owing=True):
         thread.start()
+        assert webhooks.stood_back.wait(30)
         web.receive({"id": 1, "phone": "+14155550001", "name": "Jo", "at": 1})
         assert not taken
     thread.join(30)
