@@ -14,6 +14,7 @@ import math
 import os
 import struct
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -85,6 +86,7 @@ class RightOfWay:
         self._sleep = sleep
         self._spent = spent
         self._spent_before = spent()
+        self._looking = threading.Lock()
         self._tried = False
         self._file: int | None = None
         self._rest_per_s = 1.0 / share - 1.0
@@ -135,8 +137,14 @@ class RightOfWay:
         ``most_s``: so many seconds at most.
         """
         last = self._clock() + most_s
-        while self.owed and self._clock() < last:
-            self._sleep(LOOK_EVERY_S)
+        # one looks for all: what looking costs the processor is owed as well
+        if not self.owed or not self._looking.acquire(timeout=max(0.0, most_s)):
+            return
+        try:
+            while self.owed and self._clock() < last:
+                self._sleep(LOOK_EVERY_S)
+        finally:
+            self._looking.release()
 
     def quiet(self) -> bool:
         """Whether webhooks have not come in quickly of late; asked by who gives way."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -140,6 +142,31 @@ def test_what_two_threads_owe_is_owed_together(tmp_path: Path) -> None:
     worker.held(0.05)
     worker.held(0.04)
     assert 0.36 <= world.stands_back(worker) < 0.361
+
+
+def test_one_thread_looks_for_all_that_stand_back(tmp_path: Path) -> None:
+    """Else eight of them owed more for looking than for their work."""
+    looking, most = 0, 0
+
+    def sleep(seconds: float) -> None:
+        nonlocal looking, most
+        looking += 1
+        most = max(most, looking)
+        time.sleep(seconds)
+        looking -= 1
+
+    mark = tmp_path / "mark"
+    worker = RightOfWay(mark, 0.01, sleep=sleep)
+    now = time.monotonic()
+    mark.write_bytes(struct.pack("qq", int((now - 1) * 1e9), int((now + CLAIMED_S) * 1e9)))
+    worker.held(1.0)
+    threads = [threading.Thread(target=worker.give_way) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most <= 1
+    assert not any(thread.is_alive() for thread in threads)
 
 
 def test_after_a_long_transaction_a_worker_waits_no_longer_than_others_are_patient(
