@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from bridge.model import Found, Wanted
 from bridge.store import leads
 from bridge.store.database import Database
 
 from .flood import flooding
-from .replaying import BOUNDS, World
+from .replaying import BOUNDS, HEAD, LOOK_UP, World
 
 SHARE = 0.01
 """So little that a worker rests for as long as it ever does."""
@@ -101,6 +105,48 @@ def test_a_worker_takes_in_less_at_once_while_it_stands_back(
             world.receive({"id": number, "phone": f"+1415555{number:04d}", "name": "Jo", "at": 1})
         with flooding(database, giving_way):
             assert world.worker().take_in() == BATCH // 2
+
+
+RECORDS = """
+rules:
+  - name: opt-out
+    when: contact.dnc
+    channel: voice
+    lead: {phone_number: contact.phone, do_not_call: {value: true}}
+  - name: details
+    when: contact
+    lead: {phone_number: contact.phone, first_name: contact.name}
+"""
+
+
+class Crm:
+    """A CRM that gives a record for whatever is asked. ``asked``: hears that it was."""
+
+    def __init__(self, record: dict[str, Any], asked: Callable[[], None]) -> None:
+        self._found = Found(({"phone": "+14155550001", "name": "Jo"} | record,))
+        self._asked = asked
+
+    def resolve(self, wanted: Sequence[Wanted], _now: object) -> list[Found]:
+        self._asked()
+        return [self._found for _ in wanted]
+
+
+@pytest.mark.parametrize(("record", "rests"), [({"dnc": True}, 0), ({}, 1)])
+def test_an_opt_out_that_its_record_tells_of_does_not_stand_back(
+    database: Database,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record: dict[str, Any],
+    rests: int,
+) -> None:
+    world = Few(database, tmp_path)
+    world.write(HEAD + LOOK_UP + RECORDS)
+    world.take_in({"id": 1, "contact": "7", "at": 1})
+    rested: list[object] = []
+    monkeypatch.setattr(database.right_of_way, "give_way", lambda *_: rested.append(1))
+    world.worker().look_up("crm", Crm(record, rested.clear))  # type: ignore[arg-type]
+    assert len(rested) == rests
+    assert {row["opts_out"] for row in world.outcomes()} == {not rests}
 
 
 def test_taking_in_stands_back_before_it_looks(
