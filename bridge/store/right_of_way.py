@@ -172,7 +172,11 @@ class RightOfWay:
             self._tried = True
             with suppress(OSError):
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-                self._file = os.open(self._path, flags, 0o660)
+                file = os.open(self._path, flags, 0o660)
+                if os.fstat(file).st_nlink == 1:
+                    self._file = file
+                else:  # another name of a file that is somebody's
+                    os.close(file)
         return self._file
 
 

@@ -226,11 +226,14 @@ def test_where_there_can_be_no_mark_nobody_gives_way(tmp_path: Path) -> None:
     assert not worker.quiet()
 
 
-def test_no_link_is_followed_to_where_the_mark_would_be(tmp_path: Path) -> None:
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_no_link_is_followed_to_where_the_mark_would_be(
+    tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
     world = World(tmp_path)
     other = tmp_path / "precious"
     other.write_bytes(b"precious")
-    world.mark.symlink_to(other)
+    link(world.mark, other)
     world.flood()
     assert other.read_bytes() == b"precious"
 
