@@ -149,6 +149,23 @@ def test_an_opt_out_that_its_record_tells_of_does_not_stand_back(
     assert {row["opts_out"] for row in world.outcomes()} == {not rests}
 
 
+def test_what_comes_while_a_look_up_stands_back_is_looked_up_with_the_others(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Few(database, tmp_path)
+    world.write(HEAD + LOOK_UP + RECORDS)
+    world.take_in({"id": 1, "contact": "7", "at": 1})
+    come = iter([{"id": 2, "contact": "8", "at": 1}])
+
+    def meanwhile(*_: object) -> None:
+        for event in come:
+            world.take_in(event)
+
+    monkeypatch.setattr(database.right_of_way, "give_way", meanwhile)
+    crm: Any = Crm({"dnc": True}, lambda: None)
+    assert world.worker().look_up("crm", crm) == 2
+
+
 def test_taking_in_stands_back_before_it_looks(
     database: Database, opened: Callable[..., Database], tmp_path: Path
 ) -> None:
