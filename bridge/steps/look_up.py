@@ -197,13 +197,7 @@ def _complete(
             at_once = _opt_outs(whole, found[item.id], mapping, memory)
             if at_once.updates:
                 early.append((item.id, Ready(delivery, event, at_once, mapping.version)))
-    opts_out = any(
-        update.opts_out
-        for _, item in (*known, *early)
-        if item.mapped is not None
-        for update in item.mapped.updates
-    )
-    with equipment.database.write(urgent=opts_out) as connection:
+    with equipment.database.write(urgent=True) as connection:
         taken = events.take(connection, [event_id for event_id, _ in known])
         events.postpone(connection, later)
         events.hurry(connection, [event_id for event_id, _ in early])
