@@ -39,6 +39,8 @@ def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
     mapping = current.mappings.get(source)
     if mapping is None or not mapping.source.configured:
         return 0
+    # here rather than with the claim: what comes meanwhile may be an opt-out, and goes ahead
+    equipment.database.right_of_way.give_way()
     now = equipment.database.now_ms()
     until = now + equipment.bounds.lease
     due = _claimed(equipment, source, now, until)
@@ -84,7 +86,7 @@ def _claimed(equipment: Equipment, source: str, now: int, until: int) -> list[ev
     """Events that are due, claimed; ``Holds`` renews that while their look-up lasts."""
     bounds = equipment.bounds
     limits = {Lane.OPT_OUT: bounds.batch, Lane.FIRST: min(bounds.batch, ROUND)}
-    with equipment.database.write() as connection:
+    with equipment.database.write(urgent=True) as connection:
         return events.claim_pending(connection, source, now, limits=limits, until=until)
 
 
@@ -195,7 +197,7 @@ def _complete(
             at_once = _opt_outs(whole, found[item.id], mapping, memory)
             if at_once.updates:
                 early.append((item.id, Ready(delivery, event, at_once, mapping.version)))
-    with equipment.database.write() as connection:
+    with equipment.database.write(urgent=True) as connection:
         taken = events.take(connection, [event_id for event_id, _ in known])
         events.postpone(connection, later)
         events.hurry(connection, [event_id for event_id, _ in early])

@@ -55,7 +55,11 @@ _ADD = insert_many(delivery, _NEW)
 _PUT = insert_many(
     delivery,
     _NEW,
-    on_conflict=lambda new: new.on_conflict_do_nothing(index_elements=[delivery.c.receipt]),
+    # What is there already is written again as it is: a transaction that writes nothing waits
+    # neither for the disk nor for a standby, and what the first one wrote may be on no other yet.
+    on_conflict=lambda new: new.on_conflict_do_update(
+        index_elements=[delivery.c.receipt], set_={"receipt": delivery.c.receipt}
+    ),
     returning=(delivery.c.id,),
     within=lambda adding: select(nudge()).add_cte(adding.cte("added")),
 )

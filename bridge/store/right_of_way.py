@@ -14,6 +14,7 @@ import math
 import os
 import struct
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -89,6 +90,7 @@ class RightOfWay:
         self._sleep = sleep
         self._spent = spent
         self._spent_before = spent()
+        self._looking = threading.Lock()
         self._tried = False
         self._file: int | None = None
         self._rest_per_s = 1.0 / share - 1.0
@@ -131,10 +133,16 @@ class RightOfWay:
         ``most_s``: so many seconds at most.
         """
         last = self._clock() + most_s
-        while (left := min(last, self._free_at) - self._clock()) > 0.0:
-            if (mark := self._flood_left()) <= 0.0:
-                return
-            self._sleep(min(left, mark, LOOK_EVERY_S))
+        # one looks for all: what looking costs the processor is owed as well
+        if not self.owed or not self._looking.acquire(timeout=max(0.0, most_s)):
+            return
+        try:
+            while (left := min(last, self._free_at) - self._clock()) > 0.0:
+                if (mark := self._flood_left()) <= 0.0:
+                    return
+                self._sleep(min(left, mark, LOOK_EVERY_S))
+        finally:
+            self._looking.release()
 
     def _flood_left(self) -> float:
         """For how many seconds the mark of a flood lasts, if no more webhooks come."""
@@ -171,7 +179,11 @@ class RightOfWay:
             self._tried = True
             with suppress(OSError):
                 flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-                self._file = os.open(self._path, flags, 0o660)
+                file = os.open(self._path, flags, 0o660)
+                if os.fstat(file).st_nlink == 1:
+                    self._file = file
+                else:  # another name of a file that is somebody's
+                    os.close(file)
         return self._file
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import struct
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -142,6 +144,31 @@ def test_what_two_threads_owe_is_owed_together(tmp_path: Path) -> None:
     assert world.stands_back(worker) == pytest.approx(0.2, abs=0.001)
 
 
+def test_one_thread_looks_for_all_that_stand_back(tmp_path: Path) -> None:
+    """Else eight of them owed more for looking than for their work."""
+    looking, most = 0, 0
+
+    def sleep(seconds: float) -> None:
+        nonlocal looking, most
+        looking += 1
+        most = max(most, looking)
+        time.sleep(seconds)
+        looking -= 1
+
+    mark = tmp_path / "mark"
+    worker = RightOfWay(mark, 0.01, sleep=sleep)
+    now = time.monotonic()
+    mark.write_bytes(struct.pack("qq", int((now - 1) * 1e9), int((now + CLAIMED_S) * 1e9)))
+    worker.held(1.0)
+    threads = [threading.Thread(target=worker.give_way) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most <= 1
+    assert not any(thread.is_alive() for thread in threads)
+
+
 def test_after_a_long_transaction_a_worker_waits_no_longer_than_others_are_patient(
     tmp_path: Path,
 ) -> None:
@@ -235,11 +262,14 @@ def test_where_there_can_be_no_mark_nobody_gives_way(tmp_path: Path) -> None:
     assert not worker.quiet()
 
 
-def test_no_link_is_followed_to_where_the_mark_would_be(tmp_path: Path) -> None:
+@pytest.mark.parametrize("link", [Path.symlink_to, Path.hardlink_to])
+def test_no_link_is_followed_to_where_the_mark_would_be(
+    tmp_path: Path, link: Callable[[Path, Path], None]
+) -> None:
     world = World(tmp_path)
     other = tmp_path / "precious"
     other.write_bytes(b"precious")
-    world.mark.symlink_to(other)
+    link(world.mark, other)
     world.flood()
     assert other.read_bytes() == b"precious"
 

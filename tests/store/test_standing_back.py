@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from bridge.model import Found, Wanted
 from bridge.store import leads
 from bridge.store.database import Database
 
 from .flood import Webhooks, flooding
-from .replaying import BOUNDS, World
+from .replaying import BOUNDS, HEAD, LOOK_UP, World
 
 SHARE = 0.01
 """So little that a worker rests for as long as it ever does."""
@@ -114,6 +118,61 @@ def test_a_worker_takes_in_less_at_once_while_it_stands_back(
         assert world.worker().take_in() == BATCH // 4
     webhooks.come()
     assert world.worker().take_in() == BATCH, "it is no flood yet"
+
+
+RECORDS = """
+rules:
+  - name: opt-out
+    when: contact.dnc
+    channel: voice
+    lead: {phone_number: contact.phone, do_not_call: {value: true}}
+  - name: details
+    when: contact
+    lead: {phone_number: contact.phone, first_name: contact.name}
+"""
+
+
+class Crm:
+    """A CRM that gives a record for whatever is asked. ``asked``: hears that it was."""
+
+    def __init__(self, record: dict[str, Any], asked: Callable[[], None]) -> None:
+        self._found = Found(({"phone": "+14155550001", "name": "Jo"} | record,))
+        self._asked = asked
+
+    def resolve(self, wanted: Sequence[Wanted], _now: object) -> list[Found]:
+        self._asked()
+        return [self._found for _ in wanted]
+
+
+def test_what_was_looked_up_is_stored_without_standing_back(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Few(database, tmp_path)
+    world.write(HEAD + LOOK_UP + RECORDS)
+    world.take_in({"id": 1, "contact": "7", "at": 1})
+    rested: list[str] = []
+    monkeypatch.setattr(database.right_of_way, "give_way", lambda *_: rested.append("rested"))
+    crm: Any = Crm({"dnc": True}, lambda: rested.append("asked"))
+    assert world.worker().look_up("crm", crm) == 1
+    assert rested == ["rested", "asked"]
+    assert {row["opts_out"] for row in world.outcomes()} == {True}
+
+
+def test_what_comes_while_a_look_up_stands_back_is_looked_up_with_the_others(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Few(database, tmp_path)
+    world.write(HEAD + LOOK_UP + RECORDS)
+    world.take_in({"id": 1, "contact": "7", "at": 1})
+    come = iter([{"id": 2, "contact": "8", "at": 1}])
+
+    def meanwhile(*_: object) -> None:
+        for event in come:
+            world.take_in(event)
+
+    monkeypatch.setattr(database.right_of_way, "give_way", meanwhile)
+    crm: Any = Crm({"dnc": True}, lambda: None)
+    assert world.worker().look_up("crm", crm) == 2
 
 
 def test_taking_in_stands_back_before_it_looks(
