@@ -25,11 +25,16 @@ log = logs.get("take in")
 SOON = 3
 """What so many turns will take in anyway is not looked at: a turn takes a fraction of a second."""
 
-MOST_AHEAD = 2_000
-"""Deliveries that are looked at in one go."""
+MOST_AHEAD = 6_000
+"""Deliveries that are looked at in one go: more than come in while a worker stands back for a flood
+of them."""
 
-MOST_BYTES = 4_000_000
-"""Bodies that are looked at in one go."""
+MOST_BYTES = 8_000_000
+"""Bodies that are looked at in one go, of those that came and of those that were there before."""
+
+FRESH = 75
+"""How many of what is looked at in one go, in percent, may be what came new: however fast that is,
+what was there before has its turn."""
 
 
 class Turn(NamedTuple):
@@ -99,17 +104,17 @@ class Scout:
         if self._newest is None:
             self._newest = deliveries.newest(connection)
             self._oldest = self._newest + 1
-        fresh, looked_at = deliveries.waiting(
-            connection, sources, Span(max(self._newest, soon), NEVER), self._most, MOST_BYTES
-        )
+        came = Span(max(self._newest, soon), NEVER)
+        most = max(1, self._most * FRESH // 100)
+        fresh, looked_at = deliveries.waiting(connection, sources, came, most, MOST_BYTES)
         newest, oldest = max([self._newest, *looked_at]), self._oldest
         if looked_at and soon > self._newest:
             # what lies between comes soon, unless the next turns take in less than this one
             oldest = soon + 1
         old: list[Delivery] = []
-        if len(looked_at) < self._most and soon + 1 < oldest:
+        most = self._most - len(looked_at)
+        if most and soon + 1 < oldest:
             left = Span(soon, oldest, newest_first=True)
-            most = self._most - len(looked_at)
             old, looked_at = deliveries.waiting(connection, sources, left, most, MOST_BYTES)
             oldest = min(looked_at, default=soon + 1)
         urgent = (row.id for row in (*old, *fresh) if _urgent(row, current, depth))

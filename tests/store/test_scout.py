@@ -208,6 +208,18 @@ def test_what_was_to_be_taken_in_soon_is_looked_at_when_that_turns_out_to_take_l
     assert turns_until(world, 900) <= 3
 
 
+def test_what_was_there_before_is_looked_at_however_fast_new_ones_come(world: World) -> None:
+    world.scout = partial(Scout, 20)
+    wait_in_line(world, range(200))
+    world.receive(event(900, dnc=True))
+    wait_in_line(world, range(200, 205))
+    world.worker().take_in()
+    for turn in range(8):
+        wait_in_line(world, range(1000 + 40 * turn, 1040 + 40 * turn))
+        world.worker().take_in()
+    assert phone(900) in taken(world), "it stands behind twenty turns"
+
+
 def test_the_next_backlog_is_looked_at_from_its_end_too(world: World) -> None:
     world.scout = partial(Scout, 20)
     for first in (0, 300):
