@@ -21,6 +21,7 @@ from bridge.steps.turns import Turns
 from bridge.store import leads, tally
 from bridge.store.database import Connection, Database
 
+from .flood import Webhooks
 from .replaying import World
 
 PHONES = [f"+1415555010{number}" for number in range(10)]
@@ -124,6 +125,19 @@ def test_an_opt_out_that_came_meanwhile_goes_before_the_rest(sender: Sender) -> 
     assert len(sender.api.calls) == 2
     sender.send()
     assert sorted(phone for call in sender.api.calls for phone in call) == [*PHONES[:5], PHONES[9]]
+
+
+def test_only_an_opt_out_is_sent_and_recorded_while_a_worker_stands_back(
+    sender: Sender, tmp_path: Path
+) -> None:
+    sender.world.take_in({"id": 9, "phone": PHONES[9], "dnc": True, "at": 2_000})
+    webhooks = Webhooks(tmp_path, sender.world.database, 0.01, passing=True)
+    with webhooks.flood(owing=True):
+        assert sender.send(Lane.OPT_OUT) == 1
+        assert sender.api.calls == [PHONES[9:]]
+        assert not webhooks.stood_back.is_set()
+        sender.send()
+        assert webhooks.stood_back.is_set()
 
 
 NEXT_CLAIM = "NEW.lease_owner <> '' AND (SELECT count(*) FROM batch) = 1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +194,16 @@ def test_taking_in_stands_back_before_it_looks(
         assert not taken
     thread.join(30)
     assert taken == [1]
+
+
+def test_what_was_looked_through_is_stored_without_standing_back(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = Few(database, tmp_path)
+    for number in (1, 2):
+        world.receive({"id": number, "phone": f"+1415555000{number}", "name": "Jo", "at": 1})
+        rested: list[str] = []
+        give_way = partial(rested.append, "rested")
+        monkeypatch.setattr(database.right_of_way, "give_way", lambda *_, rest=give_way: rest())
+        assert world.worker().take_in() == 1
+    assert rested == ["rested"], "the mapping was stored with the first"
