@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from bridge.map.events import EventPlan
 from bridge.map.lookups import LookupPlan, fill
 from bridge.map.numbers import Numbers, Way
+from bridge.map.opt_out_words import opt_out_words
 from bridge.map.outcome import errors_of, merge, reason_for_nothing, with_notes
 from bridge.map.route import Directory
 from bridge.map.rules import Rule, Said, may_opt_out, say, yield_to_opt_in
@@ -17,6 +18,7 @@ from bridge.map.value import Value
 from bridge.model import (
     NOBODY,
     Campaign,
+    Decoder,
     Delivery,
     Event,
     Found,
@@ -53,6 +55,14 @@ class SourceMapping:
     remembered: tuple[int, ...]
     emails: tuple[Value, ...] = ()
     any_order: bool = True
+    _words: tuple[bytes, ...] | None = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        words = None
+        if self.source.decode.decoder is Decoder.JSON:
+            words = opt_out_words(self.plan, self.rules, self._view({}, {}, NOBODY))
+        found = None if words is None else tuple([word.encode() for word in sorted(words)])
+        object.__setattr__(self, "_words", found)
 
     @property
     def version(self) -> str:
@@ -89,6 +99,13 @@ class SourceMapping:
         An opt-out's look-up goes ahead of all others.
         """
         return self._may_opt_out(event.view)
+
+    def silent(self, body: bytes) -> bool:
+        """Whether a body shows without being decoded that ``glance`` would find nothing in it."""
+        if not self.any_order:
+            return True
+        words = self._words
+        return words is not None and _ESCAPE not in body and not any(w in body for w in words)
 
     def glance(self, document: Json, delivery: Delivery) -> bool:
         """Whether a decoded delivery may hold an opt-out that may go ahead of what came before it.
@@ -218,6 +235,9 @@ class SourceMapping:
             erase,
         )
 
+
+_ESCAPE = b"\\"
+"""With which texts in JSON may be written otherwise than they are."""
 
 LONGEST_ADDRESS = 320
 """Characters of an e-mail address, at most."""

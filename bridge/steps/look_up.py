@@ -34,16 +34,27 @@ Answers = Mapping[int, Sequence[tuple[str, Found | LookupFailed]]]
 
 
 def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
-    """Complete events of a source; returns how many were due. Errors: ``StoreBusy``."""
+    """Complete events of a source; returns how many were due. Errors: ``StoreBusy``.
+
+    While webhooks flood in, it rests, and looks from time to time for an opt-out among them.
+    """
+    due = 0
+    # here rather than with the claim: what comes meanwhile may be an opt-out, and goes ahead
+    for resting in equipment.database.right_of_way.rests():
+        due = _turn(equipment, source, lookups, resting=resting)
+        if due:
+            break
+    return due
+
+
+def _turn(equipment: Equipment, source: str, lookups: Lookups, *, resting: bool) -> int:
     current = equipment.mappings()
     mapping = current.mappings.get(source)
     if mapping is None or not mapping.source.configured:
         return 0
-    # here rather than with the claim: what comes meanwhile may be an opt-out, and goes ahead
-    equipment.database.right_of_way.give_way()
     now = equipment.database.now_ms()
     until = now + equipment.bounds.lease
-    due = _claimed(equipment, source, now, until)
+    due = _claimed(equipment, source, now, until, only_opt_outs=resting)
     if not due:
         return 0
     with equipment.holds.during([item.id for item in due], until):
@@ -82,10 +93,14 @@ def _look_up(
             _complete_alone(equipment, item, found, mapping, current)
 
 
-def _claimed(equipment: Equipment, source: str, now: int, until: int) -> list[events.PendingEvent]:
+def _claimed(
+    equipment: Equipment, source: str, now: int, until: int, *, only_opt_outs: bool
+) -> list[events.PendingEvent]:
     """Events that are due, claimed; ``Holds`` renews that while their look-up lasts."""
     bounds = equipment.bounds
-    limits = {Lane.OPT_OUT: bounds.batch, Lane.FIRST: min(bounds.batch, ROUND)}
+    limits = {Lane.OPT_OUT: bounds.batch}
+    if not only_opt_outs:
+        limits[Lane.FIRST] = min(bounds.batch, ROUND)
     with equipment.database.write(urgent=True) as connection:
         return events.claim_pending(connection, source, now, limits=limits, until=until)
 

@@ -39,11 +39,12 @@ what was there before has its turn."""
 
 class Turn(NamedTuple):
     """How many deliveries are fetched, with how many bytes of bodies at most, and how deep a body
-    may be nested."""
+    may be nested. ``resting``: nothing else is taken in for now, so nothing comes soon."""
 
     most: int
     most_bytes: int
     depth: int
+    resting: bool = False
 
 
 class Scout:
@@ -56,7 +57,8 @@ class Scout:
 
     def __init__(self, most: int = MOST_AHEAD) -> None:
         self._most = most
-        self._soon: int | None = None
+        self._last: int | None = None
+        self._count = 0
         self._by: object = None
         self._newest: int | None = None
         self._oldest = 0
@@ -74,8 +76,9 @@ class Scout:
         if by != self._by:
             # also where there is nothing to look at: what was found may be of a source that is gone
             self._by, self._newest, self._found = by, None, []
-        if self._soon is not None and len(self._found) < self._most:
-            self._look(connection, current, sources, turn.depth, self._soon)
+        soon = self._soon(resting=turn.resting)
+        if soon is not None and len(self._found) < self._most:
+            self._look(connection, current, sources, turn.depth, soon)
         free: list[tuple[int, int]] = []
         behind = 0
         while behind < len(self._found) and len(free) < turn.most:
@@ -88,10 +91,15 @@ class Scout:
 
     def told(self, last: int | None, count: int) -> None:
         """The last in line that a turn took, which took so many; None if it left none behind."""
+        self._last, self._count = last, count
         if last is None:
-            self._soon = self._newest = None  # the next backlog has an end of its own
-        else:
-            self._soon = last + SOON * count
+            self._newest = None  # the next backlog has an end of its own
+
+    def _soon(self, *, resting: bool) -> int | None:
+        """Up to which one deliveries come soon anyway; None if all that wait do."""
+        if resting:
+            return self._last or 0
+        return None if self._last is None else self._last + SOON * self._count
 
     def _look(
         self,
@@ -111,13 +119,13 @@ class Scout:
         if looked_at and soon > self._newest:
             # what lies between comes soon, unless the next turns take in less than this one
             oldest = soon + 1
-        old: list[Delivery] = []
+        old: list[int] = []
         most = self._most - len(looked_at)
         if most and soon + 1 < oldest:
             left = Span(soon, oldest, newest_first=True)
             old, looked_at = deliveries.waiting(connection, sources, left, most, MOST_BYTES)
             oldest = min(looked_at, default=soon + 1)
-        urgent = (row.id for row in (*old, *fresh) if _urgent(row, current, depth))
+        urgent = _urgent_of(connection, [*old, *fresh], current, depth)
         self._found = sorted({*self._found, *urgent})
         # not before: what the database did not give is looked at again
         self._newest, self._oldest = newest, oldest
@@ -136,6 +144,19 @@ def _fitting(
         ids.append(number)
     found = deliveries.by_ids(connection, ids) if ids else {}
     return [found[number] for number in ids]
+
+
+def _urgent_of(
+    connection: Connection, ids: list[int], current: MappingSet, depth: int
+) -> list[int]:
+    """Those of these deliveries that may hold an opt-out."""
+    speaking = [
+        number
+        for number, source, body in (deliveries.bodies(connection, ids) if ids else ())
+        if not current.mappings[source].silent(body)
+    ]
+    found = deliveries.by_ids(connection, speaking) if speaking else {}
+    return [number for number, row in found.items() if _urgent(row, current, depth)]
 
 
 def _urgent(delivery: Delivery, current: MappingSet, depth: int) -> bool:

@@ -40,7 +40,7 @@ more, since a webhook that comes alone waits for the lock until all is stored.""
 
 FLOODED = 4
 """Into how many turns a batch is cut while the worker stands back for webhooks: it rests after each
-of them, and looks for opt-outs only then."""
+of them, and no opt-out waits for a long one."""
 
 Part = tuple[Delivery, list[Event]]
 Kept = tuple[list[NewOutcome], set[str]]
@@ -50,25 +50,34 @@ Kept = tuple[list[NewOutcome], set[str]]
 def take_in(equipment: Equipment) -> int:
     """Work on deliveries that nobody has worked on; returns how many were taken.
 
-    Without any configured campaign they wait. Errors: ``StoreBusy``.
+    Without any configured campaign they wait. While webhooks flood in, it rests, and looks from
+    time to time whether there is an opt-out among them. Errors: ``StoreBusy``.
     """
+    taken = 0
+    # here rather than before it stores: what comes meanwhile may hold an opt-out, and goes ahead
+    for resting in equipment.database.right_of_way.rests():
+        taken = _turn(equipment, resting=resting)
+        if taken:
+            break
+    return taken
+
+
+def _turn(equipment: Equipment, *, resting: bool) -> int:
     current = equipment.mappings()
     if not any(campaign.configured for campaign in current.campaigns.values()):
         return 0
-    # here rather than before it stores: what comes meanwhile may hold an opt-out, and goes ahead
-    equipment.database.right_of_way.give_way()
     parts: list[Part] = []
     now = equipment.database.now_ms()
     try:
         if equipment.database.is_sqlite:
             # SQLite has one writer: the work is done before its lock is taken
             with equipment.database.read() as connection:
-                parts = _next_parts(equipment, connection, current)
+                parts = _next_parts(equipment, connection, current, resting=resting)
             kept = _keep_in_one(equipment, parts, current) if parts else None
         else:
             # many workers: what one has locked, the others pass over
             with equipment.database.write(urgent=True) as connection:
-                parts = _next_parts(equipment, connection, current)
+                parts = _next_parts(equipment, connection, current, resting=resting)
                 kept = _keep(connection, parts, current, now) if parts else None
     except StoreBusy:
         raise
@@ -86,19 +95,25 @@ def take_in(equipment: Equipment) -> int:
     return len(parts)
 
 
-def _next_parts(equipment: Equipment, connection: Connection, current: MappingSet) -> list[Part]:
+def _next_parts(
+    equipment: Equipment, connection: Connection, current: MappingSet, *, resting: bool
+) -> list[Part]:
     """The deliveries that are next, those that may hold an opt-out before the others.
 
-    Those that go ahead leave a part of the turn to the oldest ones.
+    Those that go ahead leave a part of the turn to the oldest ones. ``resting``: there is no turn
+    unless one goes ahead, and no more of the oldest than belong to those that do.
     """
     sources = frozenset(name for name, m in current.mappings.items() if m.source.configured)
     most = _most(equipment)
     scout, portions = equipment.scout, equipment.portions
     room = most * AHEAD // 100
-    turn = Turn(portions.ahead.of(room), MOST_BYTES, equipment.bounds.depth)
+    turn = Turn(portions.ahead.of(room), MOST_BYTES, equipment.bounds.depth, resting)
     first = _parts(equipment, scout.ahead(connection, current, sources, turn), current, room)
+    if resting and not first:
+        return []
     gone = {row.id for row, _ in first}
-    room = most - portions.ahead.held(first)
+    held = portions.ahead.held(first)
+    room = max(1, held * (100 - AHEAD) // AHEAD) if resting else most - held
     limit = portions.in_line.of(room)
     oldest = deliveries.next_stored(connection, sources, limit, MOST_BYTES, besides=gone)
     behind = _parts(equipment, oldest, current, room)

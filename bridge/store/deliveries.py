@@ -171,11 +171,11 @@ class Span:
 
 def waiting(
     connection: Connection, sources: Container[str], span: Span, limit: int, most_bytes: int
-) -> tuple[list[Delivery], list[int]]:
-    """Deliveries of a span that nobody has worked on; none is locked.
+) -> tuple[list[int], list[int]]:
+    """The ids of deliveries of a span that nobody has worked on; none is locked.
 
-    Returns those of these sources, and the ids of all that were looked at: ``limit`` at most, with
-    no more bytes of bodies than given, but at least one.
+    Returns those of these sources, and all that were looked at: ``limit`` at most, with no more
+    bytes of bodies than given, but at least one.
     """
     order = _NEWEST_FIRST if span.newest_first else _OLDEST_FIRST
     looked_at: list[int] = []
@@ -189,7 +189,18 @@ def waiting(
                 break
             ids.append(number)
         looked_at.append(number)
-    return (list(by_ids(connection, ids).values()) if ids else []), looked_at
+    return ids, looked_at
+
+
+_BODIES = Query(
+    select(delivery.c.id, delivery.c.source, delivery.c.body).where(among(delivery.c.id, "ids"))
+)
+
+
+def bodies(connection: Connection, ids: Iterable[int]) -> list[tuple[int, str, bytes]]:
+    """What deliveries hold: (id, source, body)."""
+    found: list[tuple[int, str, bytes]] = list(_BODIES.all(connection, ids=listed(ids)))
+    return found
 
 
 def newest(connection: Connection) -> int:

@@ -223,15 +223,15 @@ _PENDING = (
 def claim_pending(
     connection: Connection, source: str, now: int, *, limits: Mapping[Lane, int], until: int
 ) -> list[PendingEvent]:
-    """Take events of this source whose look-up is due: opt-outs first, alone, then the others.
+    """Take events of this source whose look-up is due: those of one lane, the first that has any.
 
-    ``limits``: how many at most of each lane. Nobody else is given them before ``until`` (ms);
-    who takes them over then is told apart by ``take``.
+    ``limits``: the lanes in their order, and how many at most of each. Nobody else is given them
+    before ``until`` (ms); who takes them over then is told apart by ``take``.
     """
-    for lane in (Lane.OPT_OUT, Lane.FIRST):
+    for lane, limit in limits.items():
         rows = connection.execute(
             _PENDING,
-            {"source": source, "lane": int(lane), "now": now, "limit": limits[lane]},
+            {"source": source, "lane": int(lane), "now": now, "limit": limit},
         )
         found = [
             PendingEvent(r.id, r.delivery_id, r.ordinal, r.tries, lane, r.key, r.event_time)

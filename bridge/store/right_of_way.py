@@ -34,12 +34,15 @@ LOOK_EVERY_S = 0.005
 """How often who gives way looks at least whether the mark has faded: every look of every thread of
 a worker costs what it leaves to the web process."""
 
-MOST_REST_S = 0.3
+MOST_REST_S = 1.0
 """How long a worker gives way at most after one transaction, however long that was."""
 
 LONGEST_REST_S = 2.0
 """How long one of its threads gives way at most, whatever the others come to owe meanwhile: they go
 on with opt-outs all the time, and whoever holds a lease has to say how its call ended."""
+
+LOOK_AGAIN_S = 0.2
+"""How often who gives way for longer looks whether something urgent has come."""
 
 QUIET_S = 2.0
 """How long after the last mark nobody is expected to want the lock soon."""
@@ -143,6 +146,18 @@ class RightOfWay:
                 self._sleep(min(left, mark, LOOK_EVERY_S))
         finally:
             self._looking.release()
+
+    def rests(self) -> Iterator[bool]:
+        """Give way as ``give_way`` does, with breaks in which to look for what is urgent.
+
+        At each it says whether there is more to come; what it says last is False.
+        """
+        last = self._clock() + LONGEST_REST_S
+        more = True
+        while more:
+            self.give_way(min(LOOK_AGAIN_S, last - self._clock()))
+            more = self.owed and self._clock() < last
+            yield more
 
     def _flood_left(self) -> float:
         """For how many seconds the mark of a flood lasts, if no more webhooks come."""
