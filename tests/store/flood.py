@@ -68,6 +68,11 @@ class Webhooks:
         worker.right_of_way = self._worker
         self.stood_back = threading.Event()
 
+    @property
+    def now(self) -> float:
+        """Seconds of their clock."""
+        return self._now
+
     def come(self) -> None:
         """A group of them is written."""
         with self._web.claim(MANY):

@@ -14,6 +14,8 @@ from bridge.store.right_of_way import (
     CLAIMED_S,
     FLOOD_S,
     FRESH_S,
+    LONGEST_REST_S,
+    LOOK_AGAIN_S,
     MANY,
     MOST_REST_S,
     QUIET_S,
@@ -142,6 +144,36 @@ def test_what_two_threads_owe_is_owed_together(tmp_path: Path) -> None:
     worker.held(0.03)
     worker.held(0.02)
     assert world.stands_back(worker) == pytest.approx(0.2, abs=0.001)
+
+
+def test_a_long_rest_has_breaks_to_look_for_what_is_urgent(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    worker = world.way(0.01)
+    assert list(worker.rests()) == [False], "nobody comes"
+    world.flood()
+    world.meanwhile = world.write
+    worker.held(1.0)
+    began = world.now
+    looks = [(more, round(world.now - began, 2)) for more in worker.rests()]
+    breaks = round(MOST_REST_S / LOOK_AGAIN_S)
+    assert looks == [(n < breaks, round(n * LOOK_AGAIN_S, 2)) for n in range(1, breaks + 1)]
+
+
+def test_a_rest_ends_however_much_others_come_to_owe_meanwhile(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    worker = world.way(0.01)
+    world.flood()
+
+    def meanwhile() -> None:
+        world.write()
+        worker.held(1.0)
+
+    world.meanwhile = meanwhile
+    worker.held(1.0)
+    began = world.now
+    assert list(worker.rests())[-1] is False
+    assert worker.owed
+    assert world.now - began == pytest.approx(LONGEST_REST_S, abs=0.01)
 
 
 def test_one_thread_looks_for_all_that_stand_back(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ import pytest
 from bridge.model import Found, Wanted
 from bridge.store import leads
 from bridge.store.database import Database
+from bridge.store.right_of_way import LOOK_AGAIN_S, MOST_REST_S
 
 from .flood import Webhooks, flooding
-from .replaying import BOUNDS, HEAD, LOOK_UP, World
+from .replaying import BOUNDS, CONSENT, HEAD, LOOK_UP, World
 
 SHARE = 0.01
 """So little that a worker rests for as long as it ever does."""
@@ -28,6 +29,10 @@ class Few(World):
     """A worker that takes in few events at a time."""
 
     bounds = replace(BOUNDS, batch=BATCH)
+
+
+def phone(number: int) -> str:
+    return f"+1415555{number:04d}"
 
 
 def test_a_worker_hears_of_the_webhooks_of_a_web_process(
@@ -119,6 +124,76 @@ def test_a_worker_takes_in_less_at_once_while_it_stands_back(
         assert world.worker().take_in() == BATCH // 4
     webhooks.come()
     assert world.worker().take_in() == BATCH, "it is no flood yet"
+
+
+def test_an_opt_out_is_taken_in_while_everything_else_rests(
+    database: Database, opened: Callable[..., Database], tmp_path: Path
+) -> None:
+    worker = opened(share=SHARE)
+    world = Few(worker, tmp_path)
+    world.write(HEAD + CONSENT)
+    world.take_in({"id": 0, "phone": phone(0), "name": "Jo", "at": 1})
+    for number in range(1, 20):
+        world.receive({"id": number, "phone": phone(number), "name": "Jo", "at": 1})
+    world.receive({"id": 900, "phone": phone(900), "dnc": True, "at": 1})
+    webhooks = Webhooks(tmp_path, worker, SHARE, passing=True)
+    with webhooks.flood(owing=True):
+        began = webhooks.now
+        assert world.worker().take_in() == 2, "the opt-out and, beside it, the oldest"
+        assert webhooks.now - began == pytest.approx(LOOK_AGAIN_S, abs=0.01)
+        assert {row["phone"] for row in world.outcomes()} == {phone(0), phone(1), phone(900)}
+        assert world.worker().take_in() == BATCH // 4, "what it may take in after its rest"
+        assert webhooks.now - began >= MOST_REST_S
+
+
+def test_what_waits_comes_on_however_many_opt_outs_flood_in(
+    database: Database, opened: Callable[..., Database], tmp_path: Path
+) -> None:
+    worker = opened(share=SHARE)
+    world = Few(worker, tmp_path)
+    world.write(HEAD + CONSENT)
+    world.take_in({"id": 0, "phone": phone(0), "name": "Jo", "at": 1})
+    for number in range(1, 20):
+        world.receive({"id": number, "phone": phone(number), "name": "Jo", "at": 1})
+    for number in range(900, 920):
+        world.receive({"id": number, "phone": phone(number), "dnc": True, "at": 1})
+    webhooks = Webhooks(tmp_path, worker, SHARE, passing=True)
+    with webhooks.flood(owing=True):
+        for _ in range(10):
+            world.worker().take_in()
+    waited = [row["phone"] for row in world.outcomes() if not row["opts_out"]]
+    assert set(waited) >= {phone(number) for number in range(10)}
+
+
+def test_the_look_up_of_an_opt_out_goes_on_while_the_others_rest(
+    database: Database, opened: Callable[..., Database], tmp_path: Path
+) -> None:
+    worker = opened(share=SHARE)
+    world = Few(worker, tmp_path)
+    asks = """
+rules:
+  - name: opt-out
+    when: dnc
+    channel: voice
+    lead: {phone_number: contact.phone, do_not_call: {value: true}}
+  - name: details
+    when: name
+    lead: {phone_number: contact.phone, first_name: name}
+"""
+    world.write(HEAD + LOOK_UP + asks)
+    world.take_in(
+        {"id": 1, "contact": "7", "name": "Jo", "at": 1},
+        {"id": 2, "contact": "8", "dnc": True, "at": 1},
+    )
+    webhooks = Webhooks(tmp_path, worker, SHARE, passing=True)
+    crm: Any = Crm({}, lambda: None)
+    with webhooks.flood(owing=True):
+        began = webhooks.now
+        assert world.worker().look_up("crm", crm) == 1
+        assert webhooks.now - began == pytest.approx(LOOK_AGAIN_S, abs=0.01)
+        assert {row["opts_out"] for row in world.outcomes()} == {True}
+        assert world.worker().look_up("crm", crm) == 1
+        assert webhooks.now - began >= MOST_REST_S
 
 
 RECORDS = """
