@@ -218,8 +218,8 @@ SETTINGS: tuple[Setting, ...] = (
         float,
         0.1,
         "the part of the time that a worker has at least while webhooks flood in on the same "
-        "machine, since both use its cores and, on SQLite, one lock; calls of opt-outs go on all "
-        "the same; 1: it never stands back",
+        "machine, since both use its cores and, on SQLite, one lock; opt-outs go on all the "
+        "same; 1: it never stands back",
         least=0.01,
         most=1,
     ),

@@ -22,7 +22,6 @@ from bridge.steps.spared import without_records
 from bridge.steps.waking import bells_for
 from bridge.store import deliveries, events, outcomes
 from bridge.store.counters import Counted
-from bridge.store.schema import NEVER
 
 log = logs.get("look up")
 
@@ -249,9 +248,6 @@ def _mapped(
     """What the mapping makes of a completed event; or how long to wait (ms), and why."""
     pending, delivery, event = item
     age = now - delivery.received_at
-    # an opt-out is not given up on, however long its CRM does not answer
-    stays = pending.lane is Lane.OPT_OUT or mapping.undecided(event)
-    patience = NEVER if stays else bounds.lookup_give_up
     failed = {name: answer for name, answer in answers if isinstance(answer, LookupFailed)}
     if failed:
         spared = None if pending.lane is Lane.OPT_OUT else mapping.patience(failed)
@@ -261,7 +257,9 @@ def _mapped(
             if made is not None:
                 return made
         answer = next(iter(failed.values()))
-        if age < patience:
+        # an opt-out is not given up on, however long its CRM does not answer
+        stays = pending.lane is Lane.OPT_OUT or mapping.undecided(event)
+        if stays or age < bounds.lookup_give_up:
             pause = _pause(bounds, pending.tries, answer.retry_after_s)
             return (min(pause, left) if left is not None and left > 0 else pause), str(answer)
         return Mapped(state=State.DEAD, reason=f"the look-up failed: {answer}")
