@@ -173,6 +173,7 @@ class Acceptor:
         delivery = _delivery(source, request, verified, left, receipt)
         if left.problem is None:
             delivery.problem = self.overfull(delivery, left.document)
+        del left  # a document is many small objects, and who waits for the disk needs none of it
         try:
             self.keep(delivery)
         except StoreError as error:
