@@ -35,7 +35,7 @@ def overfull(
     ``document``: its body, if that was decoded already; ``most``: events; ``depth``: the deepest
     nesting of its body. Never raises.
     """
-    if sum(map(delivery.body.count, SEPARATORS)) < most:
+    if not may_hold(delivery.body, most):
         return None
     mapping = current().mappings.get(delivery.source)
     if mapping is None:
@@ -49,3 +49,16 @@ def overfull(
     except Exception:  # the answer must not fail for a word in it
         log.exception("events not counted", receipt=delivery.receipt)
         return None
+
+
+def may_hold(body: bytes, most: int) -> bool:
+    """Whether there are as many separators in a body as the events that it may hold."""
+    if len(body) < most:
+        return False
+    found = 0
+    for separator in SEPARATORS:
+        # to see that there is none takes a twentieth of counting
+        found += body.count(separator) if separator in body else 0
+        if found >= most:
+            return True
+    return False

@@ -313,17 +313,20 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
         except ValueError:  # a header that nobody may send
             _log_fault(None, *sys.exc_info())
             answer = _INTERNAL_ERROR
-        with contextlib.suppress(OSError):
+        try:
             self._send(answer)
-            return ("Connection", "close") not in reply.headers
-        return False
+        except OSError:
+            return False
+        return ("Connection", "close") not in reply.headers
 
     def _send(self, data: bytes) -> None:
         """Send all of it; whoever takes none of it has as long as for any other answer."""
         sent = 0
         if not self.server.ssl_enabled:  # below TLS it would go out as it is
-            with contextlib.suppress(BlockingIOError):
+            try:
                 sent = self.socket._sock.send(data)  # gevent's own would wait without an end
+            except BlockingIOError:
+                sent = 0
         if sent < len(data):
             with self._answer:
                 self.socket.sendall(data[sent:])

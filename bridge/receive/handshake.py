@@ -61,6 +61,8 @@ def greeting(source: Source, request: Request) -> Reply | None:
 
 def echoed(source: Source, request: Request) -> tuple[tuple[str, str], ...]:
     """The headers that go out again with the answer to a delivery."""
+    if not source.handshakes:
+        return ()
     names = [one.header for one in source.handshakes if isinstance(one, HeaderHandshake)]
     found = [(name, request.header(name)) for name in names if not request.conflicting(name)]
     return tuple((n, value) for n, value in found if value and _HEADER_VALUE.fullmatch(value))

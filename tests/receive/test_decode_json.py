@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from bridge.errors import DecodeError
 from bridge.model import Decoder, Json
 from bridge.receive.decode import decode
-from bridge.receive.decode.bounds import Bounds
 
 
 def read(body: bytes, **bounds: int) -> Json:
@@ -34,17 +33,74 @@ def test_every_document_comes_back(document: Json, escaped: bool, mark: bool) ->
     assert read(text.encode("utf-8-sig" if mark else "utf-8")) == document
 
 
-@given(document=documents, depth=st.integers(0, 6), keys=st.integers(0, 6))
-def test_a_text_that_shows_to_be_within_limits_is(document: Json, depth: int, keys: int) -> None:
-    bounds = Bounds(depth, keys)
-    if bounds.hold_text(json.dumps(document).encode()):
-        bounds.require_document(document)
+# Names repeat, so that an object holds less than its text; brackets and colons stand in strings.
+tricky = st.text('[]{}:,"\\a', max_size=6).map(json.dumps)
+texts = st.recursive(
+    st.sampled_from(["0", "null", "[]", "{}"]) | tricky,
+    lambda inner: (
+        st.lists(inner, max_size=4).map(lambda found: f"[{','.join(found)}]")
+        | st.lists(
+            st.tuples(st.sampled_from(['""', '"a"', '"b"', '"{"', '"[:"']), inner), max_size=5
+        ).map(lambda found: "{" + ",".join(f"{name}:{value}" for name, value in found) + "}")
+    ),
+    max_leaves=30,
+)
+
+
+def widest_by_level(document: Json, level: int = 1) -> dict[int, int]:
+    """The most members that an object has on each level of objects and lists."""
+    if not isinstance(document, dict | list):
+        return {}
+    found = {level: len(document) if isinstance(document, dict) else 0}
+    for value in document.values() if isinstance(document, dict) else document:
+        for below, members in widest_by_level(value, level + 1).items():
+            found[below] = max(found.get(below, 0), members)
+    return found
+
+
+def complaint(document: Json, depth: int, keys: int) -> str | None:
+    """What is wrong with a document, found by looking at all of it."""
+    for level, members in sorted(widest_by_level(document).items()):
+        if level > depth:
+            return f"the body: nested deeper than {depth} levels"
+        if members > keys:
+            return f"an object of the body: more than {keys} keys"
+    return None
+
+
+@given(text=texts, depth=st.integers(1, 5), keys=st.integers(0, 5))
+def test_limits_hold_whatever_the_text_seems_to_hold(text: str, depth: int, keys: int) -> None:
+    why = None
+    try:
+        found = read(text.encode(), max_depth=depth, max_keys=keys)
+    except DecodeError as error:
+        why = str(error)
+    else:
+        assert found == json.loads(text)
+    assert why == complaint(json.loads(text), depth, keys)
+
+
+@pytest.mark.parametrize("beside", ["", '"[[[{{{",', '{"a":[[]],"a":0},', "[[],[]],"])
+@pytest.mark.parametrize("levels", [63, 64, 65])
+def test_the_last_level_that_is_too_deep_is_found_among_others(beside: str, levels: int) -> None:
+    flat = ",".join(['{"a":"b"}'] * 100)
+    text = f"[{flat},{beside}{'[' * (levels - 1)}{']' * (levels - 1)},{flat}]"
+    if levels > 64:
+        with pytest.raises(DecodeError, match="the body: nested deeper than 64"):
+            read(text.encode())
+    else:
+        assert read(text.encode()) == json.loads(text)
 
 
 @given(number=st.integers(-(10**25), 10**25) | st.integers(2**63 - 3, 2**64 + 3))
 def test_every_integer_stays_one_and_every_digit_counts(number: int) -> None:
     (found,) = read(f"[{number}]".encode())
     assert (type(found), found) == (int, number)
+
+
+@given(before=st.text("0a,", max_size=8), number=st.integers(10**18, 10**30))
+def test_wherever_a_long_integer_stands_it_keeps_its_digits(before: str, number: int) -> None:
+    assert read(f'["{before}",{number}]'.encode()) == [before, number]
 
 
 @given(text=st.from_regex(r"-?[0-9]{1,22}(\.[0-9]{1,22})?([eE][+-]?[0-9]{1,3})?", fullmatch=True))
@@ -138,3 +194,10 @@ def test_an_object_has_a_bounded_number_of_members() -> None:
     assert len(read(wide(50), max_keys=50)["list"][0]) == 50
     with pytest.raises(DecodeError, match="more than 50 keys"):
         read(wide(51), max_keys=50)
+
+
+def test_members_are_counted_however_short_they_are() -> None:
+    text = json.dumps({chr(ord("A") + n): 0 for n in range(26)}, separators=(",", ":")).encode()
+    assert len(read(text, max_keys=26)) == 26
+    with pytest.raises(DecodeError, match="more than 25 keys"):
+        read(text, max_keys=25)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from bridge.errors import DecodeError
 from bridge.model import Json
 
 LONGEST_QUOTE = 40
+LEAST_OF_MEMBER = 4
+"""The fewest bytes that a member of a JSON object takes: two quotation marks, a colon, a value."""
+
 _NESTED = (dict, list)
 
 
@@ -27,28 +31,33 @@ class Bounds(NamedTuple):
         if count > self.keys:
             raise DecodeError(f"{where}: more than {self.keys} keys")
 
-    def hold_text(self, text: bytes) -> bool:
-        """Whether a JSON text has too few brackets and colons to be beyond any limit.
-
-        False says nothing: brackets and colons stand in strings too.
-        """
-        opened = text.count(b"{") + text.count(b"[")
-        return opened <= self.depth and text.count(b":") <= self.keys
-
-    def require_document(self, document: Json) -> None:
+    def require_document(self, document: Json, text: bytes | None = None) -> None:
         """Check a whole document without recursion.
+
+        ``text``: the JSON text that it was read from, if it was. What its brackets and its length
+        rule out is not looked for: brackets stand in strings too, so they only say how much there
+        may be at most.
 
         Errors: ``DecodeError`` if it is too deep, or one of its objects has too many members.
         """
+        wide = text is None or (
+            len(text) > LEAST_OF_MEMBER * self.keys and text.count(b":") > self.keys
+        )
+        # objects and lists that nobody has met yet, at most; each may stand in the one before it
+        left = math.inf if text is None or wide else text.count(b"{") + text.count(b"[")
         level = [document] if isinstance(document, _NESTED) else []
         depth = 0
         while level:
             depth += 1
+            left -= len(level)
             self.require_depth(depth)
-            self.require_keys(
-                max((len(node) for node in level if isinstance(node, dict)), default=0),
-                "an object of the body",
-            )
+            if wide:
+                self.require_keys(
+                    max((len(node) for node in level if isinstance(node, dict)), default=0),
+                    "an object of the body",
+                )
+            if depth + left <= self.depth:
+                return
             level = [
                 value
                 for node in level

@@ -25,8 +25,10 @@ _OTHER_MARKS = (
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
 # Integers of so many digits, which the quick reader might round, are left to the other one. They
-# are looked for in the body with a 0 for every digit: a pattern takes five times as long.
+# are looked for in the body with a 0 for every digit: a pattern takes five times as long. Six of
+# them stand in a row among every third byte; to look there takes half as long, mostly enough.
 _UNSURE = b"0" * 19
+_EVERY_THIRD = b"0" * 6
 _DIGITS = bytes(ord("0") if chr(byte) in "0123456789" else byte for byte in range(256))
 _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -39,14 +41,13 @@ def decode_json(body: bytes, bounds: Bounds) -> Json:
 
     Errors: ``DecodeError`` with line and column.
     """
-    if _UNSURE not in body.translate(_DIGITS):
+    if not _unsure(body):
         try:
             document: Json = jsontext.loads(body)
         except ValueError:
             pass  # what is wrong, if anything is, is for the reader below to say
         else:
-            if not bounds.hold_text(body):
-                bounds.require_document(document)
+            bounds.require_document(document, body)
             return document
     text = utf8_text(body)
     if not text.strip():
@@ -64,6 +65,12 @@ def decode_json(body: bytes, bounds: Bounds) -> Json:
         raise DecodeError("the body holds an integer of thousands of digits") from None
     bounds.require_document(document)
     return _without_lone_surrogates(document) if _SURROGATE_ESCAPE.search(text) else document
+
+
+def _unsure(body: bytes) -> bool:
+    """Whether there may be an integer in a body that the quick reader would round."""
+    every_third = body[::3].translate(_DIGITS)
+    return _EVERY_THIRD in every_third and _UNSURE in body.translate(_DIGITS)
 
 
 def utf8_text(body: bytes) -> str:

@@ -1,0 +1,19 @@
+"""Which bodies are looked into for too many events."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bridge.overfull import SEPARATORS, may_hold
+
+
+@given(
+    pieces=st.lists(st.sampled_from([*SEPARATORS, b"a", b"\x00", b"long"]), max_size=40),
+    most=st.integers(1, 30),
+)
+def test_a_body_may_hold_as_many_events_as_it_has_separators(
+    pieces: list[bytes], most: int
+) -> None:
+    separators = sum(piece in SEPARATORS for piece in pieces)
+    assert may_hold(b"".join(pieces), most) is (separators >= most)
