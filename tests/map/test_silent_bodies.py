@@ -64,10 +64,13 @@ def wider(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 names = st.sampled_from([json.dumps(name, ensure_ascii=False) for name in NAMES])
+names = st.sampled_from(["kay", "stop"]) | names
 texts = st.sampled_from(["'" + text.replace("\\", "\\\\") + "'" for text in TEXTS])
-constants = texts | st.sampled_from(LITERALS)
+texts = st.sampled_from(["'one'", "'stop'"]) | texts
+constants = texts | st.sampled_from(["`null`", "`false`"]) | st.sampled_from(LITERALS)
 paths = names | st.builds("{}.{}".format, names, names)
 comparators = st.sampled_from(["==", "==", "!=", "<", ">="])
+eithers = st.sampled_from(["||", "&&", "|"])
 conditions = st.one_of(
     paths,
     st.builds("{} {} {}".format, paths, comparators, constants),
@@ -76,6 +79,9 @@ conditions = st.one_of(
     st.builds("contains({}, {})".format, constants, paths),
     st.builds("starts_with({}, {})".format, paths, texts),
     st.builds("ends_with(not_null({}, {}), {})".format, paths, constants, texts),
+    st.builds("not_null({}, {}) {} {}".format, paths, constants, comparators, constants),
+    st.builds("({} {} {}).{} == {}".format, paths, eithers, constants, names, constants),
+    st.builds("({} {} {}) {} {}".format, paths, eithers, constants, comparators, constants),
 )
 written = st.recursive(conditions | paths | constants, wider, max_leaves=4)
 found = written.filter(compiles).map(Expression)
