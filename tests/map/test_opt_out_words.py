@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import codecs
 import json
+import tracemalloc
+from dataclasses import replace
 
 import pytest
 
 from bridge.map import SourceMapping
+from bridge.map.expression import Expression
 from bridge.map.opt_out_words import MOST_WORDS, opt_out_words
+from bridge.map.value import Value
 from bridge.model import NOBODY, Decoder, Event
 
 from .conftest import ENVIRONMENT, One, looked_at
@@ -181,6 +185,20 @@ def test_every_rule_that_may_opt_out_counts(one: One) -> None:
     many = [f"name{place}" for place in range(MOST_WORDS + 1)]
     assert words(one(rules(*many[1:]))) == set(many[1:])
     assert words(one(rules(*many))) is None
+
+
+def test_definitions_made_of_one_another_take_little_memory(one: One) -> None:
+    mapping = one(rules("d5"))
+    chain = [(f"d{n}", Value((Expression(f"d{n - 1} || a{n}"),))) for n in range(1, 2000)]
+    plan = replace(mapping.plan, defined=tuple(chain))
+    tracemalloc.start()
+    try:
+        found = opt_out_words(plan, mapping.rules, {})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == frozenset({"d0", "a1", "a2", "a3", "a4", "a5"})
+    assert peak < 5_000_000
 
 
 def test_a_body_is_silent_without_the_words_and_without_a_backslash(one: One) -> None:

@@ -29,6 +29,7 @@ BODIES = 20
 
 NAMES = ["kay", "bee", "sea", "sea_all", "stop", "dé", 'q"q', "", "_known", "_headers", "_event"]
 NAMES += ["_item"]
+DEFINED = ["kay", "stop", "bee", "sea", "sea_all", "dé"]
 TEXTS = ["", "one", "oneself", "two", "kay", "stop", "dé", "phones", 'q"q', "back\\slash", "l\nf"]
 FILE = """\
 enrich:
@@ -38,9 +39,18 @@ rules:
 """
 LITERALS = ["`0`", "`1`", "`true`", "`false`", "`null`", "`[]`", "`{}`", '`["one", "two"]`']
 LITERALS += ['`{"kay": "one"}`', "['one', 'stop']", "['one', `null`]", '`"one"`', '`"\\ud800"`']
-FORMS = ["({0} || {1})", "({0} && {1})", "not_null({0}, {1})", "({0}).{2}", "({0} || {1}) == {0}"]
+FORMS = ["({0} || {1})", "({0} && {1})", "not_null({0}, {1})", "({0}).{2}", "!({0})"]
 MORE_FORMS = [
-    *["({0} | {1})", "!({0})", "({0})[0]", "({0})[-1]", "({0})[1:]", "({0})[*]", "({0})[]", "@"],
+    *[
+        "({0} | {1})",
+        "({0} || {1}) == {0}",
+        "({0})[0]",
+        "({0})[-1]",
+        "({0})[1:]",
+        "({0})[*]",
+        "({0})[]",
+        "@",
+    ],
     *["({0})[*].{2}", "({0})[?{1}]", "({0})[?{1}].{2}", "({0}).*", "*.{2}", "[{0}, {1}]", "[0]"],
     *["{{kay: {0}, bee: {1}}}", "({0} == {1})", "({0} != {1})", "({0} < {1})", "@.{2}"],
     *["contains({0}, {1})", "starts_with({0}, {1})", "ends_with({0}, {1})", "length({0})"],
@@ -64,7 +74,7 @@ def wider(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 
 names = st.sampled_from([json.dumps(name, ensure_ascii=False) for name in NAMES])
-names = st.sampled_from(["kay", "stop"]) | names
+names = st.sampled_from(["kay", "stop", "_item"]) | names
 texts = st.sampled_from(["'" + text.replace("\\", "\\\\") + "'" for text in TEXTS])
 texts = st.sampled_from(["'one'", "'stop'"]) | texts
 constants = texts | st.sampled_from(["`null`", "`false`"]) | st.sampled_from(LITERALS)
@@ -98,15 +108,17 @@ values = st.one_of(
     st.builds(Value, st.just(()), constant=st.sampled_from([True, False, *TEXTS])),
     st.builds(Value, st.tuples(found), steps=st.just((default_of("one"),))),
 )
-EVENTS = ["@", "@", "@", "@", "kay || @", "[kay, bee][]", "`[{}]`", "sea[?kay]", "[@, 'one']"]
+EVENTS = ["@", "@", "@", "@", "kay || @", "[kay, bee][]", "sea[?kay]", "[@, 'one']"]
+EACH = ["kay", "[kay, stop]", "['one', kay]", "[_headers]", "[_event]"]
+EVENTS += ['`[{"kay": "one", "stop": true}]`']
 
 
 @st.composite
 def files(draw: st.DrawFn, plain: SourceMapping) -> SourceMapping:
     """A file with definitions, events and rules of its own, and with a look-up or without."""
     events = found if draw(st.integers(0, 9)) > 8 else st.sampled_from(EVENTS).map(Expression)
-    each = found if draw(st.integers(0, 9)) > 7 else st.none()
-    defined = st.lists(st.tuples(st.sampled_from(NAMES[:6]), values), max_size=3).map(tuple)
+    each = st.sampled_from(EACH).map(Expression) | found if draw(st.booleans()) else st.none()
+    defined = st.lists(st.tuples(st.sampled_from(DEFINED), values), max_size=3).map(tuple)
     plan = replace(plain.plan, events=draw(events), each=draw(each), defined=draw(defined))
     rule = plain.rules[0]
     flags = [rule.do_not_call, rule.do_not_call, Value((), constant=False), None]
