@@ -29,7 +29,7 @@ BODIES = 20
 
 NAMES = ["kay", "bee", "sea", "sea_all", "stop", "dé", 'q"q', "", "_known", "_headers", "_event"]
 NAMES += ["_item"]
-DEFINED = ["kay", "stop", "bee", "sea", "sea_all", "dé"]
+DEFINED = ["kay", "stop", "kay", "stop", "sea", "sea_all"]
 TEXTS = ["", "one", "oneself", "two", "kay", "stop", "dé", "phones", 'q"q', "back\\slash", "l\nf"]
 FILE = """\
 enrich:
@@ -73,35 +73,47 @@ def wider(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     return st.builds(str.format, forms, inner, inner, names)
 
 
+def conditions_of(
+    names: st.SearchStrategy[str],
+    texts: st.SearchStrategy[str],
+    constants: st.SearchStrategy[str],
+) -> st.SearchStrategy[str]:
+    paths = names | names | st.builds("{}.{}".format, names, names)
+    comparators = st.sampled_from(["==", "==", "!=", "<", ">="])
+    eithers = st.sampled_from(["||", "&&", "|"])
+    return st.one_of(
+        paths,
+        st.builds("{} {} {}".format, paths, comparators, constants),
+        st.builds("{} {} {}".format, constants, comparators, paths),
+        st.builds("contains({}, {})".format, paths, texts),
+        st.builds("contains({}, {})".format, constants, paths),
+        st.builds("starts_with({}, {})".format, paths, texts),
+        st.builds("ends_with(not_null({}, {}), {})".format, paths, constants, texts),
+        st.builds("not_null({}, {}) {} {}".format, paths, constants, comparators, constants),
+        st.builds("({} {} {}).{} == {}".format, paths, eithers, constants, names, constants),
+        st.builds("({} {} {}) {} {}".format, paths, eithers, constants, comparators, constants),
+    )
+
+
 names = st.sampled_from([json.dumps(name, ensure_ascii=False) for name in NAMES])
-names = st.sampled_from(["kay", "stop", "_item"]) | names
 texts = st.sampled_from(["'" + text.replace("\\", "\\\\") + "'" for text in TEXTS])
-texts = st.sampled_from(["'one'", "'stop'"]) | texts
-constants = texts | st.sampled_from(["`null`", "`false`"]) | st.sampled_from(LITERALS)
-paths = names | st.builds("{}.{}".format, names, names)
-comparators = st.sampled_from(["==", "==", "!=", "<", ">="])
-eithers = st.sampled_from(["||", "&&", "|"])
-conditions = st.one_of(
-    paths,
-    st.builds("{} {} {}".format, paths, comparators, constants),
-    st.builds("{} {} {}".format, constants, comparators, paths),
-    st.builds("contains({}, {})".format, paths, texts),
-    st.builds("contains({}, {})".format, constants, paths),
-    st.builds("starts_with({}, {})".format, paths, texts),
-    st.builds("ends_with(not_null({}, {}), {})".format, paths, constants, texts),
-    st.builds("not_null({}, {}) {} {}".format, paths, constants, comparators, constants),
-    st.builds("({} {} {}).{} == {}".format, paths, eithers, constants, names, constants),
-    st.builds("({} {} {}) {} {}".format, paths, eithers, constants, comparators, constants),
+constants = texts | st.sampled_from(LITERALS)
+conditions = conditions_of(names, texts, constants)
+few_names, few_texts = (
+    st.sampled_from(["kay", "stop", "_item"]),
+    st.sampled_from(["'one'", "'stop'"]),
 )
-written = st.recursive(conditions | paths | constants, wider, max_leaves=4)
+simple = conditions_of(few_names, few_texts, few_texts | st.just("`null`"))
+written = st.recursive(simple | conditions | names | constants, wider, max_leaves=4)
 found = written.filter(compiles).map(Expression)
 whens = st.one_of(
-    conditions.map(Expression),
-    st.builds("({}) && ({})".format, conditions, conditions).map(Expression),
-    st.recursive(conditions, wider, max_leaves=4).filter(compiles).map(Expression),
+    simple.map(Expression),
+    st.builds("({}) && ({})".format, simple | conditions, conditions).map(Expression),
+    st.recursive(simple | conditions, wider, max_leaves=4).filter(compiles).map(Expression),
 )
 values = st.one_of(
-    st.builds(Value, st.tuples(conditions.map(Expression))),
+    st.builds(Value, st.tuples((few_names | few_texts | names).map(Expression))),
+    st.builds(Value, st.tuples((simple | conditions).map(Expression))),
     st.builds(Value, st.tuples(found)),
     st.builds(Value, st.tuples(found, found)),
     st.builds(Value, st.tuples(found), default=st.sampled_from(TEXTS)),
@@ -117,7 +129,7 @@ EVENTS += ['`[{"kay": "one", "stop": true}]`']
 def files(draw: st.DrawFn, plain: SourceMapping) -> SourceMapping:
     """A file with definitions, events and rules of its own, and with a look-up or without."""
     events = found if draw(st.integers(0, 9)) > 8 else st.sampled_from(EVENTS).map(Expression)
-    each = st.sampled_from(EACH).map(Expression) | found if draw(st.booleans()) else st.none()
+    each = found | st.sampled_from(EACH).map(Expression) if draw(st.booleans()) else st.none()
     defined = st.lists(st.tuples(st.sampled_from(DEFINED), values), max_size=3).map(tuple)
     plan = replace(plain.plan, events=draw(events), each=draw(each), defined=draw(defined))
     rule = plain.rules[0]
