@@ -61,7 +61,11 @@ class SourceMapping:
         words = None
         if self.source.decode.decoder is Decoder.JSON:
             words = opt_out_words(self.plan, self.rules, self._view({}, {}, NOBODY))
-        found = None if words is None else tuple([word.encode() for word in sorted(words)])
+        found = (
+            None
+            if words is None
+            else tuple([word.encode(errors=_NO_CHARACTER) for word in sorted(words)])
+        )
         object.__setattr__(self, "_words", found)
 
     @property
@@ -238,6 +242,9 @@ class SourceMapping:
 
 _ESCAPE = b"\\"
 """With which texts in JSON may be written otherwise than they are."""
+
+_NO_CHARACTER = "surrogatepass"
+"""Half of a pair of surrogates, which a file's text may hold and no body that can be read does."""
 
 LONGEST_ADDRESS = 320
 """Characters of an e-mail address, at most."""

@@ -72,10 +72,9 @@ def opt_out_words(
     ``fixed``: what rules see of look-ups and memory before there are any.
     """
     try:
-        words = _words(plan, rules, fixed)
+        return _words(plan, rules, fixed)
     except RecursionError:
         return None
-    return None if words is None or len(words) > MOST_WORDS else words
 
 
 def _words(plan: EventPlan, rules: Iterable[Rule], fixed: Mapping[str, Json]) -> Words | None:
@@ -87,7 +86,7 @@ def _words(plan: EventPlan, rules: Iterable[Rule], fixed: Mapping[str, Json]) ->
         return None  # events hold what the file says
     defined: dict[str, _Told] = {}
     for name, value in plan.defined:
-        defined[name] = _told(value, _Scope(dict(defined), {}))
+        defined[name] = _told(value, _Scope(defined, {}))
     scope = _Scope(defined, fixed)
     needed = [
         None if rule.when is None else _true(rule.when.tree, scope)
@@ -109,13 +108,16 @@ def _told(value: Value, scope: _Scope) -> _Told:
 
 
 def _any(found: Iterable[Words | None]) -> Words | None:
-    """Where one of several is the case; unknown if one of them is."""
+    """Where one of several is the case; unknown if one of them is, or if they are too many.
+
+    Definitions made of one another would else hold ever more words, each a set of its own.
+    """
     words: set[str] = set()
     for one in found:
         if one is None:
             return None
         words |= one
-    return frozenset(words)
+    return frozenset(words) if len(words) <= MOST_WORDS else None
 
 
 def _all(found: Iterable[Words | None]) -> Words | None:

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from bridge.errors import MappingError, Mistake
+from bridge.errors import DecodeError, MappingError, Mistake
 from bridge.map import MappingSet, SourceMapping, load_mappings
 from bridge.model import Delivery
+from bridge.receive.decode import decode
 from bridge.settings import Environment
 
 SHIPPED = Path(__file__).parents[2] / "mappings"
@@ -103,3 +104,20 @@ def delivery() -> Callable[..., Delivery]:
 
 
 RECEIVED = 1_782_371_970_000
+
+
+def looked_at(mapping: SourceMapping, body: bytes) -> tuple[bool, bool]:
+    """Whether a body is silent, and whether it may hold an opt-out: never both.
+
+    Its delivery has a header and a query of the same name as fields of bodies.
+    """
+    silent = mapping.silent(body)
+    try:
+        document = decode(mapping.source.decode, body, max_depth=100)
+    except DecodeError:
+        return silent, False
+    around = {"stop": "stop"}
+    delivery = Delivery(1, "r", "crm", RECEIVED, "POST", around, around, body, "bearer")
+    urgent = mapping.glance(document, delivery)
+    assert not (silent and urgent), (mapping.source.name, body)
+    return silent, urgent
