@@ -58,15 +58,16 @@ class SourceMapping:
     _words: tuple[bytes, ...] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        words = None
-        if self.source.decode.decoder is Decoder.JSON:
-            words = opt_out_words(self.plan, self.rules, self._view({}, {}, NOBODY))
-        found = (
-            None
-            if words is None
-            else tuple([word.encode(errors=_NO_CHARACTER) for word in sorted(words)])
-        )
-        object.__setattr__(self, "_words", found)
+        object.__setattr__(self, "_words", self._words_in_a_body())
+
+    def _words_in_a_body(self) -> tuple[bytes, ...] | None:
+        """The words of ``opt_out_words`` as JSON has them; None if there is no telling."""
+        if self.source.decode.decoder is not Decoder.JSON:
+            return None
+        words = opt_out_words(self.plan, self.rules, self._view({}, {}, NOBODY))
+        if words is None:
+            return None
+        return tuple([word.encode(errors=_NO_CHARACTER) for word in sorted(words)])
 
     @property
     def version(self) -> str:
@@ -109,7 +110,9 @@ class SourceMapping:
         if not self.any_order:
             return True
         words = self._words
-        return words is not None and _ESCAPE not in body and not any(w in body for w in words)
+        if not words:
+            return words is not None  # no body at all can tell of one
+        return _ESCAPE not in body and not any(word in body for word in words)
 
     def glance(self, document: Json, delivery: Delivery) -> bool:
         """Whether a decoded delivery may hold an opt-out that may go ahead of what came before it.
