@@ -35,7 +35,7 @@ def overfull(
     ``document``: its body, if that was decoded already; ``most``: events; ``depth``: the deepest
     nesting of its body. Never raises.
     """
-    if not may_hold(delivery.body, most):
+    if not may_hold_more(delivery.body, most):
         return None
     mapping = current().mappings.get(delivery.source)
     if mapping is None:
@@ -51,8 +51,8 @@ def overfull(
         return None
 
 
-def may_hold(body: bytes, most: int) -> bool:
-    """Whether there are as many separators in a body as the events that it may hold."""
+def may_hold_more(body: bytes, most: int) -> bool:
+    """Whether a body has separators enough for more than so many events."""
     if len(body) < most:
         return False
     found = 0

@@ -325,7 +325,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
         if not self.server.ssl_enabled:  # below TLS it would go out as it is
             try:
                 sent = self.socket._sock.send(data)  # gevent's own would wait without an end
-            except BlockingIOError:
+            except BlockingIOError:  # suppress() takes 0.4 µs of each answer
                 sent = 0
         if sent < len(data):
             with self._answer:

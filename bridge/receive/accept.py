@@ -22,9 +22,6 @@ from bridge.receive.withhold import Kept, kept, kept_refusal
 from bridge.store.deliveries import NewDelivery
 from bridge.store.refusals import BODY, NOT_KEPT, NewRefusal
 
-_END_BYTES = 10
-_ENDS_AT_ONCE = 256
-
 Keep = Callable[[NewDelivery | NewRefusal], bool]
 """Returns once its argument is on disk, or False for a refusal that is only counted."""
 
@@ -42,28 +39,7 @@ class Limits:
 
 def new_receipt(received_at: int) -> str:
     """A receipt: 32 hexadecimal digits that sort by time and cannot be guessed."""
-    try:
-        digits = _unused.pop()
-    except IndexError:
-        digits = _more_digits()
-    return f"{received_at:012x}{digits}"
-
-
-_unused: list[str] = []
-"""The ends of receipts to come, each for whoever takes it out: asking the system for every one
-means to wait for one's turn among the process's threads again."""
-
-# a process that is forked off must not give the same ones away
-os.register_at_fork(after_in_child=_unused.clear)
-
-
-def _more_digits() -> str:
-    """The end of a receipt, from many more of which the others are kept."""
-    many = os.urandom(_END_BYTES * _ENDS_AT_ONCE).hex()
-    length = 2 * _END_BYTES
-    first, *others = (many[at : at + length] for at in range(0, len(many), length))
-    _unused.extend(others)
-    return first
+    return f"{received_at:012x}{os.urandom(10).hex()}"
 
 
 def new_delivery(

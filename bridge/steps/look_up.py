@@ -37,13 +37,11 @@ def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
 
     While webhooks flood in, it rests, and looks from time to time for an opt-out among them.
     """
-    due = 0
     # here rather than with the claim: what comes meanwhile may be an opt-out, and goes ahead
     for resting in equipment.database.right_of_way.rests():
-        due = _turn(equipment, source, lookups, resting=resting)
-        if due:
-            break
-    return due
+        if due := _turn(equipment, source, lookups, resting=resting):
+            return due
+    return 0
 
 
 def _turn(equipment: Equipment, source: str, lookups: Lookups, *, resting: bool) -> int:

@@ -57,8 +57,7 @@ class Scout:
 
     def __init__(self, most: int = MOST_AHEAD) -> None:
         self._most = most
-        self._last: int | None = None
-        self._count = 0
+        self._soon: int | None = None
         self._by: object = None
         self._newest: int | None = None
         self._oldest = 0
@@ -76,7 +75,7 @@ class Scout:
         if by != self._by:
             # also where there is nothing to look at: what was found may be of a source that is gone
             self._by, self._newest, self._found = by, None, []
-        soon = self._soon(resting=turn.resting)
+        soon = 0 if turn.resting else self._soon
         if soon is not None and len(self._found) < self._most:
             self._look(connection, current, sources, turn.depth, soon)
         free: list[tuple[int, int]] = []
@@ -91,15 +90,10 @@ class Scout:
 
     def told(self, last: int | None, count: int) -> None:
         """The last in line that a turn took, which took so many; None if it left none behind."""
-        self._last, self._count = last, count
         if last is None:
-            self._newest = None  # the next backlog has an end of its own
-
-    def _soon(self, *, resting: bool) -> int | None:
-        """Up to which one deliveries come soon anyway; None if all that wait do."""
-        if resting:
-            return self._last or 0
-        return None if self._last is None else self._last + SOON * self._count
+            self._soon = self._newest = None  # the next backlog has an end of its own
+        else:
+            self._soon = last + SOON * count
 
     def _look(
         self,
@@ -109,6 +103,7 @@ class Scout:
         depth: int,
         soon: int,
     ) -> None:
+        """``soon``: up to which one deliveries come soon anyway."""
         if self._newest is None:
             self._newest = deliveries.newest(connection)
             self._oldest = self._newest + 1

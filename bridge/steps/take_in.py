@@ -40,7 +40,7 @@ more, since a webhook that comes alone waits for the lock until all is stored.""
 
 FLOODED = 4
 """Into how many turns a batch is cut while the worker stands back for webhooks: it rests after each
-of them, and no opt-out waits for a long one."""
+of them, and a turn that has begun keeps no opt-out waiting for long."""
 
 Part = tuple[Delivery, list[Event]]
 Kept = tuple[list[NewOutcome], set[str]]
@@ -53,13 +53,11 @@ def take_in(equipment: Equipment) -> int:
     Without any configured campaign they wait. While webhooks flood in, it rests, and looks from
     time to time whether there is an opt-out among them. Errors: ``StoreBusy``.
     """
-    taken = 0
     # here rather than before it stores: what comes meanwhile may hold an opt-out, and goes ahead
     for resting in equipment.database.right_of_way.rests():
-        taken = _turn(equipment, resting=resting)
-        if taken:
-            break
-    return taken
+        if taken := _turn(equipment, resting=resting):
+            return taken
+    return 0
 
 
 def _turn(equipment: Equipment, *, resting: bool) -> int:
@@ -101,7 +99,7 @@ def _next_parts(
     """The deliveries that are next, those that may hold an opt-out before the others.
 
     Those that go ahead leave a part of the turn to the oldest ones. ``resting``: there is no turn
-    unless one goes ahead, and no more of the oldest than belong to those that do.
+    unless one goes ahead, and the oldest have that part of it alone.
     """
     sources = frozenset(name for name, m in current.mappings.items() if m.source.configured)
     most = _most(equipment)
@@ -113,7 +111,8 @@ def _next_parts(
         return []
     gone = {row.id for row, _ in first}
     held = portions.ahead.held(first)
-    room = max(1, held * (100 - AHEAD) // AHEAD) if resting else most - held
+    # all of their part, however few go ahead: where one does at each look, there is no other turn
+    room = most - (room if resting else held)
     limit = portions.in_line.of(room)
     oldest = deliveries.next_stored(connection, sources, limit, MOST_BYTES, besides=gone)
     behind = _parts(equipment, oldest, current, room)

@@ -150,7 +150,7 @@ class RightOfWay:
     def rests(self) -> Iterator[bool]:
         """Give way as ``give_way`` does, with breaks in which to look for what is urgent.
 
-        At each it says whether there is more to come; what it says last is False.
+        Yields after each part of the rest whether there is more to come: False once, at its end.
         """
         last = self._clock() + LONGEST_REST_S
         more = True

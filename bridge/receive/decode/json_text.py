@@ -25,8 +25,9 @@ _OTHER_MARKS = (
     (codecs.BOM_UTF16_BE, "UTF-16"),
 )
 # Integers of so many digits, which the quick reader might round, are left to the other one. They
-# are looked for in the body with a 0 for every digit: a pattern takes five times as long. Six of
-# them stand in a row among every third byte; to look there takes half as long, mostly enough.
+# are looked for in the body with a 0 for every digit: a pattern takes five times as long. Of
+# nineteen in a row six stand among every third byte, wherever they begin: most bodies have not even
+# those, and to see that takes half as long.
 _UNSURE = b"0" * 19
 _EVERY_THIRD = b"0" * 6
 _DIGITS = bytes(ord("0") if chr(byte) in "0123456789" else byte for byte in range(256))
