@@ -55,8 +55,10 @@ def take_in(equipment: Equipment) -> int:
     """
     taken = 0
     # here rather than before it stores: what comes meanwhile may hold an opt-out, and goes ahead
-    for resting in equipment.database.right_of_way.rests():
+    for resting in equipment.database.right_of_way.rests(equipment.patience):
         taken = _turn(equipment, resting=resting)
+        if not resting:
+            equipment.patience.over()
         if taken:
             break
     return taken
