@@ -229,6 +229,23 @@ def test_what_is_looked_up_for_others_comes_on_however_many_opt_outs_come(
     assert {row["opts_out"] for row in world.outcomes()} == {True, False}
 
 
+def test_also_without_a_flood_opt_outs_do_not_put_off_what_is_looked_up_for_others(
+    database: Database, tmp_path: Path
+) -> None:
+    world = Few(database, tmp_path)
+    world.write(HEAD + LOOK_UP + ASKS)
+    world.take_in({"id": 1, "contact": "7", "name": "Jo", "at": 1})
+    webhooks = Webhooks(tmp_path, database, SHARE)
+    crm: Any = Crm({}, lambda: None)
+    looked_up: list[int] = []
+    for number in (2, 3, 4):
+        world.take_in({"id": number, "contact": str(number), "dnc": True, "at": 1})
+        looked_up.append(world.worker().look_up("crm", crm))
+        if number == 3:
+            webhooks.end()  # long after
+    assert looked_up == [1, 1, 2]
+
+
 def test_the_look_up_of_an_opt_out_goes_on_while_the_others_rest(
     database: Database, opened: Callable[..., Database], tmp_path: Path
 ) -> None:
