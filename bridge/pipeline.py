@@ -60,7 +60,8 @@ class Pipeline:
         """
         now = self._equipment.database.now_ms()
         self._equipment.holds.renew(self._equipment.database, now + self._equipment.bounds.lease)
-        with self._equipment.database.write() as connection:
+        # urgent: the thread that shows that the worker lives waits for it
+        with self._equipment.database.write(urgent=True) as connection:
             ended = NEVER if all_of_them else clock_ms(connection)
             ids = leads.recover(connection, expired_before=ended, now=now)
             if all_of_them:

@@ -166,7 +166,8 @@ class Worker:
 
     def _tend(self) -> None:
         try:
-            with self.database.write() as connection:
+            # all else in here may stand back, one after the other, and health waits for this
+            with self.database.write(urgent=True) as connection:
                 self._beat(connection)
                 tally.forget(connection, self.database.now_ms())
                 self._noticing.note(connection, self.database.now_ms())
@@ -198,7 +199,7 @@ class Worker:
     def _ends(self) -> bool:
         """Whether to stop what is under way; between its parts the worker shows that it lives."""
         if time.monotonic() >= self._beat_at and not self.bells.stopping:
-            with self.database.write() as connection:
+            with self.database.write(urgent=True) as connection:
                 self._beat(connection)
             self.pipeline.recover()
         return self.bells.stopping

@@ -5,6 +5,7 @@ The transaction is one of its own, or that which records the batch before.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -56,11 +57,13 @@ class _Batch:
 
 
 class Taken(NamedTuple):
-    """What a claim gave. ``lines``: to be logged after the commit. ``more``: there may be more."""
+    """What a claim gave. ``lines``: to be logged after the commit. ``more``: there may be more.
+    ``started``: monotonic seconds, at which its lease had not begun."""
 
     claimed: Sequence[Claimed] = ()
     lines: Sequence[Line] = ()
     more: bool = False
+    started: float = 0.0
 
 
 def claim(equipment: Equipment, campaign: Campaign, lane: Lane) -> Taken:
@@ -85,6 +88,7 @@ def take(
 
     Updates that need no call (superseded, for example) are settled on the way.
     """
+    started = time.monotonic()
     batch = _Batch()
     rows = leads.claimable(connection, campaign.name, lane, now, campaign.batch_size)
     waiting = outcomes.open_updates(connection, [row.id for row in rows])
@@ -98,7 +102,7 @@ def take(
     until = clock_ms(connection) + equipment.bounds.lease
     leads.claim(connection, batch.taken, owner=equipment.owner, until=until)
     outcomes.in_flight(connection, [i for one in batch.claimed for i in one.plan.carried])
-    return Taken(batch.claimed, batch.lines, len(rows) == campaign.batch_size)
+    return Taken(batch.claimed, batch.lines, len(rows) == campaign.batch_size, started)
 
 
 def _add(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bridge.map import MappingSet
@@ -13,6 +14,7 @@ from bridge.steps.portion import Portions
 from bridge.steps.scout import Scout
 from bridge.store.counters import Counts
 from bridge.store.database import Database
+from bridge.store.right_of_way import Patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,8 @@ class Bounds:
 class Equipment:
     """``ring`` is told the names of campaigns and look-ups that have new work.
 
-    ``counts``: what is counted beside the work, to be written now and then.
+    ``counts``: what is counted beside the work, to be written now and then. ``patience``: that of
+    taking in; ``looking_up``: that of each source's look-ups.
     """
 
     database: Database
@@ -64,5 +67,7 @@ class Equipment:
     ring: Callable[[Iterable[str]], None]
     scout: Scout = field(default_factory=Scout)
     portions: Portions = field(default_factory=Portions)
+    patience: Patience = field(default_factory=Patience)
+    looking_up: Mapping[str, Patience] = field(default_factory=lambda: defaultdict(Patience))
     holds: Holds = field(default_factory=Holds)
     counts: Counts = field(default_factory=Counts)

@@ -39,7 +39,8 @@ class Holds:
             held = dict(self._until)
         if not held:
             return
-        with database.write() as connection:
+        # a hold may be no longer than a rest
+        with database.write(urgent=True) as connection:
             for ids, before in held.items():
                 events.hold_longer(connection, ids, before=before, until=until)
         with self._lock:

@@ -35,28 +35,41 @@ Answers = Mapping[int, Sequence[tuple[str, Found | LookupFailed]]]
 def look_up(equipment: Equipment, source: str, lookups: Lookups) -> int:
     """Complete events of a source; returns how many were due. Errors: ``StoreBusy``.
 
-    While webhooks flood in, it rests, and looks from time to time for an opt-out among them.
+    While webhooks flood in, it rests, and looks from time to time for an opt-out among them. Where
+    there is always one, the others have a round of their own every few seconds.
     """
+    way, patience = equipment.database.right_of_way, equipment.looking_up[source]
     # here rather than with the claim: what comes meanwhile may be an opt-out, and goes ahead
-    for resting in equipment.database.right_of_way.rests():
-        if due := _turn(equipment, source, lookups, resting=resting):
+    for resting in way.rests(patience):
+        lanes = (Lane.OPT_OUT,) if resting else (Lane.OPT_OUT, Lane.FIRST)
+        due, lane = _round(equipment, source, lookups, lanes)
+        others = not resting and lane is not Lane.OPT_OUT
+        if lane is Lane.OPT_OUT and way.at_an_end(patience):
+            due += _round(equipment, source, lookups, (Lane.FIRST,))[0]
+            others = True
+        if others:
+            patience.over()
+        if due:
             return due
     return 0
 
 
-def _turn(equipment: Equipment, source: str, lookups: Lookups, *, resting: bool) -> int:
+def _round(
+    equipment: Equipment, source: str, lookups: Lookups, lanes: Sequence[Lane]
+) -> tuple[int, Lane | None]:
+    """Look up events of the first of these lanes that has any; how many, and which lane it is."""
     current = equipment.mappings()
     mapping = current.mappings.get(source)
     if mapping is None or not mapping.source.configured:
-        return 0
+        return 0, None
     now = equipment.database.now_ms()
     until = now + equipment.bounds.lease
-    due = _claimed(equipment, source, now, until, only_opt_outs=resting)
+    due = _claimed(equipment, source, now, until, lanes)
     if not due:
-        return 0
+        return 0, None
     with equipment.holds.during([item.id for item in due], until):
         _look_up(equipment, _items(equipment, due, mapping), lookups, mapping, current)
-    return len(due)
+    return len(due), due[0].lane
 
 
 def _look_up(
@@ -91,13 +104,12 @@ def _look_up(
 
 
 def _claimed(
-    equipment: Equipment, source: str, now: int, until: int, *, only_opt_outs: bool
+    equipment: Equipment, source: str, now: int, until: int, lanes: Sequence[Lane]
 ) -> list[events.PendingEvent]:
     """Events that are due, claimed; ``Holds`` renews that while their look-up lasts."""
     bounds = equipment.bounds
-    limits = {Lane.OPT_OUT: bounds.batch}
-    if not only_opt_outs:
-        limits[Lane.FIRST] = min(bounds.batch, ROUND)
+    most = {Lane.OPT_OUT: bounds.batch, Lane.FIRST: min(bounds.batch, ROUND)}
+    limits = {lane: most[lane] for lane in lanes}
     with equipment.database.write(urgent=True) as connection:
         return events.claim_pending(connection, source, now, limits=limits, until=until)
 

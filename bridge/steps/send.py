@@ -28,12 +28,16 @@ from bridge.steps.counting import confirmed_opt_outs, count_batch, count_call
 from bridge.steps.equipment import Equipment
 from bridge.store import campaigns, lapses, leads, outcomes
 from bridge.store.database import Connection
+from bridge.store.right_of_way import LONGEST_REST_S
 from bridge.store.schema import NEVER
 
 log = logs.get("send")
 
 LAPSED = (State.NOT_FOUND, State.REJECTED, State.UNCONFIRMED)
 """How an opt-out ends whose period is over."""
+
+LEAST_LEFT_S = 2 * LONGEST_REST_S
+"""How much of a lease is left at least where an answer stands back before it is recorded."""
 
 AGAIN_S = 0.05
 """Between tries of recording a result while the database is busy."""
@@ -61,12 +65,11 @@ class Way:
 
 
 class _Batch(NamedTuple):
-    """Leads that are held. ``started``: monotonic seconds, at which their lease had not begun."""
+    """Leads that are held."""
 
     taken: Taken
     lane: Lane
     started_at: int
-    started: float
 
 
 class _Done(NamedTuple):
@@ -91,8 +94,8 @@ def send(equipment: Equipment, campaign: Campaign, lane: Lane, way: Way) -> int:
     Returns how many leads they held. Errors: ``StoreBusy``.
     """
     campaign = _in_time(equipment, campaign)
-    started_at, started = equipment.database.now_ms(), time.monotonic()
-    batch: _Batch | None = _Batch(claim(equipment, campaign, lane), lane, started_at, started)
+    started_at = equipment.database.now_ms()
+    batch: _Batch | None = _Batch(claim(equipment, campaign, lane), lane, started_at)
     sent = 0
     while batch is not None and batch.taken.claimed:
         answered = _call(equipment, campaign, batch, way)
@@ -119,7 +122,7 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
 
 
 def _lease_end(equipment: Equipment, batch: _Batch) -> float:
-    return batch.started + equipment.bounds.lease / 1000
+    return batch.taken.started + equipment.bounds.lease / 1000
 
 
 def _recorded(
@@ -181,7 +184,9 @@ def _record(
     rested: list[tuple[int, int]] = []
     lines: list[Line] = []
     lost: list[Claimed] = []
-    with equipment.database.write(urgent=batch.lane is Lane.OPT_OUT) as connection:
+    # who stands back until the lease ends would lose the answer
+    ends = _lease_end(equipment, batch) - time.monotonic() < LEAST_LEFT_S
+    with equipment.database.write(urgent=ends or batch.lane is Lane.OPT_OUT) as connection:
         # before the leads, in the order in which a claim and whoever greets a campaign lock them
         go_on = turn.go_on
         still = go_on is not None and campaigns.still(connection, campaign.name, campaign.id)
@@ -234,8 +239,8 @@ def _next(
     if lane is None:
         return None
     turn.taken = True
-    now, started = equipment.database.now_ms(), time.monotonic()
-    return _Batch(take(connection, equipment, campaign, lane, now), lane, now, started)
+    now = equipment.database.now_ms()
+    return _Batch(take(connection, equipment, campaign, lane, now), lane, now)
 
 
 def _lapsed(

@@ -54,8 +54,11 @@ def take_in(equipment: Equipment) -> int:
     time to time whether there is an opt-out among them. Errors: ``StoreBusy``.
     """
     # here rather than before it stores: what comes meanwhile may hold an opt-out, and goes ahead
-    for resting in equipment.database.right_of_way.rests():
-        if taken := _turn(equipment, resting=resting):
+    for resting in equipment.database.right_of_way.rests(equipment.patience):
+        taken = _turn(equipment, resting=resting)
+        if not resting:
+            equipment.patience.over()
+        if taken:
             return taken
     return 0
 

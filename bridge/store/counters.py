@@ -115,7 +115,8 @@ class Counts:
         if not found:
             return
         try:
-            with database.write() as connection:
+            # a moment's work, of the thread that shows that the worker lives
+            with database.write(urgent=True) as connection:
                 _add(connection, found)
         except StoreError:
             with self._lock:

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 FRESH_S = 0.005, 0.05
@@ -69,6 +70,21 @@ def mark_of(database: Path | None) -> Path:
     except OSError:  # all that there are cannot be written, or are full
         return Path(os.devnull)
     return Path(folder) / f"crm-bridge-{os.getuid()}.busy"
+
+
+@dataclass(slots=True)
+class Patience:
+    """For how long one thread has done nothing but what is urgent.
+
+    ``until``: when that has lasted for long enough, in seconds of the clock; None once everything
+    else has had a turn.
+    """
+
+    until: float | None = None
+
+    def over(self) -> None:
+        """Everything has had a turn."""
+        self.until = None
 
 
 class RightOfWay:
@@ -147,17 +163,24 @@ class RightOfWay:
         finally:
             self._looking.release()
 
-    def rests(self) -> Iterator[bool]:
+    def rests(self, patience: Patience) -> Iterator[bool]:
         """Give way as ``give_way`` does, with breaks in which to look for what is urgent.
 
         Yields after each part of the rest whether there is more to come: False once, at its end.
+        ``patience`` lasts from rest to rest until it is over: what is urgent ends a rest early, and
+        however much of it comes, the others have a turn.
         """
-        last = self._clock() + LONGEST_REST_S
+        if patience.until is None:
+            patience.until = self._clock() + LONGEST_REST_S
         more = True
         while more:
-            self.give_way(min(LOOK_AGAIN_S, last - self._clock()))
-            more = self.owed and self._clock() < last
+            self.give_way(min(LOOK_AGAIN_S, patience.until - self._clock()))
+            more = self.owed and not self.at_an_end(patience)
             yield more
+
+    def at_an_end(self, patience: Patience) -> bool:
+        """Whether what is not urgent has waited for its turn for long enough."""
+        return patience.until is not None and self._clock() >= patience.until
 
     def _flood_left(self) -> float:
         """For how many seconds the mark of a flood lasts, if no more webhooks come."""

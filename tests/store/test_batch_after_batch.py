@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,8 +22,8 @@ from bridge.steps.turns import Turns
 from bridge.store import leads, tally
 from bridge.store.database import Connection, Database
 
-from .flood import Webhooks
-from .replaying import World
+from .flood import Webhooks, flooding
+from .replaying import BOUNDS, World
 
 PHONES = [f"+1415555010{number}" for number in range(10)]
 
@@ -138,6 +139,33 @@ def test_only_an_opt_out_is_sent_and_recorded_while_a_worker_stands_back(
         assert not webhooks.stood_back.is_set()
         sender.send()
         assert webhooks.stood_back.is_set()
+
+
+def test_an_answer_is_recorded_while_its_lease_lasts_however_long_a_worker_stands_back(
+    database: Database, opened: Callable[..., Database], sender: Sender
+) -> None:
+    """Another worker frees what is held for longer than the lease."""
+    sender.world.bounds = replace(BOUNDS, lease=1_500)
+    sender.world.pipelines.clear()
+    sender.way = replace(sender.way, go_on=lambda: None)
+    worker = sender.world.database = opened(share=0.01)
+
+    def recover() -> None:
+        world = World(database, sender.world.folder)
+        while not ended.wait(0.1):
+            world.worker().recover()
+
+    ended = threading.Event()
+    other = threading.Thread(target=recover, daemon=True)
+    other.start()
+    try:
+        with flooding(database, worker, owing=True):
+            assert sender.send() == 2
+    finally:
+        ended.set()
+        other.join(30)
+    assert sender.api.calls == [PHONES[:2]]
+    assert states(sender).count("updated") == 2
 
 
 NEXT_CLAIM = "NEW.lease_owner <> '' AND (SELECT count(*) FROM batch) = 1"

@@ -20,6 +20,7 @@ from bridge.store.right_of_way import (
     MANY,
     MOST_REST_S,
     QUIET_S,
+    Patience,
     RightOfWay,
     mark_of,
 )
@@ -150,12 +151,12 @@ def test_what_two_threads_owe_is_owed_together(tmp_path: Path) -> None:
 def test_a_long_rest_has_breaks_to_look_for_what_is_urgent(tmp_path: Path) -> None:
     world = World(tmp_path)
     worker = world.way(0.01)
-    assert list(worker.rests()) == [False], "nobody comes"
+    assert list(worker.rests(Patience())) == [False], "nobody comes"
     world.flood()
     world.meanwhile = world.write
     worker.held(1.0)
     began = world.now
-    looks = [(more, round(world.now - began, 2)) for more in worker.rests()]
+    looks = [(more, round(world.now - began, 2)) for more in worker.rests(Patience())]
     breaks = round(MOST_REST_S / LOOK_AGAIN_S)
     assert looks == [(n < breaks, round(n * LOOK_AGAIN_S, 2)) for n in range(1, breaks + 1)]
 
@@ -172,11 +173,30 @@ def test_a_rest_ends_however_much_others_come_to_owe_meanwhile(tmp_path: Path) -
     world.meanwhile = meanwhile
     worker.held(1.0)
     began = world.now
-    *more, last = islice(worker.rests(), 100)  # no more, lest the test never end
+    *more, last = islice(worker.rests(Patience()), 100)  # no more, lest the test never end
     assert all(more)
     assert not last
     assert worker.owed
     assert world.now - began == pytest.approx(LONGEST_REST_S, abs=0.01)
+
+
+def test_what_is_urgent_ends_a_rest_but_does_not_put_everything_else_off(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    worker = world.way(0.01)
+    world.flood()
+    world.meanwhile = world.write
+    patience = Patience()
+    began = world.now
+    while True:
+        worker.held(1.0)
+        if not next(worker.rests(patience)):  # what was urgent was done at the first break
+            break
+        assert world.now - began < LONGEST_REST_S
+    assert worker.owed
+    assert world.now - began == pytest.approx(LONGEST_REST_S, abs=0.01)
+    assert list(worker.rests(patience)) == [False], "nothing else has had a turn yet"
+    patience.over()
+    assert next(worker.rests(patience)), "a rest of its own"
 
 
 def test_one_thread_looks_for_all_that_stand_back(tmp_path: Path) -> None:

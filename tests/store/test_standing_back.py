@@ -13,10 +13,12 @@ import pytest
 
 from bridge.model import Found, Wanted
 from bridge.store import leads
+from bridge.store.counters import Counted
 from bridge.store.database import Database
-from bridge.store.right_of_way import LOOK_AGAIN_S, MOST_REST_S
+from bridge.store.right_of_way import LONGEST_REST_S, LOOK_AGAIN_S, MOST_REST_S
 
 from .flood import Webhooks, flooding
+from .idle_worker import idle_worker
 from .replaying import BOUNDS, CONSENT, HEAD, LOOK_UP, World
 
 SHARE = 0.01
@@ -29,6 +31,18 @@ class Few(World):
     """A worker that takes in few events at a time."""
 
     bounds = replace(BOUNDS, batch=BATCH)
+
+
+ASKS = """
+rules:
+  - name: opt-out
+    when: dnc
+    channel: voice
+    lead: {phone_number: contact.phone, do_not_call: {value: true}}
+  - name: details
+    when: name
+    lead: {phone_number: contact.phone, first_name: name}
+"""
 
 
 class Fifths(World):
@@ -173,22 +187,73 @@ def test_what_waits_comes_on_however_many_opt_outs_flood_in(
     assert set(waited) >= {phone(number) for number in range(10)}
 
 
+def test_one_opt_out_after_the_other_does_not_put_off_a_turn_of_all(
+    database: Database, opened: Callable[..., Database], tmp_path: Path
+) -> None:
+    """Each goes ahead with the part of those that wait, which are many more."""
+    worker = opened(share=SHARE)
+    world, web = Fifths(worker, tmp_path), Fifths(database, tmp_path)
+    world.write(HEAD + CONSENT)
+    world.take_in({"id": 0, "phone": phone(0), "name": "Jo", "at": 1})
+    for number in range(1, 60):
+        world.receive({"id": number, "phone": phone(number), "name": "Jo", "at": 1})
+    webhooks = Webhooks(tmp_path, worker, SHARE, passing=True)
+    taken: list[int] = []
+    with webhooks.flood(owing=True):
+        began = webhooks.now
+        while webhooks.now - began < LONGEST_REST_S + LOOK_AGAIN_S:
+            web.receive({"id": 900 + len(taken), "phone": phone(900), "dnc": True, "at": 1})
+            taken.append(world.worker().take_in())
+            worker.right_of_way.held(10.0)
+    assert taken[0] == 1 + 2
+    assert max(taken) == Fifths.bounds.batch // 4
+
+
+def test_what_is_looked_up_for_others_comes_on_however_many_opt_outs_come(
+    database: Database, opened: Callable[..., Database], tmp_path: Path
+) -> None:
+    worker = opened(share=SHARE)
+    world, web = Few(worker, tmp_path), Few(database, tmp_path)
+    for one in (world, web):
+        one.write(HEAD + LOOK_UP + ASKS)
+    world.take_in({"id": 1, "contact": "7", "name": "Jo", "at": 1})
+    webhooks = Webhooks(tmp_path, worker, SHARE, passing=True)
+    crm: Any = Crm({}, lambda: None)
+    looked_up: list[int] = []
+    with webhooks.flood(owing=True):
+        began = webhooks.now
+        while webhooks.now - began < LONGEST_REST_S + LOOK_AGAIN_S:
+            number = 900 + len(looked_up)
+            web.take_in({"id": number, "contact": str(number), "dnc": True, "at": 1})
+            looked_up.append(world.worker().look_up("crm", crm))
+            worker.right_of_way.held(10.0)
+    assert sorted(looked_up)[-2:] == [1, 2], "once an opt-out, and then what has waited"
+    assert {row["opts_out"] for row in world.outcomes()} == {True, False}
+
+
+def test_also_without_a_flood_opt_outs_do_not_put_off_what_is_looked_up_for_others(
+    database: Database, tmp_path: Path
+) -> None:
+    world = Few(database, tmp_path)
+    world.write(HEAD + LOOK_UP + ASKS)
+    world.take_in({"id": 1, "contact": "7", "name": "Jo", "at": 1})
+    webhooks = Webhooks(tmp_path, database, SHARE)
+    crm: Any = Crm({}, lambda: None)
+    looked_up: list[int] = []
+    for number in (2, 3, 4):
+        world.take_in({"id": number, "contact": str(number), "dnc": True, "at": 1})
+        looked_up.append(world.worker().look_up("crm", crm))
+        if number == 3:
+            webhooks.end()  # long after
+    assert looked_up == [1, 1, 2]
+
+
 def test_the_look_up_of_an_opt_out_goes_on_while_the_others_rest(
     database: Database, opened: Callable[..., Database], tmp_path: Path
 ) -> None:
     worker = opened(share=SHARE)
     world = Few(worker, tmp_path)
-    asks = """
-rules:
-  - name: opt-out
-    when: dnc
-    channel: voice
-    lead: {phone_number: contact.phone, do_not_call: {value: true}}
-  - name: details
-    when: name
-    lead: {phone_number: contact.phone, first_name: name}
-"""
-    world.write(HEAD + LOOK_UP + asks)
+    world.write(HEAD + LOOK_UP + ASKS)
     world.take_in(
         {"id": 1, "contact": "7", "name": "Jo", "at": 1},
         {"id": 2, "contact": "8", "dnc": True, "at": 1},
@@ -290,3 +355,20 @@ def test_what_was_looked_through_is_stored_without_standing_back(
         monkeypatch.setattr(database.right_of_way, "give_way", lambda *_, rest=give_way: rest())
         assert world.worker().take_in() == 1
     assert rested == ["rested"], "the mapping was stored with the first"
+
+
+def test_showing_that_a_worker_lives_does_not_stand_back(
+    database: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor what its thread does besides, time and again: health tells of a worker that is silent,
+    and what it looks up is held for no longer than a lease."""
+    world = World(database, tmp_path)
+    with idle_worker(world, url, monkeypatch) as (worker, _):
+        worker._tend()  # also meets the campaigns, and looks for what is old
+        rested: list[str] = []
+        way = worker.database.right_of_way
+        monkeypatch.setattr(way, "give_way", lambda *_: rested.append("rested"))
+        worker.counts.add(Counted.LOOKED_UP, "crm")
+        with worker.pipeline._equipment.holds.during([1], 0):
+            worker._tend()
+        assert not rested
