@@ -22,7 +22,7 @@ CHANNEL = "crm_bridge"
 LONGEST_PATH = 100
 """What a Unix socket's path may measure on every system, with a margin."""
 
-DEAF_S = 0.003
+DEAF_S = 0.01
 """How long nobody listens after a nudge: in a flood there is one for every group of webhooks."""
 
 

@@ -18,7 +18,7 @@ from .story import CAMPAIGNS, tell
 
 SLOW = {"mode": "slow", "seconds": 0.15}
 TROUBLE: dict[str, Any] = {
-    "seed": 11,
+    "seed": 191,  # by which every way has come after 45 calls, however few there are
     "weights": {
         "ok": 14,
         "429": 1,
