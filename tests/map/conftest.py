@@ -58,6 +58,19 @@ def load(tmp_path: Path) -> Load:
     return loading
 
 
+@pytest.fixture(scope="session")
+def shipped() -> MappingSet:
+    """The shipped files, with no setting set."""
+    return load_mappings(
+        SHIPPED,
+        Environment({}),
+        api_url="https://api.example.com",
+        api_token=None,
+        default_region="US",
+        placeholders=True,
+    )
+
+
 @pytest.fixture
 def one(load: Load) -> One:
     """Loads one source from the text of its file, or of what follows its head."""

@@ -11,12 +11,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from bridge.map import MappingSet, load_mappings
+from bridge.map import MappingSet
 from bridge.map.events import fingerprint
 from bridge.model import Delivery, Event, Found, Json, Known, State
-from bridge.settings import Environment
 
-from .conftest import RECEIVED, SHIPPED, One
+from .conftest import RECEIVED, One
 from .test_transforms import ANYTHING
 
 RULES = """\
@@ -153,18 +152,6 @@ def test_times_are_the_sources_own_or_weak(one: One, delivery: Deliver) -> None:
         assert notes
     (event,) = split(one, "  event_time: received\n", {}, delivery())
     assert (event.time_ms, event.weak_time, event.notes) == (RECEIVED, True, ())
-
-
-@pytest.fixture(scope="module")
-def shipped() -> MappingSet:
-    return load_mappings(
-        SHIPPED,
-        Environment({}),
-        api_url="https://api.example.com",
-        api_token=None,
-        default_region="US",
-        placeholders=True,
-    )
 
 
 KEYS = st.sampled_from(

@@ -10,27 +10,13 @@ from random import Random
 import pytest
 
 from bridge.errors import DecodeError
-from bridge.map import MappingSet, SourceMapping, load_cases, load_mappings
+from bridge.map import MappingSet, SourceMapping, load_cases
 from bridge.map.case_file import body_of
 from bridge.map.expression import walk
 from bridge.model import Decoder, Json
 from bridge.receive.decode import decode
-from bridge.settings import Environment
 
 from .conftest import SHIPPED, looked_at
-
-
-@pytest.fixture(scope="module")
-def shipped() -> MappingSet:
-    """The shipped files, with no setting set."""
-    return load_mappings(
-        SHIPPED,
-        Environment({}),
-        api_url="https://api.example.com",
-        api_token=None,
-        default_region="US",
-        placeholders=True,
-    )
 
 
 @pytest.mark.parametrize(

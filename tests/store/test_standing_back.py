@@ -55,6 +55,19 @@ def phone(number: int) -> str:
     return f"+1415555{number:04d}"
 
 
+def receive(world: World, numbers: range, **more: Any) -> None:
+    """Store an event of each of these leads; nobody has worked on it yet."""
+    for number in numbers:
+        world.receive({"id": number, "phone": phone(number), "name": "Jo", "at": 1} | more)
+
+
+def with_consent(world: World) -> World:
+    """The rules for consent are in force, and lead 0 is there."""
+    world.write(HEAD + CONSENT)
+    world.take_in({"id": 0, "phone": phone(0), "name": "Jo", "at": 1})
+    return world
+
+
 def test_a_worker_hears_of_the_webhooks_of_a_web_process(
     database: Database, opened: Callable[..., Database]
 ) -> None:
@@ -150,12 +163,9 @@ def test_an_opt_out_is_taken_in_while_everything_else_rests(
     database: Database, opened: Callable[..., Database], tmp_path: Path
 ) -> None:
     worker = opened(share=SHARE)
-    world = Fifths(worker, tmp_path)
-    world.write(HEAD + CONSENT)
-    world.take_in({"id": 0, "phone": phone(0), "name": "Jo", "at": 1})
-    for number in range(1, 30):
-        world.receive({"id": number, "phone": phone(number), "name": "Jo", "at": 1})
-    world.receive({"id": 900, "phone": phone(900), "dnc": True, "at": 1})
+    world = with_consent(Fifths(worker, tmp_path))
+    receive(world, range(1, 30))
+    receive(world, range(900, 901), dnc=True)
     webhooks = Webhooks(tmp_path, worker, SHARE, passing=True)
     with webhooks.flood(owing=True):
         began = webhooks.now
@@ -172,13 +182,9 @@ def test_what_waits_comes_on_however_many_opt_outs_flood_in(
     database: Database, opened: Callable[..., Database], tmp_path: Path
 ) -> None:
     worker = opened(share=SHARE)
-    world = Few(worker, tmp_path)
-    world.write(HEAD + CONSENT)
-    world.take_in({"id": 0, "phone": phone(0), "name": "Jo", "at": 1})
-    for number in range(1, 20):
-        world.receive({"id": number, "phone": phone(number), "name": "Jo", "at": 1})
-    for number in range(900, 920):
-        world.receive({"id": number, "phone": phone(number), "dnc": True, "at": 1})
+    world = with_consent(Few(worker, tmp_path))
+    receive(world, range(1, 20))
+    receive(world, range(900, 920), dnc=True)
     webhooks = Webhooks(tmp_path, worker, SHARE, passing=True)
     with webhooks.flood(owing=True):
         for _ in range(10):
@@ -192,11 +198,9 @@ def test_one_opt_out_after_the_other_does_not_put_off_a_turn_of_all(
 ) -> None:
     """Each goes ahead with the part of those that wait, which are many more."""
     worker = opened(share=SHARE)
-    world, web = Fifths(worker, tmp_path), Fifths(database, tmp_path)
-    world.write(HEAD + CONSENT)
-    world.take_in({"id": 0, "phone": phone(0), "name": "Jo", "at": 1})
-    for number in range(1, 60):
-        world.receive({"id": number, "phone": phone(number), "name": "Jo", "at": 1})
+    web = Fifths(database, tmp_path)
+    world = with_consent(Fifths(worker, tmp_path))
+    receive(world, range(1, 60))
     webhooks = Webhooks(tmp_path, worker, SHARE, passing=True)
     taken: list[int] = []
     with webhooks.flood(owing=True):
