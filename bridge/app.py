@@ -66,6 +66,7 @@ def create_app(settings: Settings | None = None) -> Flask:
             settings["BRIDGE_MAX_BODY"],
             settings["BRIDGE_MAX_DEPTH"],
             settings["BRIDGE_MAX_UNVERIFIED"],
+            settings["BRIDGE_CHECK_BODY"],
         ),
         overfull=partial(
             overfull,

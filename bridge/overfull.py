@@ -2,6 +2,9 @@
 
 A worker decides what becomes of it; that much can be foreseen by counting, and the answer is the
 one place where the sender can hear of it. So only what may hold so many is counted.
+
+A body that was stored unread is looked through for the beginnings of objects alone: CRMs send
+events as objects, and to count the commas of a large body takes as long as to verify it.
 """
 
 from __future__ import annotations
@@ -21,9 +24,13 @@ log = logs.get("receive")
 SEPARATORS = (b",", b"&", b"<")
 """One of these stands between two items of a body, whatever its format."""
 
+OPENINGS = (b"{", b"&", b"<")
+"""One of these begins an item that is an object, or stands before it."""
+
 
 def overfull(
     delivery: NewDelivery,
+    body: bytes,
     document: Json = None,
     *,
     current: Callable[[], MappingSet],
@@ -32,17 +39,17 @@ def overfull(
 ) -> str | None:
     """Why all that a delivery holds will end as one dead letter, if it holds too much.
 
-    ``document``: its body, if that was decoded already; ``most``: events; ``depth``: the deepest
-    nesting of its body. Never raises.
+    ``body``: as it came; ``document``: the same decoded, None if it was not read; ``most``: events;
+    ``depth``: the deepest nesting of a body. Never raises.
     """
-    if not may_hold_more(delivery.body, most):
+    if not may_hold_more(body, most, SEPARATORS if document is not None else OPENINGS):
         return None
     mapping = current().mappings.get(delivery.source)
     if mapping is None:
         return None
     try:
         if document is None:
-            document = decode(mapping.source.decode, delivery.body, max_depth=depth)
+            document = decode(mapping.source.decode, body, max_depth=depth)
         return too_many(mapping.plan.count(document, delivery), most)
     except DecodeError:
         return None
@@ -51,14 +58,14 @@ def overfull(
         return None
 
 
-def may_hold_more(body: bytes, most: int) -> bool:
-    """Whether a body has separators enough for more than so many events."""
+def may_hold_more(body: bytes, most: int, marks: tuple[bytes, ...] = SEPARATORS) -> bool:
+    """Whether a body has marks of items enough for more than so many events."""
     if len(body) < most:
         return False
     found = 0
-    for separator in SEPARATORS:
+    for mark in marks:
         # to see that there is none takes a twentieth of counting
-        found += body.count(separator) if separator in body else 0
+        found += body.count(mark) if mark in body else 0
         if found >= most:
             return True
     return False

@@ -142,6 +142,13 @@ SETTINGS: tuple[Setting, ...] = (
         "for secrets that stand in the body, and for what is to be dropped from refused requests",
         least=1,
     ),
+    Setting(
+        "BRIDGE_CHECK_BODY",
+        int,
+        8_192,
+        "bytes of a body that is read before the answer, which then says what is wrong with it; a "
+        "larger one is stored unread, and what is wrong with it shows as its outcome",
+    ),
     Setting("BRIDGE_MAX_DEPTH", int, 64, "deepest nesting of a decoded body", least=2, most=200),
     Setting(
         "BRIDGE_MAX_EVENTS",

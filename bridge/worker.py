@@ -27,7 +27,7 @@ from bridge import __version__, logs
 from bridge.bells import Bells
 from bridge.clock import seconds_until
 from bridge.enrich import Lookups
-from bridge.errors import StoreBusy
+from bridge.errors import SchemaError, StoreBusy
 from bridge.live import LiveMappings
 from bridge.map import SourceMapping
 from bridge.map.search import search
@@ -137,9 +137,14 @@ class Worker:
         self._beat_at = 0.0
         self._seldom = Seldom()
         self._out_of_reach = False
+        self._outgrown: SchemaError | None = None
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT; what is in flight then is finished first."""
+        """Work until SIGTERM or SIGINT; what is in flight then is finished first.
+
+        Errors: ``SchemaError``, also once the database has come to a schema that is not for this
+        version.
+        """
         revision.check(self.database)
         with _alone(self.database.path, lambda: self.bells.stopping):
             if self.bells.stopping:
@@ -157,6 +162,8 @@ class Worker:
                 self.bells.sleep(BEAT_EVERY_S)
             self._drain()
         log.info("worker stopped", worker=self.name)
+        if self._outgrown is not None:
+            raise self._outgrown
 
     def stop(self) -> None:
         """Ask the worker to end; safe in a signal handler's thread."""
@@ -166,6 +173,7 @@ class Worker:
 
     def _tend(self) -> None:
         try:
+            revision.still_fits(self.database)
             # all else in here may stand back, one after the other, and health waits for this
             with self.database.write(urgent=True) as connection:
                 self._beat(connection)
@@ -176,6 +184,10 @@ class Worker:
             self.pipeline.recover()
             self._start_missing()
             self._erase()
+        except SchemaError as error:
+            # it might take what a newer version stores for something else
+            self._outgrown = error
+            self.stop()
         except StoreBusy as error:
             self._trouble("main", error)
         else:

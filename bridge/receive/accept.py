@@ -20,6 +20,7 @@ from bridge.receive.seldom import Seldom
 from bridge.receive.verify.any_of import verify
 from bridge.receive.withhold import Kept, kept, kept_refusal
 from bridge.store.deliveries import NewDelivery
+from bridge.store.packing import packed
 from bridge.store.refusals import BODY, NOT_KEPT, NewRefusal
 
 Keep = Callable[[NewDelivery | NewRefusal], bool]
@@ -29,12 +30,13 @@ Keep = Callable[[NewDelivery | NewRefusal], bool]
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds on a request: bytes of its body, nesting of the decoded body, bytes of a body that is
-    opened before anything is verified.
+    opened before anything is verified, and of one that is read before the answer.
     """
 
     body_bytes: int
     depth: int
     unverified_bytes: int
+    checked_bytes: int
 
 
 def new_receipt(received_at: int) -> str:
@@ -54,6 +56,7 @@ def new_delivery(
 def _delivery(
     source: Source, request: Request, verified: Verified, left: Kept, receipt: str
 ) -> NewDelivery:
+    body, size = packed(left.body)
     return NewDelivery(
         receipt=receipt,
         source=source.name,
@@ -62,7 +65,8 @@ def _delivery(
         path=f"{PREFIX}{source.name}" + ("/***" if request.token is not None else ""),
         query=left.query,
         headers=left.headers,
-        body=left.body,
+        body=body,
+        body_size=size,
         address=request.address,
         scheme=verified.scheme,
         problem=left.problem,
@@ -90,14 +94,14 @@ class Acceptor:
     """Accepts webhooks. ``seldom``: when to log again what may happen for every request.
 
     ``overfull``: why a verified delivery will end as a dead letter for all that it holds, if so;
-    it is given the decoded body as well, where that was kept whole.
+    it is given the body as well, and the same decoded where it was read and kept whole.
     """
 
     sources: Callable[[], Mapping[str, Source]]
     keep: Keep
     limits: Limits
     seldom: Seldom = field(default_factory=Seldom)
-    overfull: Callable[[NewDelivery, Json], str | None] = lambda _delivery, _document: None
+    overfull: Callable[[NewDelivery, bytes, Json], str | None] = lambda *_: None
 
     def find(self, name: str, method: str) -> Source | Reply:
         """The source that a request is for, or why its body need not be read."""
@@ -169,10 +173,11 @@ class Acceptor:
 
     def _store(self, source: Source, request: Request, verified: Verified) -> Reply:
         receipt = new_receipt(request.received_at)
-        left = kept(source, request, max_depth=self.limits.depth)
+        limits = self.limits
+        left = kept(source, request, max_depth=limits.depth, most_read=limits.checked_bytes)
         delivery = _delivery(source, request, verified, left, receipt)
         if left.problem is None:
-            delivery.problem = self.overfull(delivery, left.document)
+            delivery.problem = self.overfull(delivery, left.body, left.document)
         del left  # a document is many small objects, and who waits for the disk needs none of it
         try:
             self.keep(delivery)

@@ -25,7 +25,7 @@ from bridge.store.refusals import BODY, NOT_KEPT
 class Kept:
     """What is stored of a delivery. ``problem``: why its body cannot be read, if it cannot.
 
-    ``document``: what the body holds, where nothing was taken out of it.
+    ``document``: what the body holds, where it was read and nothing was taken out of it.
     """
 
     headers: dict[str, str]
@@ -53,15 +53,18 @@ def _rules(source: Source) -> tuple[frozenset[str], frozenset[str], tuple[Place,
     return names | source.drop.headers | {NOT_KEPT}, parameters | source.drop.query, _places(source)
 
 
-def kept(source: Source, request: Request, *, max_depth: int) -> Kept:
+def kept(source: Source, request: Request, *, max_depth: int, most_read: int | None = None) -> Kept:
     """What is stored of a verified request: no credential, no signature.
 
     A body that cannot be read is kept as it came, since it may be an opt-out; what is to be
-    dropped cannot be found in it, and the problem says so.
+    dropped cannot be found in it, and the problem says so. ``most_read``: a body of more bytes is
+    not read unless something is to be dropped, and so nothing is said of it.
     """
     names, parameters, places = _rules(source)
     headers = {n: ", ".join(v) for n, v in request.headers.items() if n not in names}
     query = dict(_query(request, parameters))
+    if not places and most_read is not None and len(request.body) > most_read:
+        return Kept(headers, query, request.body, None)
     try:
         document = decode(source.decode, request.body, max_depth=max_depth)
     except DecodeError as error:

@@ -13,6 +13,7 @@ from bridge import jsontext
 from bridge.model import Delivery
 from bridge.store import tally
 from bridge.store.bulk import Query, among, insert_many, listed
+from bridge.store.packing import size_of_body, unpacked
 from bridge.store.schema import STORED, delivery, heartbeat
 from bridge.store.wakeup import nudge
 
@@ -21,6 +22,7 @@ from bridge.store.wakeup import nudge
 class NewDelivery:
     """A verified request on its way to disk. ``headers`` and ``query`` hold no credentials.
 
+    ``body``, ``body_size``: as ``packing.packed`` gives them, or as it came and None.
     Nobody changes one after it was made; see "What a lead costs" in ARCHITECTURE.md.
     """
 
@@ -35,6 +37,7 @@ class NewDelivery:
     address: str
     scheme: str
     problem: str | None = None
+    body_size: int | None = None
 
 
 _NEW = (
@@ -50,6 +53,7 @@ _NEW = (
     "scheme",
     "state",
     "problem",
+    "body_size",
 )
 _ADD = insert_many(delivery, _NEW)
 _PUT = insert_many(
@@ -94,6 +98,7 @@ def _values(rows: Sequence[NewDelivery]) -> list[tuple[Any, ...]]:
             row.scheme,
             "stored",
             row.problem,
+            row.body_size,
         )
         for row in rows
     ]
@@ -109,10 +114,11 @@ _COLUMNS = (  # in the order of a Delivery
     delivery.c.headers,
     delivery.c.body,
     delivery.c.scheme,
+    delivery.c.body_size,
 )
 
 _NEXT = Query(
-    select(delivery.c.id, func.length(delivery.c.body))
+    select(delivery.c.id, size_of_body())
     # the concatenation keeps SQLite from going through all deliveries of a source
     .where(STORED, among(delivery.c.source + literal_column("''"), "sources"))
     .order_by(delivery.c.id)
@@ -152,7 +158,7 @@ def next_stored(
 
 
 _WAITING = (
-    select(delivery.c.id, delivery.c.source, func.length(delivery.c.body))
+    select(delivery.c.id, delivery.c.source, size_of_body())
     .where(STORED, delivery.c.id > bindparam("above"), delivery.c.id < bindparam("below"))
     .limit(bindparam("limit"))
 )
@@ -193,14 +199,16 @@ def waiting(
 
 
 _BODIES = Query(
-    select(delivery.c.id, delivery.c.source, delivery.c.body).where(among(delivery.c.id, "ids"))
+    select(delivery.c.id, delivery.c.source, delivery.c.body, delivery.c.body_size).where(
+        among(delivery.c.id, "ids")
+    )
 )
 
 
 def bodies(connection: Connection, ids: Iterable[int]) -> list[tuple[int, str, bytes]]:
     """What deliveries hold: (id, source, body)."""
-    found: list[tuple[int, str, bytes]] = list(_BODIES.all(connection, ids=listed(ids)))
-    return found
+    rows = _BODIES.all(connection, ids=listed(ids))
+    return [(number, source, unpacked(body, size)) for number, source, body, size in rows]
 
 
 def newest(connection: Connection) -> int:
@@ -209,7 +217,7 @@ def newest(connection: Connection) -> int:
 
 
 _STILL = Query(
-    select(delivery.c.id, func.length(delivery.c.body))
+    select(delivery.c.id, size_of_body())
     .where(STORED, among(delivery.c.id, "ids"))
     .order_by(delivery.c.id)
     .with_for_update(skip_locked=True)
@@ -250,7 +258,7 @@ _HEAD = (
     delivery.c.source,
     delivery.c.version,
     delivery.c.state,
-    func.length(delivery.c.body).label("size"),
+    size_of_body().label("size"),
     delivery.c.erased_at,
 )
 
@@ -311,7 +319,7 @@ def by_receipt(connection: Connection, receipt: str) -> Delivery | None:
 
 
 def _delivery(row: Any) -> Delivery:
-    number, receipt, source, received_at, method, query, headers, body, scheme = row
+    number, receipt, source, received_at, method, query, headers, body, scheme, size = row
     return Delivery(
         number,
         receipt,
@@ -320,7 +328,7 @@ def _delivery(row: Any) -> Delivery:
         method,
         jsontext.loads(query),
         jsontext.loads(headers),
-        body,
+        unpacked(body, size),
         scheme,
     )
 
@@ -368,7 +376,7 @@ def listing(
         delivery.c.state,
         delivery.c.problem,
         delivery.c.version,
-        func.length(delivery.c.body).label("bytes"),
+        size_of_body().label("bytes"),
     ).order_by(delivery.c.id.desc())
     if source is not None:
         query = query.where(delivery.c.source == source)

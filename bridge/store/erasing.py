@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, exists, func, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, select, update
 
 from bridge import jsontext, logs
 from bridge.model import Lane, State
 from bridge.store import attempts, clues
 from bridge.store.digest import MARK, Digest
+from bridge.store.packing import size_of_body, unpacked
 from bridge.store.schema import OPEN, PENDING, delivery, event, lead, outcome
 
 MOST_BYTES = 16_000_000
@@ -46,7 +47,7 @@ def bodies(connection: Connection, digest: Digest, ids: Sequence[int], now: int)
     d = delivery.c
     free = (d.id.in_(ids), d.erased_at.is_(None), finished_delivery())
     sizes = connection.execute(
-        select(d.id, func.length(d.body).label("size")).where(*free).order_by(d.id)
+        select(d.id, size_of_body().label("size")).where(*free).order_by(d.id)
     ).all()
     chosen: list[int] = []
     size = 0
@@ -56,7 +57,9 @@ def bodies(connection: Connection, digest: Digest, ids: Sequence[int], now: int)
             break
         chosen.append(row.id)
     rows = connection.execute(
-        select(d.id, d.body).where(d.id.in_(chosen), d.erased_at.is_(None)).with_for_update()
+        select(d.id, d.body, d.body_size)
+        .where(d.id.in_(chosen), d.erased_at.is_(None))
+        .with_for_update()
     ).all()
     if rows:
         connection.execute(
@@ -64,6 +67,7 @@ def bodies(connection: Connection, digest: Digest, ids: Sequence[int], now: int)
             .where(d.id == bindparam("the_id"))
             .values(
                 body=b"",
+                body_size=None,
                 headers="{}",
                 query="{}",
                 address="",
@@ -71,7 +75,10 @@ def bodies(connection: Connection, digest: Digest, ids: Sequence[int], now: int)
                 body_hash=bindparam("the_hash"),
                 erased_at=now,
             ),
-            [{"the_id": row.id, "the_hash": digest.of_bytes(row.body)} for row in rows],
+            [
+                {"the_id": row.id, "the_hash": digest.of_bytes(unpacked(row.body, row.body_size))}
+                for row in rows
+            ],
         )
     return [row.id for row in rows]
 

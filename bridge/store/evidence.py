@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or
 from bridge import jsontext
 from bridge.store import digest
 from bridge.store.bulk import among, listed
+from bridge.store.packing import size_of_body, unpacked
 from bridge.store.pages import LAST_CALL
 from bridge.store.schema import (
     batch,
@@ -76,7 +77,7 @@ _HEAD = (
     delivery.c.id,
     delivery.c.receipt,
     delivery.c.source,
-    func.length(delivery.c.body).label("size"),
+    size_of_body().label("size"),
 )
 
 
@@ -171,6 +172,7 @@ def deliveries(connection: Connection, ids: Sequence[int]) -> list[dict[str, Any
             **row._mapping,
             "headers": jsontext.loads(row.headers),
             "query": jsontext.loads(row.query),
+            "body": unpacked(row.body, row.body_size),
         }
         for row in rows
     ]

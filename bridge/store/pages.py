@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, selec
 from bridge import jsontext
 from bridge.model import OPEN_STATES
 from bridge.store import digest, newest, queues
+from bridge.store.packing import size_of_body, unpacked
 from bridge.store.schema import STORED, batch, delivery, event, lead, outcome, refusal
 
 WINDOW = 10_000
@@ -197,7 +198,7 @@ _DELIVERY = (
     delivery.c.problem,
     delivery.c.version,
     delivery.c.erased_at,
-    func.length(delivery.c.body).label("bytes"),
+    size_of_body().label("bytes"),
 )
 
 
@@ -227,13 +228,15 @@ def deliveries(
 
 def delivery_by_receipt(connection: Connection, receipt: str) -> dict[str, Any] | None:
     """One delivery with its headers, query and raw body."""
-    columns = (*_DELIVERY, delivery.c.headers, delivery.c.query, delivery.c.body)
+    d = delivery.c
+    columns = (*_DELIVERY, d.headers, d.query, d.body, d.body_size)
     row = connection.execute(select(*columns).where(delivery.c.receipt == receipt)).first()
     if row is None:
         return None
     values = dict(row._mapping)
     values["headers"] = jsontext.loads(values["headers"])
     values["query"] = jsontext.loads(values["query"])
+    values["body"] = unpacked(values["body"], values.pop("body_size"))
     return values
 
 

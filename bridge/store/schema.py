@@ -90,6 +90,7 @@ delivery = Table(
     Column("version", String(16)),
     Column("erased_at", BigInteger),
     Column("body_hash", String(64)),
+    Column("body_size", Integer),
     Index("ix_delivery_stored", "id", info={WHERE: STORED}),
     Index("ix_delivery_source_id", "source", "id"),
     sqlite_autoincrement=True,

@@ -15,6 +15,8 @@ from bridge_process import Bridge
 from system.oracle import FINAL
 from system.story import Story, Told
 
+from bridge.store.packing import unpacked
+
 FINALS = "SELECT id, state FROM outcome WHERE state NOT IN ('waiting', 'in_flight', 'standing')"
 
 
@@ -35,7 +37,8 @@ def check_books(
 ) -> None:
     """Every 2xx is on disk; every event ends once per campaign and lead, its copies apart."""
     with bridge.database.read() as connection:
-        stored = connection.exec_driver_sql("SELECT receipt, state, body FROM delivery").all()
+        query = "SELECT receipt, state, body, body_size FROM delivery"
+        stored = connection.exec_driver_sql(query).all()
     assert len(set(receipts)) == len(receipts), "a receipt was given twice"
     lost = set(receipts) - {row[0] for row in stored}
     assert not lost, f"acknowledged, and not on disk: {lost}"
@@ -46,8 +49,8 @@ def check_books(
     told = {_text(one.body): one for one in story.told}
     firsts: Counter[str] = Counter()
     places = 0
-    for receipt, _, body in stored:
-        for ordinal, event in enumerate(json.loads(bytes(body))):
+    for receipt, _, body, size in stored:
+        for ordinal, event in enumerate(json.loads(unpacked(body, size))):
             places += 1
             one, found = told[_text(event)], ends[receipt, ordinal]
             if [row["state"] for row in found] == ["duplicate"]:

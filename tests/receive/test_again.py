@@ -17,7 +17,7 @@ from bridge.store.refusals import BODY, NOT_KEPT, KeptRefusal, NewRefusal
 from .declared import declared
 from .webhooks import NOW, URL, make_request
 
-LIMITS = Limits(body_bytes=1000, depth=64, unverified_bytes=1000)
+LIMITS = Limits(body_bytes=1000, depth=64, unverified_bytes=1000, checked_bytes=1000)
 PLAIN = {
     "the header authorization": 'bearer: {token: "${SECRET}"}',
     "the header x-token": 'header: {name: X-Token, token: "${SECRET}"}',

@@ -46,7 +46,7 @@ def refuse(
         return True
 
     acceptor = Acceptor(
-        sources=lambda: {source.name: source}, keep=keep, limits=Limits(10**6, 64, 10**5)
+        sources=lambda: {source.name: source}, keep=keep, limits=Limits(10**6, 64, 10**5, 10**4)
     )
     for number in range(count):
         body = b'{"number": %d}' % number

@@ -52,7 +52,8 @@ def listed(bridge: Bridge, receipt: str) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: int(row["ordinal"]))
 
 
-DEEP = b'{"phone":"+14155550123","details":' + b'{"a":' * 5000 + b"1" + b"}" * 5001
+DEEP = b'{"phone":"+14155550123","details":' + b'{"a":' * 1000 + b"1" + b"}" * 1001
+DEEPER = b'{"phone":"+14155550123","details":' + b'{"a":' * 5000 + b"1" + b"}" * 5001
 UNDECODABLE = {
     "no JSON": (b"phone=%2B14155550123&dnc=true", "line 1 column 1"),
     "JSON cut short": (b'[{"phone": "+14155550123"', "line 1"),
@@ -82,6 +83,22 @@ def test_an_undecodable_body_is_kept_as_a_dead_letter(bridge: Bridge, case: str)
     [row] = bridge.outcomes(receipt=reply.json()["receipt"])
     assert row["state"] == "dead"
     assert words in row["message"]
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [(DEEPER, "nested deeper than"), (json.dumps([GOOD] * 200).encode()[:-1], "line 1 column")],
+    ids=["deep", "cut short"],
+)
+def test_of_a_large_body_the_worker_tells_what_is_wrong(
+    bridge: Bridge, body: bytes, words: str
+) -> None:
+    reply = bridge.post("crm", body)
+    assert reply.status_code == 200
+    assert set(reply.json()) == {"receipt"}
+    bridge.wait_settled()
+    [row] = bridge.outcomes(receipt=reply.json()["receipt"])
+    assert (row["state"], words in row["message"]) == ("dead", True), row["message"]
 
 
 ODD: dict[str, tuple[Any, str, str]] = {

@@ -245,6 +245,19 @@ def test_a_second_worker_on_one_sqlite_file_waits_for_the_first(
     assert second.ended() == 0
 
 
+def test_a_worker_ends_when_the_database_is_no_longer_for_its_version(
+    make_bridge: MakeBridge,
+) -> None:
+    bridge = make_bridge()
+    worker = bridge.start_worker()
+    with bridge.database.write() as connection:
+        connection.exec_driver_sql("UPDATE compatibility SET oldest = '9998'")
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    assert worker.ended() == 2
+    assert "9999, with which this process cannot go on" in bridge.log("worker")
+    assert "Traceback" not in bridge.log("worker")
+
+
 def _no_schema(bridge: Bridge) -> None:
     assert bridge.database.path is not None
     bridge.database.path.with_name("other.db").touch()

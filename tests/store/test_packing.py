@@ -1,0 +1,129 @@
+"""Large bodies are stored packed, and nobody who reads them notices."""
+
+from __future__ import annotations
+
+import os
+from hashlib import sha256
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import func, select, update
+
+from bridge.operate.export.records import delivery as record_of
+from bridge.store import deliveries, digest, erasing, evidence, pages
+from bridge.store.database import Database
+from bridge.store.deliveries import Span
+from bridge.store.packing import LEAST_BYTES, packed, unpacked
+from bridge.store.schema import delivery
+
+from .rows import NOW, a_delivery, stored
+
+LARGE = (
+    b"[" + b",".join(b'{"objectId": %d, "changeSource": "CRM_UI"}' % n for n in range(500)) + b"]"
+)
+SMALL = b'{"raw": "\x00\xff bytes"}'
+RANDOM = os.urandom(20_000)
+
+
+def given_as(body: bytes, **changes: Any) -> deliveries.NewDelivery:
+    content, size = packed(body)
+    return a_delivery(body=content, body_size=size, **changes)
+
+
+@given(
+    st.one_of(
+        st.binary(max_size=3 * LEAST_BYTES),
+        st.binary(min_size=1, max_size=40).map(
+            lambda some: some * (1 + 2 * LEAST_BYTES // len(some))
+        ),
+    )
+)
+def test_what_is_packed_comes_out_as_it_was(body: bytes) -> None:
+    content, size = packed(body)
+    assert unpacked(content, size) == body
+    assert len(content) <= len(body)
+    assert (size is None) is (content == body)
+
+
+def test_only_what_becomes_smaller_is_packed() -> None:
+    assert packed(SMALL) == (SMALL, None)
+    assert packed(RANDOM) == (RANDOM, None)
+    assert packed(LARGE[: LEAST_BYTES - 1]) == (LARGE[: LEAST_BYTES - 1], None)
+    content, size = packed(LARGE)
+    assert size == len(LARGE)
+    assert len(content) < len(LARGE) / 5
+
+
+def test_everybody_reads_the_body_as_it_came(database: Database) -> None:
+    bodies = [SMALL, LARGE, RANDOM]
+    rows = stored(database, *map(given_as, bodies))
+    assert [row.body for row in rows] == bodies
+    ids = [row.id for row in rows]
+    with database.read() as connection:
+        length = select(func.length(delivery.c.body)).where(delivery.c.id == ids[1])
+        assert (connection.scalar(length) or 0) in range(1, 5000)
+        assert [row.body for row in deliveries.next_stored(connection, ["hubspot"], 9)] == bodies
+        assert [row.body for row in deliveries.by_ids(connection, ids).values()] == bodies
+        assert sorted(deliveries.bodies(connection, ids)) == [
+            (number, "hubspot", body) for number, body in zip(ids, bodies, strict=True)
+        ]
+        shown = [pages.delivery_by_receipt(connection, row.receipt) for row in rows]
+        exported = {row["id"]: row for row in evidence.deliveries(connection, ids)}
+    for number, page, body in zip(ids, shown, bodies, strict=True):
+        assert page is not None
+        assert (page["body"], page["bytes"]) == (body, len(body))
+        assert "body_size" not in page
+        record = record_of(exported[number], bodies=True)
+        assert record["body_sha256"] == sha256(body).hexdigest()
+        assert record["bytes"] == len(body)
+
+
+def test_bounds_on_memory_count_what_comes_out(database: Database) -> None:
+    rows = stored(database, *(given_as(LARGE) for _ in range(4)))
+    most = 2 * len(LARGE)
+    with database.read() as connection:
+        assert len(deliveries.next_stored(connection, ["hubspot"], 9, most)) == 2
+        ids, _ = deliveries.waiting(connection, {"hubspot"}, Span(0, rows[-1].id + 1), 9, most)
+        assert len(ids) == 2
+        sizes = [size for _, size in deliveries.still_stored(connection, [row.id for row in rows])]
+        assert sizes == [len(LARGE)] * 4
+        heads = deliveries.heads(connection, [row.id for row in rows]).values()
+        assert [head.size for head in heads] == sizes
+        listing = deliveries.listing(connection, source=None, before=None, limit=9)
+        assert [row["bytes"] for row in listing] == sizes
+        between = evidence.heads_between(connection, "", "~", 9)
+        assert [head.size for head in between] == sizes
+
+
+def test_what_is_erased_leaves_the_hash_of_the_body_as_it_came(database: Database) -> None:
+    packed_row, plain_row = stored(database, given_as(LARGE), a_delivery(body=LARGE))
+    ids = [packed_row.id, plain_row.id]
+    with database.write() as connection:
+        deliveries.take(connection, ids, {})
+        assert erasing.bodies(connection, digest.load(connection), ids, NOW) == ids
+    with database.read() as connection:
+        hashes = set(connection.scalars(select(delivery.c.body_hash)))
+        assert len(hashes) == 1
+        assert hashes != {None}
+        for number in ids:
+            assert deliveries.by_ids(connection, [number])[number].body == b""
+        heads = deliveries.heads(connection, ids)
+        assert {head.size for head in heads.values()} == {0}
+
+
+def test_a_damaged_body_holds_up_nobody_and_is_told_of(
+    database: Database, capsys: pytest.CaptureFixture[str]
+) -> None:
+    damaged, whole = stored(database, given_as(LARGE), given_as(LARGE))
+    content, _ = packed(LARGE)
+    with database.write() as connection:
+        broken = content[:40] + b"\x00" + content[41:]
+        connection.execute(update(delivery).where(delivery.c.id == damaged.id).values(body=broken))
+    with database.read() as connection:
+        found = deliveries.next_stored(connection, ["hubspot"], 9)
+    assert [row.body for row in found] == [broken, LARGE]
+    assert whole.body == LARGE
+    said = capsys.readouterr()
+    assert "a stored body is damaged" in said.out + said.err
