@@ -39,8 +39,8 @@ def overfull(
 ) -> str | None:
     """Why all that a delivery holds will end as one dead letter, if it holds too much.
 
-    ``body``: as it came; ``document``: the same decoded, None if it was not read; ``most``: events;
-    ``depth``: the deepest nesting of a body. Never raises.
+    ``body``: without what is not stored; ``document``: the same decoded, None if that was not done
+    yet; ``most``: events; ``depth``: the deepest nesting of a body. Never raises.
     """
     if not may_hold_more(body, most, SEPARATORS if document is not None else OPENINGS):
         return None
@@ -58,7 +58,7 @@ def overfull(
         return None
 
 
-def may_hold_more(body: bytes, most: int, marks: tuple[bytes, ...] = SEPARATORS) -> bool:
+def may_hold_more(body: bytes, most: int, marks: tuple[bytes, ...]) -> bool:
     """Whether a body has marks of items enough for more than so many events."""
     if len(body) < most:
         return False

@@ -23,7 +23,7 @@ from bridge.store.refusals import BODY, NOT_KEPT
 
 @dataclass(slots=True)
 class Kept:
-    """What is stored of a delivery. ``problem``: why its body cannot be read, if it cannot.
+    """What is stored of a delivery. ``problem``: why its body cannot be read, if that was found.
 
     ``document``: what the body holds, where it was read and nothing was taken out of it.
     """

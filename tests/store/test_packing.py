@@ -54,6 +54,13 @@ def test_only_what_becomes_smaller_is_packed() -> None:
     content, size = packed(LARGE)
     assert size == len(LARGE)
     assert len(content) < len(LARGE) / 5
+    assert packed(LARGE[:LEAST_BYTES])[1] == LEAST_BYTES
+
+
+@pytest.mark.parametrize(("more", "worth"), [(0.09, False), (0.14, True)])
+def test_it_has_to_become_smaller_by_a_tenth(more: float, worth: bool) -> None:
+    body = RANDOM + bytes(int(more * len(RANDOM)))
+    assert (packed(body)[1] is not None) is worth
 
 
 def test_everybody_reads_the_body_as_it_came(database: Database) -> None:
@@ -111,6 +118,16 @@ def test_what_is_erased_leaves_the_hash_of_the_body_as_it_came(database: Databas
             assert deliveries.by_ids(connection, [number])[number].body == b""
         heads = deliveries.heads(connection, ids)
         assert {head.size for head in heads.values()} == {0}
+
+
+def test_as_much_is_erased_at_once_as_memory_has_to_hold(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "MOST_BYTES", 2 * len(LARGE))
+    ids = [row.id for row in stored(database, *(given_as(LARGE) for _ in range(3)))]
+    with database.write() as connection:
+        deliveries.take(connection, ids, {})
+        assert erasing.bodies(connection, digest.load(connection), ids, NOW) == ids[:2]
 
 
 def test_a_damaged_body_holds_up_nobody_and_is_told_of(
