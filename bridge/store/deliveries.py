@@ -199,16 +199,20 @@ def waiting(
 
 
 _BODIES = Query(
-    select(delivery.c.id, delivery.c.source, delivery.c.body, delivery.c.body_size).where(
-        among(delivery.c.id, "ids")
-    )
+    select(
+        delivery.c.id,
+        delivery.c.source,
+        delivery.c.body,
+        delivery.c.body_size,
+        delivery.c.receipt,
+    ).where(among(delivery.c.id, "ids"))
 )
 
 
 def bodies(connection: Connection, ids: Iterable[int]) -> list[tuple[int, str, bytes]]:
     """What deliveries hold: (id, source, body)."""
     rows = _BODIES.all(connection, ids=listed(ids))
-    return [(number, source, unpacked(body, size)) for number, source, body, size in rows]
+    return [(number, source, unpacked(*packed)) for number, source, *packed in rows]
 
 
 def newest(connection: Connection) -> int:
@@ -328,7 +332,7 @@ def _delivery(row: Any) -> Delivery:
         method,
         jsontext.loads(query),
         jsontext.loads(headers),
-        unpacked(body, size),
+        unpacked(body, size, receipt),
         scheme,
     )
 

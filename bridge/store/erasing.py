@@ -57,7 +57,7 @@ def bodies(connection: Connection, digest: Digest, ids: Sequence[int], now: int)
             break
         chosen.append(row.id)
     rows = connection.execute(
-        select(d.id, d.body, d.body_size)
+        select(d.id, d.body, d.body_size, d.receipt)
         .where(d.id.in_(chosen), d.erased_at.is_(None))
         .with_for_update()
     ).all()
@@ -76,7 +76,10 @@ def bodies(connection: Connection, digest: Digest, ids: Sequence[int], now: int)
                 erased_at=now,
             ),
             [
-                {"the_id": row.id, "the_hash": digest.of_bytes(unpacked(row.body, row.body_size))}
+                {
+                    "the_id": row.id,
+                    "the_hash": digest.of_bytes(unpacked(row.body, row.body_size, row.receipt)),
+                }
                 for row in rows
             ],
         )

@@ -172,7 +172,7 @@ def deliveries(connection: Connection, ids: Sequence[int]) -> list[dict[str, Any
             **row._mapping,
             "headers": jsontext.loads(row.headers),
             "query": jsontext.loads(row.query),
-            "body": unpacked(row.body, row.body_size),
+            "body": unpacked(row.body, row.body_size, row.receipt),
         }
         for row in rows
     ]

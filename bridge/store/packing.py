@@ -33,8 +33,8 @@ def packed(body: bytes) -> tuple[bytes, int | None]:
     return (less, len(body)) if len(less) * 100 < len(body) * WORTH else (body, None)
 
 
-def unpacked(stored: bytes, size: int | None) -> bytes:
-    """The body as it came. ``size``: as ``packed`` gave it.
+def unpacked(stored: bytes, size: int | None, receipt: str) -> bytes:
+    """The body as it came. ``size``: as ``packed`` gave it; ``receipt``: whose body it is.
 
     What is damaged is given as it is stored, and the log says so: it cannot be read then, ends as
     such, and holds nothing up.
@@ -44,7 +44,7 @@ def unpacked(stored: bytes, size: int | None) -> bytes:
     try:
         body = zlib.decompress(stored, bufsize=size)
     except zlib.error as error:
-        logs.get("store").error("a stored body is damaged", bytes=len(stored), error=str(error))
+        logs.get("store").error("a stored body is damaged", receipt=receipt, error=str(error))
         return stored
     return body
 

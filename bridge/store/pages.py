@@ -236,7 +236,7 @@ def delivery_by_receipt(connection: Connection, receipt: str) -> dict[str, Any] 
     values = dict(row._mapping)
     values["headers"] = jsontext.loads(values["headers"])
     values["query"] = jsontext.loads(values["query"])
-    values["body"] = unpacked(values["body"], values.pop("body_size"))
+    values["body"] = unpacked(values["body"], values.pop("body_size"), receipt)
     return values
 
 
