@@ -146,8 +146,9 @@ SETTINGS: tuple[Setting, ...] = (
         "BRIDGE_CHECK_BODY",
         int,
         8_192,
-        "bytes of a body that is read before the answer, which then says what is wrong with it; a "
-        "larger one is stored unread, and what is wrong with it shows as its outcome",
+        "largest body, in bytes, that is read before the answer, which then says what is wrong "
+        "with it; a larger one is stored unread, unless something of it must not be stored, and "
+        "its outcome says what is wrong",
     ),
     Setting("BRIDGE_MAX_DEPTH", int, 64, "deepest nesting of a decoded body", least=2, most=200),
     Setting(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from hashlib import sha256
 from typing import Any
 
@@ -55,6 +56,11 @@ def test_only_what_becomes_smaller_is_packed() -> None:
     assert size == len(LARGE)
     assert len(content) < len(LARGE) / 5
     assert packed(LARGE[:LEAST_BYTES])[1] == LEAST_BYTES
+
+
+def test_any_program_that_knows_zlib_can_unpack_it() -> None:
+    """docs/operations.md says so to those who have a copy of the database and no bridge."""
+    assert zlib.decompress(packed(LARGE)[0]) == LARGE
 
 
 @pytest.mark.parametrize(("more", "worth"), [(0.09, False), (0.14, True)])
