@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 
+from bridge.errors import SchemaError
 from bridge.operate.export.records import delivery as record_of
-from bridge.store import deliveries, digest, erasing, evidence, pages
+from bridge.store import deliveries, digest, erasing, evidence, pages, revision
 from bridge.store.database import Database
 from bridge.store.deliveries import Span
 from bridge.store.packing import LEAST_BYTES, packed, unpacked
@@ -108,6 +109,14 @@ def test_bounds_on_memory_count_what_comes_out(database: Database) -> None:
         assert [row["bytes"] for row in listing] == sizes
         between = evidence.heads_between(connection, "", "~", 9)
         assert [head.size for head in between] == sizes
+
+
+def test_a_process_that_cannot_unpack_does_not_go_on(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(revision, "newest", lambda: "0011")
+    with pytest.raises(SchemaError, match="cannot go on"):
+        revision.still_fits(database)
 
 
 def test_what_is_erased_leaves_the_hash_of_the_body_as_it_came(database: Database) -> None:

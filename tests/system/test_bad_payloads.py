@@ -37,7 +37,7 @@ def bridge(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Iterat
         tmp_path_factory.mktemp("bridge"),
         sandbox,
         campaigns={"one": CAMPAIGNS["one"]},
-        settings={"BRIDGE_MAX_BODY": "100000"},
+        settings={"BRIDGE_MAX_BODY": "100000", "BRIDGE_CHECK_BODY": f"{len(DEEP)}"},
     )
     with made:
         made.start_both()
@@ -52,8 +52,8 @@ def listed(bridge: Bridge, receipt: str) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: int(row["ordinal"]))
 
 
-DEEP = b'{"phone":"+14155550123","details":' + b'{"a":' * 1000 + b"1" + b"}" * 1001
-DEEPER = b'{"phone":"+14155550123","details":' + b'{"a":' * 5000 + b"1" + b"}" * 5001
+DEEP = b'{"phone":"+14155550123","details":' + b'{"a":' * 5000 + b"1" + b"}" * 5001
+DEEPER = b'{"phone":"+14155550123","details":' + b'{"a":' * 6000 + b"1" + b"}" * 6001
 UNDECODABLE = {
     "no JSON": (b"phone=%2B14155550123&dnc=true", "line 1 column 1"),
     "JSON cut short": (b'[{"phone": "+14155550123"', "line 1"),
@@ -87,7 +87,7 @@ def test_an_undecodable_body_is_kept_as_a_dead_letter(bridge: Bridge, case: str)
 
 @pytest.mark.parametrize(
     ("body", "words"),
-    [(DEEPER, "nested deeper than"), (json.dumps([GOOD] * 200).encode()[:-1], "line 1 column")],
+    [(DEEPER, "nested deeper than"), (json.dumps([GOOD] * 600).encode()[:-1], "line 1 column")],
     ids=["deep", "cut short"],
 )
 def test_of_a_large_body_the_worker_tells_what_is_wrong(
