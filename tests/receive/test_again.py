@@ -12,6 +12,7 @@ from bridge.receive.accept import Acceptor, Limits, new_refusal
 from bridge.receive.again import NotKept, judge_again
 from bridge.receive.sign import sign
 from bridge.store.deliveries import NewDelivery
+from bridge.store.packing import LEAST_BYTES, unpacked
 from bridge.store.refusals import BODY, NOT_KEPT, KeptRefusal, NewRefusal
 
 from .declared import declared
@@ -114,6 +115,14 @@ def test_a_signature_is_judged_whatever_else_was_not_kept() -> None:
     assert isinstance(found, Refused)
     assert "does not match" in found.reason
     assert "the header authorization was not kept" in found.reason
+
+
+def test_a_large_body_is_taken_in_whole() -> None:
+    source, body = source_of(SIGNED), b'{"phone": "1"}'.ljust(2 * LEAST_BYTES)
+    found = judged(source, new_refusal(source, sent(source, body), "wrong", LIMITS))
+    assert isinstance(found, NewDelivery)
+    assert len(found.body) < len(body)
+    assert unpacked(found.body, found.body_size, found.receipt) == body
 
 
 def test_nobody_says_for_the_bridge_what_was_not_kept() -> None:
