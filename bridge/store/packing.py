@@ -33,20 +33,32 @@ def packed(body: bytes) -> tuple[bytes, int | None]:
     return (less, len(body)) if len(less) * 100 < len(body) * WORTH else (body, None)
 
 
+MOST_TIMES = 1_032
+"""How many times its packed size a body has at most; zlib cannot do more."""
+
+
 def unpacked(stored: bytes, size: int | None) -> bytes:
     """The body as it came. ``size``: as ``packed`` gave it.
 
     What is damaged is given as it is stored, and the log says so: it cannot be read then, ends as
-    such, and holds nothing up.
+    such, and holds nothing up. Never raises, whatever the disk has made of either, and takes no
+    more memory than the size tells.
     """
     if size is None:
         return stored
-    try:
-        body = zlib.decompress(stored, bufsize=size)
-    except zlib.error as error:
-        logs.get("store").error("a stored body is damaged", bytes=len(stored), error=str(error))
-        return stored
-    return body
+    trouble = "its size is none that it can have"
+    if 0 < size <= MOST_TIMES * len(stored):
+        whole = zlib.decompressobj()
+        try:
+            body = whole.decompress(stored, size + 1)  # one more, else its end stays unread
+        except zlib.error as error:
+            trouble = str(error)
+        else:
+            if whole.eof and len(body) == size:
+                return body
+            trouble = "it is not as long as it was"
+    logs.get("store").error("a stored body is damaged", bytes=len(stored), error=trouble)
+    return stored
 
 
 def size_of_body() -> ColumnElement[Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
+import zlib
 from hashlib import sha256
 from typing import Any
 
@@ -127,3 +129,33 @@ def test_a_damaged_body_holds_up_nobody_and_is_told_of(
     assert whole.body == LARGE
     said = capsys.readouterr()
     assert "a stored body is damaged" in said.out + said.err
+
+
+BROKEN: dict[str, tuple[bytes, int]] = {
+    "cut short": (packed(LARGE)[0][:-1], len(LARGE)),
+    "no bytes": (b"", len(LARGE)),
+    "zeros": (bytes(len(packed(LARGE)[0])), len(LARGE)),
+    "not packed": (LARGE, len(LARGE)),
+    "no size": (packed(LARGE)[0], 0),
+    "a size below nothing": (packed(LARGE)[0], -1),
+    "a size that is too small": (packed(LARGE)[0], len(LARGE) - 1),
+    "a size that is too large": (packed(LARGE)[0], len(LARGE) + 1),
+    "a size that no memory holds": (packed(LARGE)[0], 2**31 - 1),
+    "a size that no machine has": (packed(LARGE)[0], 2**63 - 1),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_whatever_the_disk_made_of_a_body_is_given_as_it_is(case: str) -> None:
+    stored_as, size = BROKEN[case]
+    assert unpacked(stored_as, size) == stored_as
+
+
+def test_what_is_damaged_takes_no_more_memory_than_its_size_tells() -> None:
+    content = zlib.compress(bytes(200_000_000), 9)
+    tracemalloc.start()
+    try:
+        assert unpacked(content, 10_000) == content
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
