@@ -13,7 +13,7 @@ from bridge import jsontext
 from bridge.model import Delivery
 from bridge.store import tally
 from bridge.store.bulk import Query, among, insert_many, listed
-from bridge.store.packing import size_of_body, unpacked
+from bridge.store.packing import DAMAGED, size_of_body, unpacked, whole
 from bridge.store.schema import STORED, delivery, heartbeat
 from bridge.store.wakeup import nudge
 
@@ -319,7 +319,8 @@ def by_receipt(connection: Connection, receipt: str) -> Delivery | None:
 
 
 def _delivery(row: Any) -> Delivery:
-    number, receipt, source, received_at, method, query, headers, body, scheme, size = row
+    number, receipt, source, received_at, method, query, headers, stored, scheme, size = row
+    body = whole(stored, size)
     return Delivery(
         number,
         receipt,
@@ -328,8 +329,9 @@ def _delivery(row: Any) -> Delivery:
         method,
         jsontext.loads(query),
         jsontext.loads(headers),
-        unpacked(body, size),
+        stored if body is None else body,
         scheme,
+        DAMAGED if body is None else None,
     )
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func
 
-from bridge import logs
 from bridge.store.schema import delivery
 
 LEAST_BYTES = 2_000
@@ -37,28 +36,31 @@ MOST_TIMES = 1_032
 """How many times its packed size a body has at most; zlib cannot do more."""
 
 
-def unpacked(stored: bytes, size: int | None) -> bytes:
-    """The body as it came. ``size``: as ``packed`` gave it.
+DAMAGED = "the stored body is damaged, so that nobody can tell what came"
 
-    What is damaged is given as it is stored, and the log says so: it cannot be read then, ends as
-    such, and holds nothing up. Never raises, whatever the disk has made of either, and takes no
-    more memory than the size tells.
+
+def whole(stored: bytes, size: int | None) -> bytes | None:
+    """The body as it came, None if it is damaged. ``size``: as ``packed`` gave it.
+
+    Never raises, whatever the disk has made of either, and takes no more memory than the size
+    tells. Writes nothing to the log: a command may be printing a file of evidence meanwhile.
     """
     if size is None:
         return stored
-    trouble = "its size is none that it can have"
-    if 0 < size <= MOST_TIMES * len(stored):
-        whole = zlib.decompressobj()
-        try:
-            body = whole.decompress(stored, size + 1)  # one more, else its end stays unread
-        except zlib.error as error:
-            trouble = str(error)
-        else:
-            if whole.eof and len(body) == size:
-                return body
-            trouble = "it is not as long as it was"
-    logs.get("store").error("a stored body is damaged", bytes=len(stored), error=trouble)
-    return stored
+    if not 0 < size <= MOST_TIMES * len(stored):
+        return None
+    reading = zlib.decompressobj()
+    try:
+        body = reading.decompress(stored, size + 1)  # one more, else its end stays unread
+    except zlib.error:
+        return None
+    return body if reading.eof and len(body) == size else None
+
+
+def unpacked(stored: bytes, size: int | None) -> bytes:
+    """The body as it came; what is damaged as it is stored."""
+    body = whole(stored, size)
+    return stored if body is None else body
 
 
 def size_of_body() -> ColumnElement[Any]:
