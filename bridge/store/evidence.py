@@ -176,7 +176,7 @@ def deliveries(connection: Connection, ids: Sequence[int]) -> list[dict[str, Any
                 "headers": jsontext.loads(row.headers),
                 "query": jsontext.loads(row.query),
                 "body": body,
-                "problem": row.problem if body is not None else DAMAGED,
+                "problem": DAMAGED if body is None and row.erased_at is None else row.problem,
             }
         )
     return found

@@ -240,7 +240,7 @@ def delivery_by_receipt(connection: Connection, receipt: str) -> dict[str, Any] 
     values["headers"] = jsontext.loads(values["headers"])
     values["query"] = jsontext.loads(values["query"])
     body = whole(values["body"], values.pop("body_size"))
-    values["damaged"] = DAMAGED if body is None else None
+    values["damaged"] = DAMAGED if body is None and row.erased_at is None else None
     return values if body is None else {**values, "body": body}
 
 

@@ -129,3 +129,15 @@ def test_what_is_whole_says_nothing_of_damage(world: World) -> None:
     assert found is not None
     assert page is not None
     assert (found.body, found.damaged) == (page["body"], page["damaged"]) == (BIG, None)
+
+
+def test_what_a_worker_of_the_version_before_erased_is_not_called_damaged(world: World) -> None:
+    receipt = world.receive(BIG)
+    values = {"body": b"", "body_size": SIZE, "erased_at": NOW}  # it knows no size
+    with world.database.write() as connection:
+        connection.execute(delivery.update().values(values))
+        [row] = evidence.deliveries(connection, [row_of(world, receipt)])
+        page = pages.delivery_by_receipt(connection, receipt)
+    assert record_of(row, bodies=True)["problem"] is None
+    assert page is not None
+    assert page["damaged"] is None
