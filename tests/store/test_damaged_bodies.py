@@ -11,13 +11,15 @@ from click.testing import CliRunner
 from sqlalchemy import select, text
 
 from bridge.commands.deliveries import command
+from bridge.enrich import Lookups
+from bridge.map.search import search
 from bridge.operate.export.records import delivery as record_of
 from bridge.store import deliveries, digest, erasing, evidence, pages
 from bridge.store.database import Database
 from bridge.store.packing import DAMAGED, packed
 from bridge.store.schema import delivery
 
-from .replaying import HEAD, RULES, World
+from .replaying import HEAD, LOOK_UP, RULES, World
 from .rows import NOW, cell
 
 FORM = HEAD.replace("receive:\n", "receive:\n  decode: form\n")
@@ -141,3 +143,21 @@ def test_what_a_worker_of_the_version_before_erased_is_not_called_damaged(world:
     assert record_of(row, bodies=True)["problem"] is None
     assert page is not None
     assert page["damaged"] is None
+
+
+def test_what_was_damaged_while_a_look_up_was_waited_for_ends_and_says_so(world: World) -> None:
+    world.write(HEAD + LOOK_UP + RULES)
+    about = {"phone": "+14155550101", "dnc": True, "at": NOW, "contact": "7"}
+    receipt = world.receive([{"id": n, **about} for n in range(3)])
+    while world.worker().take_in():
+        pass
+    assert world.outcomes(receipt=receipt) == []
+    spoil(world, receipt, "a size below nothing")
+    lookups = Lookups(world.mappings.mappings["crm"].lookups, search, wait=lambda _seconds: True)
+    try:
+        while world.worker().look_up("crm", lookups):
+            pass
+    finally:
+        lookups.close()
+    rows = world.outcomes(receipt=receipt)
+    assert [(row["state"], row["message"]) for row in rows] == [("dead", DAMAGED)] * 3
