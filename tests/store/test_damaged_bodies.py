@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click import ClickException
 from click.testing import CliRunner
 from sqlalchemy import select, text
 
 from bridge.commands.deliveries import command
+from bridge.commands.mapping_payload import delivery_of
 from bridge.enrich import Lookups
 from bridge.map.search import search
 from bridge.operate.export.records import delivery as record_of
@@ -119,6 +121,8 @@ def test_who_asks_for_the_body_by_hand_is_told(
     assert done.exit_code == 1
     assert done.stdout_bytes == CONTENT[:-1]
     assert DAMAGED in done.stderr
+    with world.database.read() as connection, pytest.raises(ClickException, match="is damaged"):
+        delivery_of("crm", receipt, connection)
 
 
 def test_what_is_whole_says_nothing_of_damage(world: World) -> None:
