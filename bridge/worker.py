@@ -149,6 +149,7 @@ class Worker:
         with _alone(self.database.path, lambda: self.bells.stopping):
             if self.bells.stopping:
                 return
+            revision.still_fits(self.database)  # who waited for another's end may have waited long
             with self.database.read() as connection:
                 self._clock.compare(connection)
             self._started_at = self.database.now_ms()
