@@ -236,3 +236,19 @@ def test_a_table_that_was_changed_right_after_the_look_ends_the_worker_as_well(
         worker._tend()
         assert worker.bells.stopping
         assert "9999" in str(worker._outgrown)
+
+
+def test_a_worker_takes_in_nothing_once_the_schema_has_outgrown_it(
+    database: Database, tmp_path: Path
+) -> None:
+    """Also before it ends: what is there may be stored in a way that it cannot read."""
+    world = World(database, tmp_path)
+    receipt = world.receive({"id": 1, "phone": "+14155550101", "dnc": True, "at": 1})
+    with database.write() as connection:
+        connection.execute(text("UPDATE compatibility SET oldest = '9998'"))
+    world.worker().take_in()
+    assert world.outcomes() == []
+    with database.write() as connection:
+        connection.execute(text("UPDATE compatibility SET oldest = '0012'"))
+    world.worker().take_in()
+    assert {row["receipt"] for row in world.outcomes()} == {receipt}
