@@ -298,6 +298,8 @@ class Trials:
 
     def _split(self, mapping: SourceMapping, delivery: Delivery) -> list[Event] | str:
         """The events of a delivery, or why it cannot be read."""
+        if delivery.damaged is not None:
+            return f"dead: {delivery.damaged}"
         try:
             document = self._read(mapping.source.decode, delivery.body)
         except DecodeError as error:

@@ -27,7 +27,7 @@ from bridge import __version__, logs
 from bridge.bells import Bells
 from bridge.clock import seconds_until
 from bridge.enrich import Lookups
-from bridge.errors import SchemaError, StoreBusy
+from bridge.errors import SchemaError, StoreBusy, StoreError
 from bridge.live import LiveMappings
 from bridge.map import SourceMapping
 from bridge.map.search import search
@@ -149,6 +149,7 @@ class Worker:
         with _alone(self.database.path, lambda: self.bells.stopping):
             if self.bells.stopping:
                 return
+            revision.still_fits(self.database)  # who waited for another's end may have waited long
             with self.database.read() as connection:
                 self._clock.compare(connection)
             self._started_at = self.database.now_ms()
@@ -185,15 +186,25 @@ class Worker:
             self._start_missing()
             self._erase()
         except SchemaError as error:
-            # it might take what a newer version stores for something else
-            self._outgrown = error
-            self.stop()
+            self._outgrow(error)
         except StoreBusy as error:
             self._trouble("main", error)
+        except StoreError:
+            try:  # what failed may be a table that was changed since that look
+                revision.still_fits(self.database)
+            except SchemaError as error:
+                self._outgrow(error)
+            else:
+                raise
         else:
             if self._out_of_reach:
                 self._out_of_reach = False
                 log.info("database in reach again")
+
+    def _outgrow(self, error: SchemaError) -> None:
+        """End: it might take what a newer version stores for something else."""
+        self._outgrown = error
+        self.stop()
 
     def _beat(self, connection: Connection) -> None:
         self._clock.compare(connection)
@@ -209,8 +220,10 @@ class Worker:
         self._beat_at = time.monotonic() + BEAT_EVERY_S
 
     def _ends(self) -> bool:
-        """Whether to stop what is under way; between its parts the worker shows that it lives."""
+        """Whether to stop what is under way; between its parts the worker shows that it lives, and
+        looks whether it may."""
         if time.monotonic() >= self._beat_at and not self.bells.stopping:
+            revision.still_fits(self.database)
             with self.database.write(urgent=True) as connection:
                 self._beat(connection)
             self.pipeline.recover()
@@ -336,6 +349,9 @@ class Worker:
                 workers.leave(connection, self.name)
         except StoreBusy as error:
             log.warning("database out of reach", error=str(error))
+        except StoreError:
+            if self._outgrown is None:  # else there may be no such table any more
+                raise
         self.telling.close()
         self.database.close()
 

@@ -37,6 +37,9 @@ def command(
             if found is None:
                 raise click.ClickException(f"there is no delivery with receipt {body}")
             sys.stdout.buffer.write(found.body)
+            if found.damaged is not None:
+                sys.stdout.buffer.flush()
+                raise click.ClickException(f"{found.damaged}; this is what is left of it")
             return
         rows = deliveries.listing(connection, source=source, before=before, limit=limit)
         if not rows and source is not None:

@@ -101,6 +101,8 @@ def delivery_of(source: str, payload: str, connection: Connection | None) -> Del
             raise click.ClickException(
                 f"{payload} is no file, and no stored delivery has that receipt{where}"
             )
+        if found.damaged is not None:
+            raise click.ClickException(f"delivery {payload}: {found.damaged}")
         return found
     try:
         body = sys.stdin.buffer.read() if payload == "-" else path.read_bytes()

@@ -56,6 +56,7 @@ class Delivery:
     """A verified request as stored: one HTTP request, none or many events.
 
     ``headers`` and ``query`` are what expressions see: credentials and signatures left out.
+    ``damaged``: why its body is not what came, but what the disk has made of it.
     """
 
     id: int
@@ -67,3 +68,4 @@ class Delivery:
     headers: Mapping[str, str]
     body: bytes
     scheme: str
+    damaged: str | None = None

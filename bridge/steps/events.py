@@ -43,6 +43,8 @@ class Ready:
 
 def events_of(delivery: Delivery, mapping: SourceMapping, bounds: Limits) -> list[Event]:
     """The events of a delivery; one event with a problem where it cannot be read as a whole."""
+    if delivery.damaged is not None:  # what is left of a form may still look like one
+        return [unreadable(delivery, delivery.damaged)]
     try:
         document = decode(mapping.source.decode, delivery.body, max_depth=bounds.depth)
         found = mapping.split(document, delivery)

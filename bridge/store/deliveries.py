@@ -7,14 +7,14 @@ from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, literal_column, select, update
+from sqlalchemy import Connection, bindparam, exists, func, insert, literal_column, select, update
 
 from bridge import jsontext
 from bridge.model import Delivery
-from bridge.store import tally
+from bridge.store import revision, tally
 from bridge.store.bulk import Query, among, insert_many, listed
-from bridge.store.packing import size_of_body, unpacked
-from bridge.store.schema import STORED, delivery, heartbeat
+from bridge.store.packing import DAMAGED, size_of_body, unpacked, whole
+from bridge.store.schema import STORED, compatibility, delivery, heartbeat
 from bridge.store.wakeup import nudge
 
 
@@ -323,7 +323,8 @@ def by_receipt(connection: Connection, receipt: str) -> Delivery | None:
 
 
 def _delivery(row: Any) -> Delivery:
-    number, receipt, source, received_at, method, query, headers, body, scheme, size = row
+    number, receipt, source, received_at, method, query, headers, stored, scheme, size = row
+    body = whole(stored, size)
     return Delivery(
         number,
         receipt,
@@ -332,8 +333,9 @@ def _delivery(row: Any) -> Delivery:
         method,
         jsontext.loads(query),
         jsontext.loads(headers),
-        unpacked(body, size, receipt),
+        stored if body is None else body,
         scheme,
+        DAMAGED if body is None else None,
     )
 
 
@@ -349,7 +351,9 @@ def take(connection: Connection, ids: Sequence[int], version_of: dict[int, str])
     for number in ids:
         by_version.setdefault(version_of.get(number, ""), []).append(number)
     for version, numbers in by_version.items():
-        for number, received_at in _TAKE.all(connection, ids=listed(numbers), the_version=version):
+        for number, received_at in _TAKE.all(
+            connection, ids=listed(numbers), the_version=version, known=revision.newest()
+        ):
             taken.add(number)
             came[received_at // tally.MINUTE * tally.MINUTE] += 1
     for minute, count in came.items():
@@ -359,7 +363,16 @@ def take(connection: Connection, ids: Sequence[int], version_of: dict[int, str])
 
 _TAKE = Query(
     update(delivery)
-    .where(among(delivery.c.id, "ids"), delivery.c.state == "stored")
+    .where(
+        among(delivery.c.id, "ids"),
+        delivery.c.state == "stored",
+        # what a newer version stores may be of another kind than this one reads
+        exists(
+            select(compatibility.c.name).where(
+                compatibility.c.name == "schema", compatibility.c.oldest <= bindparam("known")
+            )
+        ),
+    )
     .values(state="done", version=bindparam("the_version"))
     .returning(delivery.c.id, delivery.c.received_at)
 )

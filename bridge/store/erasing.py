@@ -15,7 +15,7 @@ from bridge import jsontext, logs
 from bridge.model import Lane, State
 from bridge.store import attempts, clues
 from bridge.store.digest import MARK, Digest
-from bridge.store.packing import size_of_body, unpacked
+from bridge.store.packing import size_of_body, whole
 from bridge.store.schema import OPEN, PENDING, delivery, event, lead, outcome
 
 MOST_BYTES = 16_000_000
@@ -42,7 +42,8 @@ def finished_delivery() -> ColumnElement[bool]:
 def bodies(connection: Connection, digest: Digest, ids: Sequence[int], now: int) -> list[int]:
     """Erase the raw requests of finished deliveries among these; says of which.
 
-    In their place stays the keyed hash of the body.
+    In their place stays the keyed hash of the body; of a damaged one nothing does, since a hash
+    of what the disk has made of it would speak against what came.
     """
     d = delivery.c
     free = (d.id.in_(ids), d.erased_at.is_(None), finished_delivery())
@@ -76,11 +77,9 @@ def bodies(connection: Connection, digest: Digest, ids: Sequence[int], now: int)
                 erased_at=now,
             ),
             [
-                {
-                    "the_id": row.id,
-                    "the_hash": digest.of_bytes(unpacked(row.body, row.body_size, row.receipt)),
-                }
+                {"the_id": row.id, "the_hash": None if body is None else digest.of_bytes(body)}
                 for row in rows
+                for body in (whole(row.body, row.body_size),)
             ],
         )
     return [row.id for row in rows]

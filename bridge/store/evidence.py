@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, or
 from bridge import jsontext
 from bridge.store import digest
 from bridge.store.bulk import among, listed
-from bridge.store.packing import size_of_body, unpacked
+from bridge.store.packing import DAMAGED, size_of_body, whole
 from bridge.store.pages import LAST_CALL
 from bridge.store.schema import (
     batch,
@@ -162,20 +162,24 @@ def rows_of(connection: Connection, ids: Sequence[int]) -> dict[int, int]:
 
 
 def deliveries(connection: Connection, ids: Sequence[int]) -> list[dict[str, Any]]:
-    """Whole deliveries, in the order of receipts."""
+    """Whole deliveries, in the order of receipts; body None, and a problem, where it is damaged."""
     rows = connection.execute(
         select(delivery).where(among(delivery.c.id, "ids")).order_by(delivery.c.receipt),
         {"ids": listed(ids)},
     )
-    return [
-        {
-            **row._mapping,
-            "headers": jsontext.loads(row.headers),
-            "query": jsontext.loads(row.query),
-            "body": unpacked(row.body, row.body_size, row.receipt),
-        }
-        for row in rows
-    ]
+    found: list[dict[str, Any]] = []
+    for row in rows:
+        body = whole(row.body, row.body_size)
+        found.append(
+            {
+                **row._mapping,
+                "headers": jsontext.loads(row.headers),
+                "query": jsontext.loads(row.query),
+                "body": body,
+                "problem": DAMAGED if body is None and row.erased_at is None else row.problem,
+            }
+        )
+    return found
 
 
 def events(connection: Connection, ids: Sequence[int], only: Only) -> list[dict[str, Any]]:

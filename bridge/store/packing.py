@@ -12,7 +12,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func
 
-from bridge import logs
 from bridge.store.schema import delivery
 
 LEAST_BYTES = 2_000
@@ -33,20 +32,35 @@ def packed(body: bytes) -> tuple[bytes, int | None]:
     return (less, len(body)) if len(less) * 100 < len(body) * WORTH else (body, None)
 
 
-def unpacked(stored: bytes, size: int | None, receipt: str) -> bytes:
-    """The body as it came. ``size``: as ``packed`` gave it; ``receipt``: whose body it is.
+MOST_TIMES = 1_032
+"""How many times its packed size a body has at most; zlib cannot do more."""
 
-    What is damaged is given as it is stored, and the log says so: it cannot be read then, ends as
-    such, and holds nothing up.
+
+DAMAGED = "the stored body is damaged, so that nobody can tell what came"
+
+
+def whole(stored: bytes, size: int | None) -> bytes | None:
+    """The body as it came, None if it is damaged. ``size``: as ``packed`` gave it.
+
+    Never raises, whatever the disk has made of either, and takes no more memory than the size
+    tells. Writes nothing to the log: a command may be printing a file of evidence meanwhile.
     """
     if size is None:
         return stored
+    if not 0 < size <= MOST_TIMES * len(stored):
+        return None
+    reading = zlib.decompressobj()
     try:
-        body = zlib.decompress(stored, bufsize=size)
-    except zlib.error as error:
-        logs.get("store").error("a stored body is damaged", receipt=receipt, error=str(error))
-        return stored
-    return body
+        body = reading.decompress(stored, size + 1)  # one more, else its end stays unread
+    except zlib.error:
+        return None
+    return body if reading.eof and len(body) == size else None
+
+
+def unpacked(stored: bytes, size: int | None) -> bytes:
+    """The body as it came; what is damaged as it is stored."""
+    body = whole(stored, size)
+    return stored if body is None else body
 
 
 def size_of_body() -> ColumnElement[Any]:

@@ -17,7 +17,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, selec
 from bridge import jsontext
 from bridge.model import OPEN_STATES
 from bridge.store import digest, newest, queues
-from bridge.store.packing import size_of_body, unpacked
+from bridge.store.packing import DAMAGED, size_of_body, whole
 from bridge.store.schema import STORED, batch, delivery, event, lead, outcome, refusal
 
 WINDOW = 10_000
@@ -227,7 +227,10 @@ def deliveries(
 
 
 def delivery_by_receipt(connection: Connection, receipt: str) -> dict[str, Any] | None:
-    """One delivery with its headers, query and raw body."""
+    """One delivery with its headers, query and raw body.
+
+    ``damaged``: why the body is not what came, but what the disk has made of it; None: it is.
+    """
     d = delivery.c
     columns = (*_DELIVERY, d.headers, d.query, d.body, d.body_size)
     row = connection.execute(select(*columns).where(delivery.c.receipt == receipt)).first()
@@ -236,8 +239,9 @@ def delivery_by_receipt(connection: Connection, receipt: str) -> dict[str, Any] 
     values = dict(row._mapping)
     values["headers"] = jsontext.loads(values["headers"])
     values["query"] = jsontext.loads(values["query"])
-    values["body"] = unpacked(values["body"], values.pop("body_size"), receipt)
-    return values
+    body = whole(values["body"], values.pop("body_size"))
+    values["damaged"] = DAMAGED if body is None and row.erased_at is None else None
+    return values if body is None else {**values, "body": body}
 
 
 def events_of_delivery(connection: Connection, delivery_id: int) -> list[dict[str, Any]]:

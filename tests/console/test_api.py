@@ -53,6 +53,7 @@ def test_a_lead_s_story_goes_from_the_raw_webhook_to_the_reply(
     assert one["received_at"] <= one["calls"][0]["started_at"] <= one["decided_at"]
     delivery = get(api, f"deliveries/{told.opt_out}")
     assert '"dnc"' in delivery["body"]
+    assert delivery["damaged"] is None
     assert "authorization" not in delivery["headers"]
     assert delivery["trace"]["version"] == delivery["version"]
     [traced] = delivery["trace"]["events"]

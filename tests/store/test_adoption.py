@@ -8,7 +8,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from bridge.errors import SchemaError
 from bridge.model import Campaign, Lane, Secret
 from bridge.steps.greet import adopt_again, greet
 from bridge.store import adoption, campaigns, leads, outcomes, workers
@@ -270,3 +272,36 @@ def test_a_long_take_over_holds_up_no_other_campaign_and_shows_that_the_worker_l
     beats = [beat for _, _, beat in slow if beat is not None]
     assert len(beats) == len(slow)
     assert len(set(beats)) > 3, "one between any two parts that take longer than a beat"
+
+
+def test_a_long_take_over_ends_when_the_database_is_no_longer_for_this_version(
+    database: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adoption, "AT_A_TIME", 1)
+    monkeypatch.setattr("bridge.worker.BEAT_EVERY_S", 0.0)
+    crm = World(database, tmp_path)
+    crm.write(HEAD + RULES, ("two",))
+    with idle_worker(crm, url, monkeypatch) as (worker, _):
+        worker._start_missing()
+    with database.write() as connection:
+        for number in range(5):
+            opted_out(connection, "two", f"+1415555030{number}")
+    crm.write(HEAD + RULES, ("one", "two"))
+    parts = []
+    plain = adoption.adopt
+
+    def adopt(connection: Connection, *given: Any, **more: Any) -> adoption.Adopted:
+        parts.append(given)
+        if len(parts) == 2:  # somebody upgrades meanwhile
+            connection.execute(text("UPDATE compatibility SET oldest = '9998'"))
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        return plain(connection, *given, **more)
+
+    monkeypatch.setattr(adoption, "adopt", adopt)
+    with idle_worker(crm, url, monkeypatch) as (worker, started):
+        worker._tend()
+        assert worker.bells.stopping
+        with pytest.raises(SchemaError, match="9999"):
+            raise worker._outgrown or AssertionError
+    assert len(parts) == 2
+    assert "opt-outs of one" not in started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tracemalloc
 import zlib
 from hashlib import sha256
 from typing import Any
@@ -17,7 +18,7 @@ from bridge.operate.export.records import delivery as record_of
 from bridge.store import deliveries, digest, erasing, evidence, pages, revision
 from bridge.store.database import Database
 from bridge.store.deliveries import Span
-from bridge.store.packing import LEAST_BYTES, packed, unpacked
+from bridge.store.packing import DAMAGED, LEAST_BYTES, packed, unpacked
 from bridge.store.schema import delivery
 
 from .rows import NOW, a_delivery, stored
@@ -44,7 +45,7 @@ def given_as(body: bytes, **changes: Any) -> deliveries.NewDelivery:
 )
 def test_what_is_packed_comes_out_as_it_was(body: bytes) -> None:
     content, size = packed(body)
-    assert unpacked(content, size, "r") == body
+    assert unpacked(content, size) == body
     assert len(content) <= len(body)
     assert (size is None) is (content == body)
 
@@ -145,9 +146,7 @@ def test_as_much_is_erased_at_once_as_memory_has_to_hold(
         assert erasing.bodies(connection, digest.load(connection), ids, NOW) == ids[:2]
 
 
-def test_a_damaged_body_holds_up_nobody_and_is_told_of(
-    database: Database, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_body_holds_up_nobody_and_is_told_of(database: Database) -> None:
     damaged, whole = stored(database, given_as(LARGE), given_as(LARGE))
     content, _ = packed(LARGE)
     with database.write() as connection:
@@ -157,6 +156,34 @@ def test_a_damaged_body_holds_up_nobody_and_is_told_of(
         found = deliveries.next_stored(connection, ["hubspot"], 9)
     assert [row.body for row in found] == [broken, LARGE]
     assert whole.body == LARGE
-    said = capsys.readouterr()
-    [line] = [text for text in (said.out + said.err).splitlines() if "body is damaged" in text]
-    assert damaged.receipt in line
+    assert [row.damaged for row in found] == [DAMAGED, None]
+
+
+BROKEN: dict[str, tuple[bytes, int]] = {
+    "cut short": (packed(LARGE)[0][:-1], len(LARGE)),
+    "no bytes": (b"", len(LARGE)),
+    "zeros": (bytes(len(packed(LARGE)[0])), len(LARGE)),
+    "not packed": (LARGE, len(LARGE)),
+    "no size": (packed(LARGE)[0], 0),
+    "a size below nothing": (packed(LARGE)[0], -1),
+    "a size that is too small": (packed(LARGE)[0], len(LARGE) - 1),
+    "a size that is too large": (packed(LARGE)[0], len(LARGE) + 1),
+    "a size that no memory holds": (packed(LARGE)[0], 2**31 - 1),
+    "a size that no machine has": (packed(LARGE)[0], 2**63 - 1),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_whatever_the_disk_made_of_a_body_is_given_as_it_is(case: str) -> None:
+    stored_as, size = BROKEN[case]
+    assert unpacked(stored_as, size) == stored_as
+
+
+def test_what_is_damaged_takes_no_more_memory_than_its_size_tells() -> None:
+    content = zlib.compress(bytes(200_000_000), 9)
+    tracemalloc.start()
+    try:
+        assert unpacked(content, 10_000) == content
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()

@@ -20,6 +20,8 @@ from bridge.operate.audit import Audit
 from bridge.store import deliveries, migrate, revision
 from bridge.store.database import Connection, Database
 
+from .idle_worker import idle_worker
+from .replaying import World
 from .rows import a_delivery
 
 RELEASED = Path(__file__).parent / "released"
@@ -215,3 +217,38 @@ def test_a_running_process_goes_on_with_a_newer_schema_that_says_so(database: Da
 def test_a_running_process_does_not_go_on_with_an_older_schema(old: Database) -> None:
     with pytest.raises(SchemaError, match="cannot go on"):
         revision.still_fits(old)
+
+
+def test_a_table_that_was_changed_right_after_the_look_ends_the_worker_as_well(
+    database: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = revision.still_fits
+
+    def look(seen: Database) -> None:
+        plain(seen)
+        with database.write() as connection:
+            connection.execute(text("UPDATE compatibility SET oldest = '9998'"))
+            connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+            connection.execute(text("DROP TABLE IF EXISTS worker"))
+
+    monkeypatch.setattr(revision, "still_fits", look)
+    with idle_worker(World(database, tmp_path), url, monkeypatch) as (worker, _):
+        worker._tend()
+        assert worker.bells.stopping
+        assert "9999" in str(worker._outgrown)
+
+
+def test_a_worker_takes_in_nothing_once_the_schema_has_outgrown_it(
+    database: Database, tmp_path: Path
+) -> None:
+    """Also before it ends: what is there may be stored in a way that it cannot read."""
+    world = World(database, tmp_path)
+    receipt = world.receive({"id": 1, "phone": "+14155550101", "dnc": True, "at": 1})
+    with database.write() as connection:
+        connection.execute(text("UPDATE compatibility SET oldest = '9998'"))
+    world.worker().take_in()
+    assert world.outcomes() == []
+    with database.write() as connection:
+        connection.execute(text("UPDATE compatibility SET oldest = '0012'"))
+    world.worker().take_in()
+    assert {row["receipt"] for row in world.outcomes()} == {receipt}

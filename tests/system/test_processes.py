@@ -250,11 +250,16 @@ def test_a_worker_ends_when_the_database_is_no_longer_for_its_version(
 ) -> None:
     bridge = make_bridge()
     worker = bridge.start_worker()
+    waiting = bridge.start_worker(ready=False)
+    wait_until(lambda: bridge.said("worker", "another worker holds"), what="a waiting worker")
     with bridge.database.write() as connection:
         connection.exec_driver_sql("UPDATE compatibility SET oldest = '9998'")
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+        connection.exec_driver_sql("DROP TABLE worker")  # as the newer schema may
     assert worker.ended() == 2
-    assert "9999, with which this process cannot go on" in bridge.log("worker")
+    assert waiting.ended() == 2
+    assert bridge.log("worker").count("9999, with which this process cannot go on") == 2
+    assert bridge.said("worker", "worker started") == 1
     assert "Traceback" not in bridge.log("worker")
 
 

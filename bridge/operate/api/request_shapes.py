@@ -50,6 +50,7 @@ class DeliveryWhole(Delivery):
     query = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
     body = text("as text, if it is UTF-8", maybe=True)
     body_base64 = text()
+    damaged = text("why the body is not what came; null: it is", maybe=True)
     events = fields.List(fields.Nested(EventRow), required=True)
     outcomes = fields.List(fields.Nested(Outcome), required=True)
     trace = fields.Nested(DeliveryTrial, required=True, allow_none=True)

@@ -34,20 +34,19 @@ def delivery(row: Row, *, bodies: bool) -> Record:
         "mapping": row["version"],
         "erased_at": iso(row["erased_at"]),
         "body_keyed_hash": row["body_hash"],
-        **_body(row["body"], erased=row["erased_at"] is not None, bodies=bodies),
+        **_body(row["body"] if row["erased_at"] is None else None, bodies=bodies),
     }
 
 
-def _body(body: bytes, *, erased: bool, bodies: bool) -> Record:
-    """A body as text if it is UTF-8, else in base64; nothing of it once it is erased."""
+def _body(body: bytes | None, *, bodies: bool) -> Record:
+    """A body as text if it is UTF-8, else in base64; None: it is erased or damaged, and nothing is
+    said of it."""
+    found: Record = {"bytes": None, "body_sha256": None, "body": None, "body_base64": None}
+    if body is None:
+        return found
     body = bytes(body)
-    found: Record = {
-        "bytes": None if erased else len(body),
-        "body_sha256": None if erased else sha256(body).hexdigest(),
-        "body": None,
-        "body_base64": None,
-    }
-    if bodies and not erased:
+    found |= {"bytes": len(body), "body_sha256": sha256(body).hexdigest()}
+    if bodies:
         try:
             found["body"] = body.decode()
         except UnicodeDecodeError:
