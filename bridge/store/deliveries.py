@@ -199,20 +199,16 @@ def waiting(
 
 
 _BODIES = Query(
-    select(
-        delivery.c.id,
-        delivery.c.source,
-        delivery.c.body,
-        delivery.c.body_size,
-        delivery.c.receipt,
-    ).where(among(delivery.c.id, "ids"))
+    select(delivery.c.id, delivery.c.source, delivery.c.body, delivery.c.body_size).where(
+        among(delivery.c.id, "ids")
+    )
 )
 
 
 def bodies(connection: Connection, ids: Iterable[int]) -> list[tuple[int, str, bytes]]:
     """What deliveries hold: (id, source, body)."""
     rows = _BODIES.all(connection, ids=listed(ids))
-    return [(number, source, unpacked(*packed)) for number, source, *packed in rows]
+    return [(number, source, unpacked(body, size)) for number, source, body, size in rows]
 
 
 def newest(connection: Connection) -> int:

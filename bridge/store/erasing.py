@@ -58,7 +58,7 @@ def bodies(connection: Connection, digest: Digest, ids: Sequence[int], now: int)
             break
         chosen.append(row.id)
     rows = connection.execute(
-        select(d.id, d.body, d.body_size, d.receipt)
+        select(d.id, d.body, d.body_size)
         .where(d.id.in_(chosen), d.erased_at.is_(None))
         .with_for_update()
     ).all()

@@ -37,7 +37,7 @@ def check_books(
 ) -> None:
     """Every 2xx is on disk; every event ends once per campaign and lead, its copies apart."""
     with bridge.database.read() as connection:
-        query = "SELECT receipt, state, body, body_size, receipt FROM delivery"
+        query = "SELECT receipt, state, body, body_size FROM delivery"
         stored = connection.exec_driver_sql(query).all()
     assert len(set(receipts)) == len(receipts), "a receipt was given twice"
     lost = set(receipts) - {row[0] for row in stored}
@@ -49,8 +49,8 @@ def check_books(
     told = {_text(one.body): one for one in story.told}
     firsts: Counter[str] = Counter()
     places = 0
-    for receipt, _, *packed in stored:
-        for ordinal, event in enumerate(json.loads(unpacked(*packed))):
+    for receipt, _, body, size in stored:
+        for ordinal, event in enumerate(json.loads(unpacked(body, size))):
             places += 1
             one, found = told[_text(event)], ends[receipt, ordinal]
             if [row["state"] for row in found] == ["duplicate"]:
