@@ -79,7 +79,7 @@ def test_a_flood_of_small_requests_is_counted_and_the_answer_says_so(
     said = [receipt_in(refuse(bridge, {}, FLOOD)) for _ in range(30)]
     assert [receipt is not None for receipt in said] == [True] * 5 + [False] * 25
     assert receipt_in(refuse(bridge, {}, "192.0.2.1"))
-    listed = json.loads(bridge.run("refusals", "--json").stdout)
+    listed = json.loads(bridge.call("refusals", "--json").stdout)
     assert [row["address"] for row in listed] == ["192.0.2.1"] + [FLOOD] * 5
 
 
@@ -93,7 +93,7 @@ def test_what_a_source_lacks_is_said_in_the_log_and_not_to_whoever_asks(
     assert not any("NOBODY_SETS_THIS" in reply.text for reply in replies)
     assert all("not configured" in reply.json()["detail"] for reply in replies)
     assert bridge.said("web", "NOBODY_SETS_THIS") == 1
-    assert "NOBODY_SETS_THIS" in bridge.run("mapping", "check").stdout
+    assert "NOBODY_SETS_THIS" in bridge.call("mapping", "check").stdout
 
 
 # --------------------------------------------------------------------- signatures over the URL
@@ -148,13 +148,13 @@ def test_sources_that_need_the_public_url_are_named_until_it_is_set(signing: Bri
     signing.start_web()
     both = {"signed": ["hubspot_v3"], "either": ["hubspot_v3"]}
     assert refused_schemes(signing) == ("warn", both)
-    check = signing.run("mapping", "check")
+    check = signing.call("mapping", "check")
     assert check.returncode == 1
     assert re.search(r"signed\.yaml:\d+:\d+: .*nothing can pass hubspot_v3", check.stderr)
     assert "either.yaml:" not in check.stderr
     assert check.stdout.count("hubspot_v3 refused until BRIDGE_PUBLIC_URL is set") == 2
     signing.env["BRIDGE_PUBLIC_URL"] = PUBLIC_URL
-    assert signing.run("mapping", "check").returncode == 0
+    assert signing.call("mapping", "check").returncode == 0
 
 
 def test_with_the_public_url_only_that_address_passes(signing: Bridge) -> None:
