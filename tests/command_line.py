@@ -24,7 +24,7 @@ import structlog
 from bridge.cli import main
 
 STAY = frozenset({"web", "worker", "run", "sandbox", "demo"})
-"""Commands that take the place of the process that they are called in, or do not end."""
+"""Commands that take the place of their process, start others, or do not end."""
 
 
 @contextmanager
@@ -45,7 +45,8 @@ def call(
     """Run a command to its end in a folder, with only these settings.
 
     Its exit status and all that it has written, as of a process; an exception that a process would
-    have ended with, in a traceback, is raised.
+    have ended with, in a traceback, is raised. Environment, working folder and standard output are
+    the whole process's meanwhile: to be called by the test itself, not by a thread of it.
     """
     assert STAY.isdisjoint(arguments[:1]), f"{arguments[0]} has to be a process"
     written, told = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
