@@ -29,7 +29,7 @@ PHONES = [f"+1415555{number:04d}" for number in range(40)]
 REFUSED = {"mode": "status", "status": 401}
 TOKEN = "token-of-the-webhook"
 QUICKLY = {
-    "BRIDGE_ALERT_EVERY": "0.3",
+    "BRIDGE_ALERT_EVERY": "0.1",
     "BRIDGE_ALERT_WAIT": "1.5",
     "BRIDGE_ALERT_PAUSE": "0",
     "BRIDGE_ALERT_CLEAR": "0.5",
