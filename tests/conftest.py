@@ -7,14 +7,13 @@ skips them instead, and the summary says so.
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-import structlog
+from command_line import logs_as_before
 from memory_disk import memory_folder
 from store.postgres import Postgres, running
 
@@ -42,14 +41,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(autouse=True)
 def _logs_as_before() -> Iterator[None]:
-    """A test that sets the process's log up leaves none of it to whoever is next."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    if structlog.is_configured():
-        structlog.reset_defaults()
-        root.handlers[:] = handlers
-        root.setLevel(level)
+    with logs_as_before():
+        yield
 
 
 @pytest.fixture(scope="session")

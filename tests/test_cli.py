@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import command_line
 import pytest
 from click.testing import CliRunner
+from store.fresh import migrated_file
 from store.rows import a_delivery, an_event, an_outcome, stored
 
 from bridge import __version__
@@ -35,6 +37,7 @@ SECRET = "s3cr3t-value-0123"
 GROUPS = (COMMANDS, ALERT_COMMANDS, EXPORT_COMMANDS, MAPPING_COMMANDS)
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+SET = {"PATH": os.environ["PATH"], "BRIDGE_MAPPINGS": str(ROOT / "mappings")}
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def run(tmp_path: Path) -> Run:
         return subprocess.run(
             [sys.executable, "-m", "bridge.cli", *arguments],
             cwd=tmp_path,
-            env={"PATH": os.environ["PATH"], "BRIDGE_MAPPINGS": str(ROOT / "mappings")} | settings,
+            env=SET | settings,
             capture_output=True,
             text=True,
             timeout=60,
@@ -53,6 +56,24 @@ def run(tmp_path: Path) -> Run:
         )
 
     return run_it
+
+
+@pytest.fixture
+def call(tmp_path: Path) -> Run:
+    """Does the same in this process."""
+
+    def call_it(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        return command_line.call(*arguments, settings=SET | settings, folder=tmp_path)
+
+    return call_it
+
+
+@pytest.fixture
+def migrated(tmp_path: Path) -> Path:
+    """The database in that folder."""
+    path = tmp_path / "bridge.db"
+    path.write_bytes(migrated_file())
+    return path
 
 
 def subcommands(command: click.Command, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
@@ -162,16 +183,15 @@ def test_settings_as_a_table_hold_no_secret(run: Run) -> None:
     ],
 )
 def test_a_wrong_call_or_set_up_ends_with_2_and_no_traceback(
-    run: Run, arguments: tuple[str, ...], settings: dict[str, str], said: str
+    call: Run, arguments: tuple[str, ...], settings: dict[str, str], said: str
 ) -> None:
-    done = run(*arguments, **settings)
+    done = call(*arguments, **settings)
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_problem_that_a_command_meets_ends_with_1(run: Run) -> None:
-    assert run("migrate").returncode == 0
+def test_a_problem_that_a_command_meets_ends_with_1(run: Run, migrated: Path) -> None:
     done = run("deliveries", "--body", "unknown")
     assert done.returncode == 1
     assert "there is no delivery with receipt unknown" in done.stderr
@@ -186,22 +206,21 @@ def test_listings_of_an_empty_database_are_empty(run: Run) -> None:
     assert "main" in names
 
 
-def test_outcomes_are_found_by_a_number_as_people_write_it(run: Run, tmp_path: Path) -> None:
-    assert run("migrate").returncode == 0
-    database = Database(f"sqlite:///{tmp_path / 'bridge.db'}")
+def test_outcomes_are_found_by_a_number_as_people_write_it(call: Run, migrated: Path) -> None:
+    database = Database(f"sqlite:///{migrated}")
     (delivery,) = stored(database, a_delivery())
     with database.write() as connection:
         added = events.add(connection, [an_event(delivery.id, 0, "k")])
         outcomes.add(connection, [an_outcome(added[delivery.id, 0].id, None)])
     database.close()
     for text in ("+14155550123", "(415) 555-0123", "415.555.0123"):
-        (row,) = json.loads(run("outcomes", "--json", "--phone", text).stdout)
+        (row,) = json.loads(call("outcomes", "--json", "--phone", text).stdout)
         assert row["phone"] == "+14155550123"
-    done = run("outcomes", "--phone", "(415) 555-0123", BRIDGE_DEFAULT_REGION="FR")
+    done = call("outcomes", "--phone", "(415) 555-0123", BRIDGE_DEFAULT_REGION="FR")
     assert (done.returncode, done.stdout) == (2, "")
     assert "(415) 555-0123 is no phone number." in done.stderr
     assert "in FR (BRIDGE_DEFAULT_REGION)" in done.stderr
-    assert run("outcomes", "--phone", "+14155550199").stdout == "no outcome matches\n"
+    assert call("outcomes", "--phone", "+14155550199").stdout == "no outcome matches\n"
 
 
 @pytest.mark.parametrize(
@@ -215,13 +234,12 @@ def test_outcomes_are_found_by_a_number_as_people_write_it(run: Run, tmp_path: P
     ],
 )
 def test_a_listing_refuses_names_that_nothing_knows(
-    run: Run, arguments: tuple[str, ...], said: str
+    call: Run, migrated: Path, arguments: tuple[str, ...], said: str
 ) -> None:
-    assert run("migrate").returncode == 0
-    done = run(*arguments)
+    done = call(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
-    broken = run(*arguments, BRIDGE_MAPPINGS="/nowhere")
+    broken = call(*arguments, BRIDGE_MAPPINGS="/nowhere")
     assert broken.returncode == 0, broken.stderr
 
 

@@ -221,7 +221,7 @@ def test_dead_letters_breaches_and_a_silent_source(world: World) -> None:
             f"UPDATE delivery SET received_at = {now_ms() - 3_700_000} WHERE source = 'crm'"
         )
         connection.exec_driver_sql(f"UPDATE outcome SET decided_at = NULL WHERE {one}")
-    assert bridge.run("audit").returncode == 1
+    assert bridge.call("audit").returncode == 1
     wanted = [
         ("dead_letters", ""),
         ("audit_breach", "outcome wrong-decision-time"),
@@ -236,7 +236,7 @@ def test_dead_letters_breaches_and_a_silent_source(world: World) -> None:
         connection.exec_driver_sql(f"UPDATE outcome SET decided_at = 5 WHERE {one}")
         connection.exec_driver_sql("UPDATE tally SET at = at - 3660000 WHERE kind = 'dead'")
     bridge.deliver("crm", opt_out(PHONES[4]))
-    assert bridge.run("audit").returncode == 0
+    assert bridge.call("audit").returncode == 0
     world.tells(*(("over", *one) for one in wanted), after=before)
     listed = json.loads(bridge.run("alert", "list", "--json").stdout)
     assert set(listed["channels"]) == {"slack", "webhook", "mail", "heartbeat"}
@@ -246,7 +246,7 @@ def test_the_web_process_says_that_the_worker_is_gone_and_what_was_told_is_not_t
     world: World,
 ) -> None:
     bridge, before = world.bridge, len(world.webhook.taken)
-    assert "paused" in bridge.run("campaigns", "pause", "one", "--reason", "a test").stdout
+    assert "paused" in bridge.call("campaigns", "pause", "one", "--reason", "a test").stdout
     world.tells(("new", "campaign_paused_by_hand", "one"), after=before)
     # whoever dies between the receiver's word and its own note of that has told nothing
     wait_until(lambda: all(entry.times == 1 for _, entry in world.known()), what="its note")
@@ -257,10 +257,10 @@ def test_the_web_process_says_that_the_worker_is_gone_and_what_was_told_is_not_t
     text = world.webhook.taken[-1].json["alerts"][0]["text"]
     assert text == "no worker is alive; webhooks are accepted and wait"
     assert len(world.monitor.calls) <= beats + 1, "a web process does not drain"
-    assert bridge.said("web", "alert sent") >= 1
+    wait_until(lambda: bridge.said("web", "alert sent"), what="its note that it has told so")
     bridge.start_worker()
     world.tells(("over", "worker_gone", ""), after=before)
-    bridge.run("campaigns", "resume", "one")
+    bridge.call("campaigns", "resume", "one")
     world.tells(("over", "campaign_paused_by_hand", "one"), after=before)
     world.quiet()
     told = [(a["state"], a["kind"]) for c in world.webhook.taken[before:] for a in c.json["alerts"]]

@@ -119,7 +119,7 @@ def test_retry_after_is_honoured_for_that_campaign_and_no_other(
     other = Lane(next(unused), bridge, sandbox)
     phones = lane.add_leads(3)
     other.add_leads(1)
-    moment = (datetime.now(UTC) + timedelta(seconds=3)).replace(microsecond=0)
+    moment = (datetime.now(UTC) + timedelta(seconds=5)).replace(microsecond=0)
     retry_after = 2 if form == "seconds" else format_datetime(moment, usegmt=True)
     lane.behave({"mode": "429", "retry_after": retry_after})
     first = lane.deliver(opt_out(phones[0]))
@@ -208,7 +208,7 @@ def test_a_refusal_pauses_the_campaign_until_a_probe_gets_through(lane: Lane, st
     probes = [c.started_ms for c in lane.calls() if len(c.elements) not in (5, 6)]
     gaps = [after - before for before, after in pairwise(probes)]
     assert min(gaps[1:]) >= 290  # two calls may have been on their way when the first was refused
-    listed = json.loads(lane.bridge.run("campaigns", "--json").stdout)
+    listed = json.loads(lane.bridge.call("campaigns", "--json").stdout)
     [row] = [row for row in listed if row["name"] == lane.name]
     assert row["condition"] == "paused"
     assert f"HTTP {status}" in row["reason"]

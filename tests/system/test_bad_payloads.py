@@ -46,7 +46,7 @@ def bridge(tmp_path_factory: pytest.TempPathFactory, sandbox: Sandbox) -> Iterat
 
 def listed(bridge: Bridge, receipt: str) -> list[dict[str, Any]]:
     """What ``crm-bridge outcomes --json`` says of a delivery, in the order of its events."""
-    done = bridge.run("outcomes", "--receipt", receipt, "--json", "--limit", "1000")
+    done = bridge.call("outcomes", "--receipt", receipt, "--json", "--limit", "1000")
     assert done.returncode == 0, done.stderr
     rows: list[dict[str, Any]] = json.loads(done.stdout)
     return sorted(rows, key=lambda row: int(row["ordinal"]))
@@ -199,7 +199,7 @@ def test_a_huge_body_is_refused_and_not_stored(bridge: Bridge) -> None:
     assert [(row["bytes"], row["reason"]) for row in bridge.refusals()] == [
         (0, f"the body has {size} bytes; 100,000 are the most (BRIDGE_MAX_BODY)") for size in sizes
     ]
-    verified = bridge.run("refusals", "verify", "--run")
+    verified = bridge.call("refusals", "verify", "--run")
     assert verified.returncode == 1
     assert "3 cannot be verified again: the header authorization and the body were not kept" in (
         verified.stdout
@@ -219,8 +219,8 @@ def test_more_events_than_a_delivery_may_hold_are_one_dead_letter_until_the_limi
     [row] = listed(bridge, receipt)
     assert (row["state"], row["message"]) == ("dead", problem)
     counts = ("replay", "--receipt", receipt, "--json")
-    assert json.loads(bridge.run(*counts).stdout)["events"] == {"dead": 1}
-    raised = json.loads(bridge.run(*counts, BRIDGE_MAX_EVENTS="1001").stdout)
+    assert json.loads(bridge.call(*counts).stdout)["events"] == {"dead": 1}
+    raised = json.loads(bridge.call(*counts, BRIDGE_MAX_EVENTS="1001").stdout)
     assert raised["events"] == {"updates": 1001}
     assert raised["opt_outs"] > 0
     assert "problem" not in bridge.post("crm", many[:100]).json()

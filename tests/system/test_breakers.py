@@ -112,7 +112,7 @@ def test_a_401_stops_nobody_else_and_its_end_is_the_end_for_all(
     done = bridge.run("campaigns", "resume", one)
     assert "workers try it within two seconds" in done.stdout
     ends(bridge, held, "updated", "updated")
-    [row] = [r for r in json.loads(bridge.run("campaigns", "--json").stdout) if r["name"] == two]
+    [row] = [r for r in json.loads(bridge.call("campaigns", "--json").stdout) if r["name"] == two]
     assert row["condition"] == "open"
 
 

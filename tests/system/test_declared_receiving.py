@@ -208,8 +208,8 @@ def test_a_challenge_and_a_signed_token(bridge: Bridge) -> None:
     assert good.status_code == 200
     assert states(bridge, good.json()["receipt"]) == ["not_found", "not_found"]
     payload = str(_file(bridge, event))
-    assert bridge.run("send", "monday", payload).returncode == 0
-    spoilt = bridge.run("send", "monday", payload, "--break-signature")
+    assert bridge.call("send", "monday", payload).returncode == 0
+    spoilt = bridge.call("send", "monday", payload, "--break-signature")
     assert spoilt.returncode == 0, spoilt.stdout + spoilt.stderr
     assert "HTTP 401" in spoilt.stdout
 

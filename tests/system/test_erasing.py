@@ -64,7 +64,7 @@ def test_a_privacy_deletion_opts_out_first_and_then_leaves_nothing_else(
     assert ledgers[PHONE]["first_name"][0] is None
     assert ledgers[OTHER]["first_name"][0] == "Zebedee"
     assert PHONE not in str(values(bridge, "SELECT phone, fields, message FROM outcome"))
-    shown = bridge.run("outcomes", "--phone", PHONE, "--json")
+    shown = bridge.call("outcomes", "--phone", PHONE, "--json")
     assert [row["state"] for row in json.loads(shown.stdout)] == ["updated", "updated"]
     done = bridge.run("audit", "--full", "--json")
     assert done.returncode == 0, done.stdout

@@ -25,14 +25,14 @@ def opt_out(phone: str) -> dict[str, Any]:
 
 
 def listed(bridge: Bridge, name: str) -> dict[str, Any]:
-    rows = json.loads(bridge.run("campaigns", "--json").stdout)
+    rows = json.loads(bridge.call("campaigns", "--json").stdout)
     [row] = [row for row in rows if row["name"] == name]
     return dict(row)
 
 
 def command(bridge: Bridge, *arguments: str) -> str:
     """Run ``crm-bridge campaigns …``; what it prints."""
-    done = bridge.run("campaigns", *arguments)
+    done = bridge.call("campaigns", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bridge_process import CRM_TOKEN, Bridge, Group, wait_until
+from bridge_process import CRM_TOKEN, Bridge, Group, free_port, wait_until
 from sandbox_client import Sandbox
 
-from .conftest import MakeBridge
+from .conftest import MakeBridge, bridge_over
 
 PHONE = "+14155550123"
 OPT_OUT = {"id": "opt-out", "phone": PHONE, "dnc": True}
@@ -288,11 +288,13 @@ def _bad_setting(bridge: Bridge) -> None:
     ids=["no schema", "bad mapping", "bad setting"],
 )
 def test_a_process_that_cannot_start_says_why(
-    make_bridge: MakeBridge, kind: str, spoil: Callable[[Bridge], Any], words: str
+    tmp_path: Path, kind: str, spoil: Callable[[Bridge], Any], words: str
 ) -> None:
-    bridge = make_bridge()
-    spoil(bridge)
-    done = bridge.run(kind)
+    nobody = Sandbox(tmp_path)  # it is not started: nothing comes to be sent
+    nobody.url = f"http://127.0.0.1:{free_port()}"
+    with bridge_over(tmp_path, nobody) as bridge:
+        spoil(bridge)
+        done = bridge.run(kind)
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr

@@ -303,14 +303,14 @@ def test_the_command_shows_a_plan_first_and_runs_only_when_told(
     bridge: Bridge, sandbox: Sandbox, phone: str
 ) -> None:
     (receipt,) = settle(bridge, {"phone": phone, "details": {"first_name": "Ann"}})
-    nothing = bridge.run("replay")
+    nothing = bridge.call("replay")
     assert (nothing.returncode, "say what to replay" in nothing.stderr) == (2, True)
-    shown = bridge.run("replay", "--receipt", receipt, "--json")
+    shown = bridge.call("replay", "--receipt", receipt, "--json")
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout)["updates"] == {"to_send": 1}
-    assert "Nothing was done" in bridge.run("replay", "--receipt", receipt).stdout
+    assert "Nothing was done" in bridge.call("replay", "--receipt", receipt).stdout
     assert bridge.states(receipt) == ["updated"]
-    assert bridge.run("replay", "--receipt", "f" * 32).returncode == 1
+    assert bridge.call("replay", "--receipt", "f" * 32).returncode == 1
     run = bridge.run("replay", "--receipt", receipt, "--run", "--json")
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
@@ -320,9 +320,9 @@ def test_the_command_shows_a_plan_first_and_runs_only_when_told(
         True,
     )
     assert bridge.states(receipt) == ["updated", "updated"]
-    again = bridge.run("replay", "resume", str(report["id"]))
+    again = bridge.call("replay", "resume", str(report["id"]))
     assert (again.returncode, "is done" in again.stderr) == (2, True)
-    listed = json.loads(bridge.run("replay", "list", "--json").stdout)
+    listed = json.loads(bridge.call("replay", "list", "--json").stdout)
     assert listed[0]["id"] == report["id"]
 
 
@@ -369,8 +369,8 @@ def test_a_refusal_whose_secret_was_wrong_is_taken_in_and_goes_the_whole_way(
 
     wait_until(refused, what="a web process that knows the source")
     verify = ("refusals", "verify", "--source", "signed", "--json")
-    assert bridge.run(*verify).returncode == 1
-    planned = bridge.run(*verify, SIGNED_SECRET="right-secret")
+    assert bridge.call(*verify).returncode == 1
+    planned = bridge.call(*verify, SIGNED_SECRET="right-secret")
     assert planned.returncode == 0, planned.stderr
     assert json.loads(planned.stdout)["passed"] == {"signed": 1}
     done = bridge.run(*verify, "--run", SIGNED_SECRET="right-secret")
@@ -387,7 +387,7 @@ def test_a_shadow_shows_what_an_edit_would_change_and_writes_nothing(
     (receipt,) = settle(bridge, {"phone": phone, "details": {"first_name": "Ann", "nick": "A"}})
     other = bridge.folder / "other.yaml"
     other.write_text(CRM.replace("details.first_name", "details.nick"))
-    same = bridge.run("mapping", "shadow", "crm", "--days", "1", "--json")
+    same = bridge.call("mapping", "shadow", "crm", "--days", "1", "--json")
     assert (same.returncode, json.loads(same.stdout)["events_that_differ"]) == (0, 0)
     calls = len(sandbox.calls())
     run = bridge.run("mapping", "shadow", "crm", "--to", str(other), "--json", "--examples", "1000")
@@ -397,7 +397,7 @@ def test_a_shadow_shows_what_an_edit_would_change_and_writes_nothing(
     assert example["leads"][0]["fields"] == [{"field": "first_name", "before": "Ann", "after": "A"}]
     assert len(sandbox.calls()) == calls
     assert bridge.states(receipt) == ["updated"]
-    assert bridge.run("mapping", "shadow", "nobody").returncode == 2
+    assert bridge.call("mapping", "shadow", "nobody").returncode == 2
 
     case = {"name": "a nick", "payload": {"phone": phone, "details": {"nick": "A"}}, "expect": []}
     cases = Path(bridge.env["BRIDGE_MAPPINGS"]) / "crm.cases.yaml"
@@ -405,5 +405,5 @@ def test_a_shadow_shows_what_an_edit_would_change_and_writes_nothing(
     run = bridge.run("mapping", "diff", "crm", "--to", str(other), "--json")
     assert run.returncode == 1, run.stderr
     assert json.loads(run.stdout)["states"] == {"skipped → updates": 1}
-    run = bridge.run("mapping", "diff", "crm", "--from", str(other), "--to", str(other))
+    run = bridge.call("mapping", "diff", "crm", "--from", str(other), "--to", str(other))
     assert (run.returncode, "0 would end differently" in run.stdout) == (0, True)

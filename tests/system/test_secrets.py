@@ -149,7 +149,7 @@ def _scenario(
     operator = {"Authorization": f"Bearer {SECRETS['BRIDGE_CONSOLE_TOKEN']}"}
     for path in ("/readyz", "/healthz", "/metrics"):
         note(f"{path} for the operator", bridge.get(path, **operator))
-    done = bridge.run("settings")
+    done = bridge.call("settings")
     answers["settings"] = done.stdout + done.stderr
     for group in (bridge.worker, bridge.web):
         assert group is not None
