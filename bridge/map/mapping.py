@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 from bridge.map.events import EventPlan
@@ -35,7 +35,7 @@ from bridge.model import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SourceMapping:
     """One mapping file, ready to work.
 
@@ -55,12 +55,9 @@ class SourceMapping:
     remembered: tuple[int, ...]
     emails: tuple[Value, ...] = ()
     any_order: bool = True
-    _words: tuple[bytes, ...] | None = field(init=False, repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_words", self._words_in_a_body())
-
-    def _words_in_a_body(self) -> tuple[bytes, ...] | None:
+    @cached_property
+    def _words(self) -> tuple[bytes, ...] | None:
         """The words of ``opt_out_words`` as JSON has them; None if there is no telling."""
         if self.source.decode.decoder is not Decoder.JSON:
             return None
