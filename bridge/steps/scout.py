@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from bridge import logs
 from bridge.errors import DecodeError
-from bridge.map import MappingSet
+from bridge.map import MappingSet, SourceMapping
 from bridge.model import Delivery
 from bridge.receive.decode import decode
 from bridge.store import deliveries
@@ -148,10 +148,18 @@ def _urgent_of(
     speaking = [
         number
         for number, source, body in (deliveries.bodies(connection, ids) if ids else ())
-        if not current.mappings[source].silent(body)
+        if not _silent(current.mappings[source], body)
     ]
     found = deliveries.by_ids(connection, speaking) if speaking else {}
     return [number for number, row in found.items() if _urgent(row, current, depth)]
+
+
+def _silent(mapping: SourceMapping, body: bytes) -> bool:
+    try:
+        return mapping.silent(body)
+    except Exception:
+        log.exception("the words of opt-outs are not known", source=mapping.source.name)
+        return False
 
 
 def _urgent(delivery: Delivery, current: MappingSet, depth: int) -> bool:
