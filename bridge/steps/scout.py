@@ -145,20 +145,23 @@ def _urgent_of(
     connection: Connection, ids: list[int], current: MappingSet, depth: int
 ) -> list[int]:
     """Those of these deliveries that may hold an opt-out."""
+    unknown: set[str] = set()
     speaking = [
         number
         for number, source, body in (deliveries.bodies(connection, ids) if ids else ())
-        if not _silent(current.mappings[source], body)
+        if source in unknown or not _silent(current.mappings[source], body, unknown)
     ]
     found = deliveries.by_ids(connection, speaking) if speaking else {}
     return [number for number, row in found.items() if _urgent(row, current, depth)]
 
 
-def _silent(mapping: SourceMapping, body: bytes) -> bool:
+def _silent(mapping: SourceMapping, body: bytes, unknown: set[str]) -> bool:
+    """``unknown``: gets the source where that cannot be told, so that it is logged once a look."""
     try:
         return mapping.silent(body)
     except Exception:
         log.exception("the words of opt-outs are not known", source=mapping.source.name)
+        unknown.add(mapping.source.name)
         return False
 
 

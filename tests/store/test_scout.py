@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from bridge.clock import now_ms
 from bridge.errors import StoreBusy
@@ -180,6 +181,20 @@ def test_a_body_that_cannot_be_read_waits_for_its_turn_and_stops_nobody(world: W
     while world.worker().take_in():
         pass
     assert [row["state"] for row in world.outcomes(receipt=broken)] == ["dead"]
+
+
+def test_where_the_words_of_opt_outs_cannot_be_read_every_body_is_decoded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("no words")
+
+    monkeypatch.setattr("bridge.map.mapping.opt_out_words", fails)
+    wait_in_line(world, range(100))
+    world.receive(event(500, dnc=True))
+    with capture_logs() as told:
+        assert turns_until(world, 500) == 2
+    assert 1 <= len(told) <= 2, "once for each look, not for each body"
 
 
 def test_a_large_backlog_is_looked_at_from_its_end(world: World) -> None:
