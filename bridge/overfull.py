@@ -4,7 +4,8 @@ A worker decides what becomes of it; that much can be foreseen by counting, and 
 one place where the sender can hear of it. So only what may hold so many is counted.
 
 A body that was stored unread is looked through for the beginnings of objects alone: CRMs send
-events as objects, and to count the commas of a large body takes as long as to verify it.
+events as objects, and a hundred of them have a thousand commas, by which they would be read after
+all.
 """
 
 from __future__ import annotations

@@ -23,6 +23,12 @@ LEVEL = 1
 WORTH = 90
 """A body stays as it came unless it becomes smaller than so many percent of itself."""
 
+MOST_TIMES = 1_032
+"""How many times its packed size a body has at most; zlib cannot do more."""
+
+DAMAGED = "the stored body is damaged, so that nobody can tell what came"
+"""What is said of such a one."""
+
 
 def packed(body: bytes) -> tuple[bytes, int | None]:
     """A body as it is to be stored, and its size where that is not as it came (bytes)."""
@@ -30,13 +36,6 @@ def packed(body: bytes) -> tuple[bytes, int | None]:
         return body, None
     less = zlib.compress(body, LEVEL)
     return (less, len(body)) if len(less) * 100 < len(body) * WORTH else (body, None)
-
-
-MOST_TIMES = 1_032
-"""How many times its packed size a body has at most; zlib cannot do more."""
-
-
-DAMAGED = "the stored body is damaged, so that nobody can tell what came"
 
 
 def whole(stored: bytes, size: int | None) -> bytes | None:
