@@ -43,11 +43,7 @@ METHODS = ["POST", "GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
 def create_app(settings: Settings | None = None) -> Flask:
     """The application. Errors: ``SettingError``, ``MappingError`` when it cannot start."""
     settings = settings or Settings.current()
-    logs.configure(
-        style=settings["BRIDGE_LOG"],
-        level=settings["BRIDGE_LOG_LEVEL"],
-        secrets=settings.live_secrets(),
-    )
+    logs.configure_by(settings)
     live = LiveMappings(settings)
     counts = Counts()
     database = Database(

@@ -7,9 +7,9 @@ import sys
 
 import click
 
-from bridge import __version__
+from bridge import __version__, logs
 from bridge.commands.lazy import LazyGroup
-from bridge.errors import BridgeError, MappingError
+from bridge.errors import BridgeError, MappingError, SettingError
 
 YOUNG = 200_000
 """Objects that are made before Python looks for circles among them: more than a command loads, all
@@ -50,6 +50,17 @@ COMMANDS = {
 def cli() -> None:
     """CRM webhooks in, campaign lead updates out: never lost, never reordered, never claimed
     without proof."""
+    logs.configure_later(_set_up_log)
+
+
+def _set_up_log() -> None:
+    """For commands that write a line all the same: standard output has what was asked for alone."""
+    from bridge.settings import Settings  # noqa: PLC0415 - not needed for help
+
+    try:
+        logs.configure_by(Settings.current())
+    except SettingError:  # the command says it, where it needs the setting
+        logs.configure()
 
 
 def main() -> None:

@@ -16,15 +16,18 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
 from select import PIPE_BUF
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from bridge import ecs
 from bridge.jsontext import dumps
+
+if TYPE_CHECKING:
+    from bridge.settings import Settings
 
 OUTSIDE = frozenset({"message", "reason", "detail", "trouble", "problem", "error", "exception"})
 """Fields whose text may have come from outside."""
@@ -118,6 +121,9 @@ def _mask_outside(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> A
 _blotted: set[str] = set()
 _quick: list[_Quick] = []
 """The one of this process, where lines are JSON."""
+_put_off: list[Callable[[], None]] = []
+"""What sets the log up with the first line, unless somebody does before."""
+_setting_up = threading.RLock()
 
 
 def blot_out(secrets: Iterable[str]) -> None:
@@ -135,6 +141,23 @@ def without_secrets(text: str) -> str:
 @lru_cache(maxsize=1)
 def _blotter() -> Blotter:
     return Blotter(_blotted)
+
+
+def configure_by(settings: Settings, *, level: str | None = None) -> None:
+    """Set the process's log up as its settings say; ``level``: another than theirs."""
+    configure(
+        style=settings["BRIDGE_LOG"],
+        level=level or settings["BRIDGE_LOG_LEVEL"],
+        secrets=settings.live_secrets(),
+    )
+
+
+def configure_later(set_up: Callable[[], None]) -> None:
+    """Have the log set up by this with the first line that is written.
+
+    For commands, most of which write none: to set it up takes as long as some of them do.
+    """
+    _put_off[:] = [set_up]
 
 
 def configure(
@@ -193,6 +216,7 @@ def configure(
     root.setLevel(max(number, logging.INFO))
     for noisy in ("httpx", "httpcore", "alembic", "sqlalchemy"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    _put_off.clear()  # last: until then a line of another thread waits
 
 
 Together = Sequence[tuple[str, dict[str, Any]]]
@@ -309,6 +333,10 @@ def _log_uncaught(kind: Any, error: Any, trace: Any) -> None:
 def _logger(**fields: Any) -> Any:
     import structlog  # noqa: PLC0415 - slow to load, and most commands write no line
 
+    if _put_off:
+        with _setting_up:
+            for set_up in _put_off[:]:
+                set_up()
     return structlog.get_logger(**fields)
 
 

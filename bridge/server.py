@@ -79,11 +79,7 @@ class Log(Logger):  # type: ignore[misc]  # gunicorn has no types
     def setup(self, cfg: Any) -> None:
         """Called at the start and whenever gunicorn reloads its configuration."""
         settings = Settings.current()
-        logs.configure(
-            style=settings["BRIDGE_LOG"],
-            level=settings["BRIDGE_LOG_LEVEL"],
-            secrets=settings.live_secrets(),
-        )
+        logs.configure_by(settings)
         logs.catch_all()
         super().setup(cfg)
         for log in (self.error_log, self.access_log):

@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from store.fresh import migrated_file
 from store.rows import a_delivery, an_event, an_outcome, stored
+from store.world import world
 
 from bridge import __version__
 from bridge.cli import COMMANDS, cli, main
@@ -204,6 +205,28 @@ def test_listings_of_an_empty_database_are_empty(run: Run) -> None:
         assert "matches" in run(name).stdout
     names = [row["name"] for row in json.loads(run("campaigns", "--json").stdout)]
     assert "main" in names
+
+
+def test_who_is_erased_is_told_on_standard_output_and_lines_go_beside_it(
+    run: Run, call: Run, migrated: Path
+) -> None:
+    database = Database(f"sqlite:///{migrated}")
+    with world(database) as w:
+        for phone in ("+14155550123", "+14155550124", "+14155550125"):
+            w.updated(phone, phone)
+    database.close()
+    as_process = run("erase", "--json", "--phone", "+14155550123")
+    within = call("erase", "--json", "--phone", "+14155550124")
+    for done in (as_process, within):
+        told = json.loads(done.stdout)
+        assert (done.returncode, told["waiting"], told["erased"].get("outcomes")) == (0, 0, 1)
+        lines = [json.loads(line) for line in done.stderr.splitlines()]
+        assert {(one["message"], one["log.logger"]) for one in lines} == {
+            ("person erased", "erase")
+        }
+    plain = call("erase", "--phone", "+14155550125", BRIDGE_LOG="text", BRIDGE_LOG_LEVEL="warning")
+    assert (plain.stderr, plain.stdout.count("\n")) == ("", 1)
+    assert plain.stdout.startswith("Request 3: erased ")
 
 
 def test_outcomes_are_found_by_a_number_as_people_write_it(call: Run, migrated: Path) -> None:

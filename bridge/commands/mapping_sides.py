@@ -40,7 +40,7 @@ class Sides:
     """Loads the two versions. ``names``: how they are called."""
 
     def __init__(self, settings: Settings, source: str, *, placeholders: bool) -> None:
-        logs.configure(style=settings["BRIDGE_LOG"], level="error", secrets=settings.live_secrets())
+        logs.configure_by(settings, level="error")
         self.names = ("", "")
         self._settings = settings
         self._source = source

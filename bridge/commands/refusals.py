@@ -80,11 +80,7 @@ def command(
 @json_option
 def verify(source: str | None, receipt: str | None, run_: bool, json_: bool) -> None:
     settings = Settings.current()
-    logs.configure(
-        style=settings["BRIDGE_LOG"],
-        level=settings["BRIDGE_LOG_LEVEL"],
-        secrets=settings.live_secrets(),
-    )
+    logs.configure_by(settings)
     database = Database(settings["DATABASE_URL"])
     judge = Judge(
         database,

@@ -46,11 +46,7 @@ LIST_COLUMNS = (
 
 @contextmanager
 def _database(settings: Settings) -> Iterator[Database]:
-    logs.configure(
-        style=settings["BRIDGE_LOG"],
-        level=settings["BRIDGE_LOG_LEVEL"],
-        secrets=settings.live_secrets(),
-    )
+    logs.configure_by(settings)
     database = Database(settings["DATABASE_URL"])
     try:
         revision.check(database)

@@ -23,11 +23,7 @@ log = logs.get("run")
 @click.command(help="Migrate, then run web and worker; ends with 1 if either of them dies.")
 def command() -> None:
     settings = Settings.current()
-    logs.configure(
-        style=settings["BRIDGE_LOG"],
-        level=settings["BRIDGE_LOG_LEVEL"],
-        secrets=settings.live_secrets(),
-    )
+    logs.configure_by(settings)
     database = Database(settings["DATABASE_URL"])
     migrate(database)
     database.close()

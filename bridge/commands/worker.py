@@ -13,10 +13,6 @@ def command() -> None:
     from bridge import worker  # noqa: PLC0415 - loaded when the command runs
 
     settings = Settings.current()
-    logs.configure(
-        style=settings["BRIDGE_LOG"],
-        level=settings["BRIDGE_LOG_LEVEL"],
-        secrets=settings.live_secrets(),
-    )
+    logs.configure_by(settings)
     logs.catch_all()
     worker.main(settings)
