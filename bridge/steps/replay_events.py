@@ -19,6 +19,7 @@ from bridge.steps.pairing import paired
 from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_select import CURRENT, ORIGINAL
 from bridge.store import deliveries, events, history
+from bridge.store.body_room import fitting
 from bridge.store.database import Connection
 from bridge.store.history import Earlier
 from bridge.store.replays import Item
@@ -101,13 +102,11 @@ def read_slice(
 
 
 def _fitting(items: Sequence[Item], heads: Mapping[int, deliveries.Head]) -> Sequence[Item]:
-    size = 0
-    for place, item in enumerate(items):
+    def size(item: Item) -> int:
         head = heads.get(item.delivery_id)
-        size += head.size if head is not None else 0
-        if place and size > MOST_BYTES:
-            return items[:place]
-    return items
+        return 0 if head is None else head.size
+
+    return list(fitting(items, size, MOST_BYTES))
 
 
 class _Reader:

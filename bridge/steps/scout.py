@@ -8,6 +8,7 @@ under a number that was passed already, keeps its place in the queue.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import NamedTuple
 
 from bridge import logs
@@ -16,6 +17,7 @@ from bridge.map import MappingSet, SourceMapping
 from bridge.model import Delivery
 from bridge.receive.decode import decode
 from bridge.store import deliveries
+from bridge.store.body_room import fitting
 from bridge.store.database import Connection
 from bridge.store.deliveries import Span
 from bridge.store.schema import NEVER
@@ -130,13 +132,7 @@ def _fitting(
     connection: Connection, free: list[tuple[int, int]], most_bytes: int
 ) -> list[Delivery]:
     """As many of these deliveries (id, bytes) as may be held in memory, but at least one."""
-    ids: list[int] = []
-    whole = 0
-    for number, size in free:
-        whole += size
-        if ids and whole > most_bytes:
-            break
-        ids.append(number)
+    ids = [number for number, _ in fitting(free, itemgetter(1), most_bytes)]
     found = deliveries.by_ids(connection, ids) if ids else {}
     return [found[number] for number in ids]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Container, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, func, insert, literal_column, select, update
@@ -12,6 +14,7 @@ from sqlalchemy import Connection, bindparam, exists, func, insert, literal_colu
 from bridge import jsontext
 from bridge.model import Delivery
 from bridge.store import revision, tally
+from bridge.store.body_room import fitting
 from bridge.store.bulk import Query, among, insert_many, listed
 from bridge.store.packing import DAMAGED, size_of_body, unpacked, whole
 from bridge.store.schema import STORED, compatibility, delivery, heartbeat
@@ -143,16 +146,10 @@ def next_stored(
     ``besides``: ids that are left out. On PostgreSQL they stay locked to this transaction, and
     those that another one holds are passed over.
     """
-    ids: list[int] = []
-    whole = 0
     most = limit + len(besides)
-    for number, size in _NEXT.all(connection, sources=listed(sorted(sources)), limit=most):
-        if number in besides:
-            continue
-        whole += size
-        if len(ids) == limit or (ids and whole > most_bytes):
-            break
-        ids.append(number)
+    rows = _NEXT.all(connection, sources=listed(sorted(sources)), limit=most)
+    others = islice((row for row in rows if row[0] not in besides), limit)
+    ids = [number for number, _ in fitting(others, itemgetter(1), most_bytes)]
     found = by_ids(connection, ids) if ids else {}
     return [found[number] for number in ids]
 

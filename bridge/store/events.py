@@ -9,8 +9,13 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, bindparam, column, func, select, table, update
 
 from bridge.model import Event, Lane
+from bridge.store import body_room
+from bridge.store.body_room import fitting
 from bridge.store.bulk import Query, among, insert_many, listed
 from bridge.store.schema import PENDING, event
+
+MOST_BYTES = 8_000_000
+"""Bodies of deliveries whose look-ups are done together: their events are in memory meanwhile."""
 
 
 class NewEvent(NamedTuple):
@@ -225,8 +230,9 @@ def claim_pending(
 ) -> list[PendingEvent]:
     """Take events of this source whose look-up is due: those of one lane, the first that has any.
 
-    ``limits``: the lanes in their order, and how many at most of each. Nobody else is given them
-    before ``until`` (ms); who takes them over then is told apart by ``take``.
+    ``limits``: the lanes in their order, and how many at most of each; fewer where the bodies of
+    their deliveries come to more than ``MOST_BYTES``. Nobody else is given them before ``until``
+    (ms); who takes them over then is told apart by ``take``.
     """
     for lane, limit in limits.items():
         rows = connection.execute(
@@ -238,12 +244,23 @@ def claim_pending(
             for r in rows
         ]
         if found:
+            found = _with_room(connection, found)
             connection.execute(
                 update(event).where(among(event.c.id, "ids")).values(due_at=until),
                 {"ids": listed(item.id for item in found)},
             )
             return found
     return []
+
+
+def _with_room(connection: Connection, found: list[PendingEvent]) -> list[PendingEvent]:
+    """As many of them, from the first, as have room in memory with what their deliveries hold."""
+    ids = {item.delivery_id for item in found}
+    if len(ids) == 1:
+        return found
+    sizes = body_room.sizes(connection, ids)
+    # a delivery is read once, however many of its events wait
+    return list(fitting(found, lambda item: sizes.pop(item.delivery_id, 0), MOST_BYTES))
 
 
 def hold_longer(connection: Connection, ids: Sequence[int], *, before: int, until: int) -> None:

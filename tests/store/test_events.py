@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
+import pytest
+
 from bridge.model import Lane
 from bridge.store import events
 from bridge.store.database import Connection, Database
 from bridge.store.events import Added
 
-from .rows import NOW, an_event
+from .rows import NOW, a_delivery, an_event, stored
 from .waiting import while_open
 
 
@@ -171,3 +173,28 @@ def test_a_hold_is_renewed_only_where_it_is_still_the_same(database: Database) -
         events.hold_longer(connection, [kept, put_off, done], before=first, until=second)
         assert [row.id for row in due(connection, first)] == [put_off]
         assert {row.id for row in due(connection, second)} == {kept, put_off}
+
+
+@pytest.mark.parametrize(
+    ("room", "claims"),
+    [
+        (20_000, [[0, 0, 1, 1], [2, 2]]),
+        (19_999, [[0, 0], [1, 1], [2, 2]]),
+        (1, [[0, 0], [1, 1], [2, 2]]),
+    ],
+)
+def test_no_more_bodies_are_looked_up_together_than_have_room(
+    database: Database, monkeypatch: pytest.MonkeyPatch, room: int, claims: list[list[int]]
+) -> None:
+    monkeypatch.setattr(events, "MOST_BYTES", room)
+    limits = {Lane.OPT_OUT: 50, Lane.FIRST: 50}
+    large = b"[" + b" " * 9_998 + b"]"  # stored packed, read as it came
+    found = stored(database, *(a_delivery(body=large, receipt=f"{n:032x}") for n in range(3)))
+    with database.write() as connection:
+        for place, one in enumerate(found):
+            both = [an_event(one.id, n, f"{place}-{n}", pending=True) for n in range(2)]
+            events.add(connection, both)
+    for claim in [*claims, []]:
+        with database.write() as connection:
+            mine = events.claim_pending(connection, "hubspot", NOW, limits=limits, until=NOW + 9)
+        assert [row.delivery_id for row in mine] == [found[place].id for place in claim]
