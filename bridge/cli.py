@@ -50,7 +50,6 @@ COMMANDS = {
 def cli() -> None:
     """CRM webhooks in, campaign lead updates out: never lost, never reordered, never claimed
     without proof."""
-    logs.configure_later(_set_up_log)
 
 
 def _set_up_log() -> None:
@@ -70,7 +69,8 @@ def main() -> None:
     """
     gc.set_threshold(YOUNG, 20, 20)
     try:
-        cli(standalone_mode=True)
+        with logs.configured_later(_set_up_log):
+            cli(standalone_mode=True)
     except MappingError as error:
         for mistake in error.mistakes:
             click.echo(str(mistake), err=True)

@@ -17,6 +17,7 @@ import re
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import islice
@@ -152,12 +153,17 @@ def configure_by(settings: Settings, *, level: str | None = None) -> None:
     )
 
 
-def configure_later(set_up: Callable[[], None]) -> None:
-    """Have the log set up by this with the first line that is written.
+@contextmanager
+def configured_later(set_up: Callable[[], None]) -> Iterator[None]:
+    """A block whose first line sets the log up by this, unless somebody has done so before.
 
     For commands, most of which write none: to set it up takes as long as some of them do.
     """
     _put_off[:] = [set_up]
+    try:
+        yield
+    finally:
+        _put_off.clear()
 
 
 def configure(
