@@ -48,7 +48,7 @@ LOOK_AGAIN_S = 0.2
 QUIET_S = 2.0
 """How long after the last mark nobody is expected to want the lock soon."""
 
-MANY = 4
+MANY = 8
 """So many deliveries in one transaction say that webhooks come in faster than they are written."""
 
 TICK_S = 1e-6
