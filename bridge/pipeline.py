@@ -15,16 +15,23 @@ from __future__ import annotations
 
 from bridge import logs
 from bridge.enrich import Lookups
+from bridge.map import MappingSet
 from bridge.model import Campaign, Lane
 from bridge.steps import look_up, replay, send, take_in
 from bridge.steps.equipment import Equipment
 from bridge.steps.replay import Tools
 from bridge.steps.send import Way
 from bridge.store import events, leads, outcomes, replays
-from bridge.store.database import clock_ms
+from bridge.store.database import Connection, clock_ms
 from bridge.store.schema import NEVER
 
 log = logs.get("pipeline")
+
+LONGEST_LOOKUP_PAUSE_MS = 3_600_000
+"""However long a CRM asks to be left alone (``bridge.enrich.reading``)."""
+
+SLACK_MS = 60_000
+"""How far a clock may be set back without anybody minding."""
 
 
 class Pipeline:
@@ -60,6 +67,7 @@ class Pipeline:
         """
         now = self._equipment.database.now_ms()
         self._equipment.holds.renew(self._equipment.database, now + self._equipment.bounds.lease)
+        current = self._equipment.mappings()  # which may write, so not within a transaction
         # urgent: the thread that shows that the worker lives waits for it
         with self._equipment.database.write(urgent=True) as connection:
             ended = NEVER if all_of_them else clock_ms(connection)
@@ -70,6 +78,21 @@ class Pipeline:
             if ids:
                 opt_outs = outcomes.doubt(connection, ids)
                 leads.promote(connection, opt_outs, Lane.OPT_OUT, now)
+            late = self._sooner(connection, current, now)
         if ids:
             log.warning("leads freed from a lost worker", leads=len(ids))
+        if late:
+            log.warning("the clock was set back, opt-outs that it put off are due now", rows=late)
         return len(ids)
+
+    def _sooner(self, connection: Connection, current: MappingSet, now: int) -> int:
+        """Opt-outs that are due later than anything puts one off; how many there were.
+
+        A clock that was ahead, until somebody set it right, must not have them wait for so long.
+        """
+        bounds = self._equipment.bounds
+        pause = bounds.backoff_most
+        asked = max(pause, LONGEST_LOOKUP_PAUSE_MS, bounds.lease)
+        return leads.sooner(
+            connection, current.campaigns, now, within=pause + SLACK_MS
+        ) + events.sooner(connection, current.mappings, now, within=asked + SLACK_MS)

@@ -20,11 +20,15 @@ from dotenv import dotenv_values
 from bridge.errors import SettingError
 from bridge.model import Secret
 
+LARGEST = 1e9
+"""No time in seconds or days is longer: due times have to fit into the database, and waits into
+what the system can wait for. What cannot be stored would be done again and again."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. ``kind`` is its type; numbers have a smallest and a largest value, and a text
-    with ``choices`` is one of these."""
+    """One setting. ``kind`` is its type; numbers have a smallest and a largest value (``LARGEST``
+    for those that are not whole), and a text with ``choices`` is one of these."""
 
     name: str
     kind: type
@@ -691,7 +695,7 @@ class Settings:
             steps = tuple(float(word) for word in self[name].split())
         except ValueError:
             return ()
-        return steps if all(math.isfinite(s) and s > 0 for s in steps) else ()
+        return steps if all(0 < s <= LARGEST for s in steps) else ()
 
 
 def _is_secret(name: str, words: tuple[str, ...]) -> bool:
@@ -714,9 +718,10 @@ def _parse(setting: Setting, environment: Environment) -> Any:
         value = setting.kind(text)
     except ValueError:
         value = None
-    if value is None or not setting.least <= value <= setting.most or math.isinf(value):
+    most = min(setting.most, LARGEST) if setting.kind is float else setting.most
+    if value is None or not setting.least <= value <= most:
         what = "a whole number" if setting.kind is int else "a number"
-        top = "" if setting.most == math.inf else f" and at most {setting.most:g}"
+        top = "" if most == math.inf else f" and at most {most:g}"
         shown = "its value" if setting.secret else repr(text)
         raise SettingError(
             f"{setting.name}: {shown} is not usable. "

@@ -98,6 +98,8 @@ def test_a_secret_may_have_two_live_values_and_shows_neither() -> None:
         ("BRIDGE_GIVE_UP", "inf"),
         ("BRIDGE_BACKOFF", "0"),
         ("BRIDGE_BACKOFF_MAX", "infinity"),
+        ("BRIDGE_BACKOFF_MAX", "1e308"),
+        ("BRIDGE_STANDING_DAYS", "1e12"),
         ("BRIDGE_LOG", "yaml"),
         ("BRIDGE_LOG_LEVEL", "loud"),
     ],
@@ -109,7 +111,7 @@ def test_a_malformed_value_is_refused_with_its_name_and_what_to_write(
         settings(**{name: value})
 
 
-@pytest.mark.parametrize("value", ["", "soon", "60 -5", "0", "nan", "60,300", "inf"])
+@pytest.mark.parametrize("value", ["", "soon", "60 -5", "0", "nan", "60,300", "inf", "60 1e30"])
 def test_a_malformed_schedule_is_refused(value: str) -> None:
     read = settings(BRIDGE_STANDING=value)
     if value:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -15,12 +14,13 @@ import httpx
 from bridge.deadline import Deadline, Sockets
 from bridge.enrich.template import Call
 from bridge.internal_address import is_internal_peer
+from bridge.unpacked import ASKED, NotUnpackedError, PackedTooLargeError, unpacked
 
 LARGEST_REPLY = 16_000_000
 """Bytes of a reply, before and after decompression."""
 
 
-_USUAL = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "crm-bridge"}
+_USUAL = {"Accept": "application/json", "Accept-Encoding": ASKED, "User-Agent": "crm-bridge"}
 _BODY = {"Content-Type": "application/json"}
 
 
@@ -104,6 +104,10 @@ class Client:
                 return _late(timeout_s)
             # Only the kind of the fault: its text may quote headers.
             return NoReply(f"could not be reached or hung up ({type(error).__name__})")
+        except (ValueError, UnicodeError, RuntimeError) as error:
+            # a host with an empty label, or text from a reply that no address can hold: a round
+            # that ended here would begin anew for ever, and hold all that is looked up with it
+            return NoReply(f"cannot be called ({type(error).__name__}); check url")
         return _late(timeout_s) if deadline.passed else answer
 
     def close(self) -> None:
@@ -120,9 +124,13 @@ class Client:
                     return _too_large()
         finally:
             response.close()
-        plain = _decompressed(bytes(raw), response.headers.get("content-encoding", ""))
-        if isinstance(plain, NoReply):
-            return plain
+        try:
+            encoding = response.headers.get("content-encoding", "")
+            plain = unpacked(bytes(raw), encoding, LARGEST_REPLY)
+        except PackedTooLargeError:
+            return _too_large()
+        except NotUnpackedError as error:
+            return NoReply(f"sent a reply {error}")
         return Reply(response.status_code, response.headers.get("retry-after"), plain)
 
 
@@ -163,21 +171,6 @@ def host(url: str) -> str:
         return urlsplit(url).hostname or "the CRM"
     except ValueError:
         return "the CRM"
-
-
-def _decompressed(raw: bytes, encoding: str) -> bytes | NoReply:
-    if encoding.strip().lower() in ("", "identity"):
-        return raw
-    if encoding.strip().lower() not in ("gzip", "x-gzip", "deflate"):
-        return NoReply("sent a reply in an encoding that nobody asked for")
-    stream = zlib.decompressobj(wbits=47)  # 32 + 15: gzip or zlib, told apart by the header
-    try:
-        plain = stream.decompress(raw, LARGEST_REPLY + 1)
-    except zlib.error:
-        return NoReply("sent a reply that does not decompress")
-    if len(plain) > LARGEST_REPLY:
-        return _too_large()
-    return plain if stream.eof else NoReply("sent a reply that breaks off")
 
 
 def _late(timeout_s: float) -> NoReply:

@@ -140,7 +140,7 @@ def _failed(oauth: OAuth, why: str, retry_after_s: float | None) -> Failed:
 def _life(value: Json) -> float:
     try:
         told = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return LONGEST_LIFE_S
     if not 0 < told < LONGEST_LIFE_S + MARGIN_S:
         return LONGEST_LIFE_S

@@ -19,9 +19,10 @@ from bridge.forward.reply import read_reply
 from bridge.jsontext import dump_bytes
 from bridge.model import Answered, Campaign, Result, Sent, Trouble, Verdict
 from bridge.retry_after import retry_after_s
+from bridge.unpacked import ASKED, NotUnpackedError, PackedTooLargeError, unpacked
 
 REPLY_BYTES = 8_000_000
-"""The longest reply that is read."""
+"""The longest reply that is read, as it comes and unpacked."""
 
 LONGEST_WAIT_S = 86_400.0
 """However long the API asks to be left alone, a day is the most that is heard."""
@@ -40,7 +41,11 @@ class CampaignClient:
             # A connection serves one call: whatever a server or proxy sends behind a reply would
             # be read as the reply to the next call, and confirm what was never done.
             limits=httpx.Limits(max_connections=4, max_keepalive_connections=0),
-            headers={"User-Agent": "crm-bridge", "Accept": "application/json"},
+            headers={
+                "User-Agent": "crm-bridge",
+                "Accept": "application/json",
+                "Accept-Encoding": ASKED,
+            },
         )
         self._sockets = Sockets()
         self._token_in_use: dict[str, int] = {}
@@ -127,14 +132,18 @@ class CampaignClient:
 
 
 def _read(response: httpx.Response) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
-    for chunk in response.iter_bytes():
-        size += len(chunk)
-        if size > REPLY_BYTES:
+    """The reply, unpacked. Errors: httpx.ReadError, and those of ``unpacked``."""
+    raw = bytearray()
+    for chunk in response.iter_raw():
+        raw += chunk
+        if len(raw) > REPLY_BYTES:
             raise httpx.ReadError("the reply is too long")
-        chunks.append(chunk)
-    return b"".join(chunks)
+    try:
+        return unpacked(bytes(raw), response.headers.get("Content-Encoding", ""), REPLY_BYTES)
+    except (PackedTooLargeError, NotUnpackedError):
+        if response.is_success:
+            raise
+        return b""  # the status says what counts, and the rest is only shown
 
 
 def _broken_off(batch: Sequence[Sent], kind: str, started: float) -> Answered:

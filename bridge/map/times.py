@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -35,6 +36,10 @@ _NUMBERS = (int, float)
 _DOTNET = re.compile(r"/Date\((-?\d{1,15})(?:[+-]\d{4})?\)/\Z")
 _WITH_HOURS = re.compile(r"[Tt ]\d")
 _FRACTION = re.compile(r"(\.\d{6})\d+")
+_OFFSET_WITH_COLON = re.compile(r"([+-]\d\d):(\d\d)\Z")
+_NO_OFFSET = re.compile(r"[+-](?!\d{4}\Z)\S*\Z")
+_NAMED_ZONE = re.compile(r"[^\W\d]\)?\Z")
+_UTC_WORDS = ("utc", "gmt")  # in small letters, as time.strptime gives them
 
 
 class FormatError(ValueError):
@@ -62,7 +67,7 @@ class TimeFormat:
         if self.count is not None:
             return self.count(value)
         moment = self.read(value)
-        if self.name == "iso" and isinstance(value, str) and not _WITH_HOURS.search(value.strip()):
+        if self._lacks_hours(value):
             raise Unusable("the time is a date without hours, which would put it at midnight")
         if moment.tzinfo is None:
             raise Unusable(f"the time {shown(value)} has no offset, and the file gives no zone")
@@ -70,6 +75,19 @@ class TimeFormat:
             return (moment - _EPOCH) // timedelta(milliseconds=1)
         except (OverflowError, ValueError):
             raise Unusable("the time is out of range") from None
+
+    def _lacks_hours(self, value: Json) -> bool:
+        if "%" in self.name:
+            return not _says_hours(self.name)
+        return (
+            self.name == "iso" and isinstance(value, str) and not _WITH_HOURS.search(value.strip())
+        )
+
+
+def _says_hours(pattern: str) -> bool:
+    """Whether a pattern tells morning from evening."""
+    told = set(re.findall(r"%(.)", pattern))  # "%%" is taken as one, so that "%%H" tells nothing
+    return bool(told & set("HcX")) or {"I", "p"} <= told
 
 
 def time_format(name: str, zone: str | None = None) -> TimeFormat:
@@ -166,10 +184,14 @@ def _iso(value: Json, zone: tzinfo | None) -> Moment:
 
 
 def _http_date(value: Json) -> Moment:
+    text = _OFFSET_WITH_COLON.sub(r"\1\2", _text(value))
     try:
-        moment = parsedate_to_datetime(_text(value))
+        moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         raise Unusable("the time is not an HTTP date") from None
+    # a zone that the library does not know is none to it, and would stand for UTC
+    if _NO_OFFSET.search(text) or (moment.tzinfo is None and _NAMED_ZONE.search(text)):
+        raise Unusable("the time is in a zone that is not known")
     return _zoned(moment, UTC)
 
 
@@ -186,8 +208,14 @@ def _dotnet(value: Json) -> Moment:
 def _pattern(value: Json, pattern: str, zone: tzinfo | None) -> Moment:
     try:
         moment = datetime.strptime(_text(value), pattern)  # noqa: DTZ007 - the zone comes next
+        # %Z takes the name of a zone and forgets it: what is read then is by another clock
+        named = time.strptime(_text(value), pattern).tm_zone if "%Z" in pattern else None
     except (ValueError, OverflowError):
         raise Unusable(f"the time does not have the form {pattern}") from None
+    if named is not None and moment.tzinfo is None:
+        if named.lower() not in _UTC_WORDS:
+            raise Unusable("the time is in a zone that is not known")
+        return moment.replace(tzinfo=UTC)
     return _zoned(moment, zone)
 
 

@@ -277,6 +277,10 @@ def _released(item: Claimed, step: Step, lane: Lane, due_at: int) -> leads.Relea
     following = NEVER if step.due_at is None else step.due_at
     stands = step.lane is Lane.STANDING and lane is not Lane.OPT_OUT
     same = step.ledger is item.plan.ledger  # which the claim has stored
+    reassert = step.reassert if item.lead.reassert or step.reassert else None
+    if lane is Lane.OPT_OUT and not step.reassert:
+        # it may have been asked for anew meanwhile, for a campaign that this answer says nothing of
+        reassert = None
     return leads.Released(
         item.lead.id,
         step.lane if stands else min(lane, step.lane),
@@ -286,7 +290,7 @@ def _released(item: Claimed, step: Step, lane: Lane, due_at: int) -> leads.Relea
         step.tries,
         step.standing_tries,
         step.bare,
-        step.reassert if item.lead.reassert or step.reassert else None,
+        reassert,
     )
 
 

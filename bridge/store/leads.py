@@ -27,6 +27,9 @@ from bridge.model import Lane
 from bridge.store.bulk import Many, Query, among, insert_many, listed
 from bridge.store.schema import LEASED, NEVER, lead
 
+LONGEST_LEASE_MS = 3_700_000
+"""Longer than any lease may be by the settings."""
+
 
 class Due(NamedTuple):
     """A lead that has something new to send, and when."""
@@ -390,7 +393,12 @@ def recover(
         row.id
         for row in connection.execute(
             select(lead.c.id)
-            .where(LEASED, lead.c.lease_until < expired_before)
+            .where(
+                LEASED,
+                (lead.c.lease_until < expired_before)
+                # no lease is so long: the clock was set back since
+                | (lead.c.lease_until > now + LONGEST_LEASE_MS),
+            )
             .order_by(lead.c.lease_until)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -414,6 +422,35 @@ def recover(
             {"ids": listed(ids)},
         )
     return ids
+
+
+def sooner(
+    connection: Connection, campaigns: Iterable[str], now: int, *, within: int, limit: int = 500
+) -> int:
+    """Have opt-outs that are due more than ``within`` ms ahead due now; returns how many were.
+
+    None is ever put off for so long: the clock that said when they are due was set back since.
+    """
+    given = {"campaigns": listed(sorted(campaigns)), "far": now + within, "limit": limit}
+    ids = [row.id for row in connection.execute(_FAR_AHEAD, given)]
+    if ids:
+        connection.execute(
+            update(lead).where(among(lead.c.id, "ids")).values(due_at=now), {"ids": listed(ids)}
+        )
+    return len(ids)
+
+
+_FAR_AHEAD = (
+    select(lead.c.id)
+    .where(
+        among(lead.c.campaign, "campaigns"),
+        lead.c.lane == int(Lane.OPT_OUT),
+        lead.c.due_at > bindparam("far"),
+        lead.c.lease_until == 0,
+    )
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True)
+)
 
 
 def promote(connection: Connection, ids: Iterable[int], lane: Lane, now: int) -> None:

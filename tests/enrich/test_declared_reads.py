@@ -275,6 +275,38 @@ def test_pages_without_end_are_given_up_and_nobody_is_unknown(
     assert len(api.asked) == 20
 
 
+def test_a_next_page_that_no_address_can_hold_fails_its_own_ids_alone(
+    api: Api, declared: Callable[..., Declared]
+) -> None:
+    lookup = (
+        'url: "${API}/people"\nquery: {id: "{ids}"}\ntoken: "${KEY}"\nids: ids\nsize: 1\n'
+        "results: people\nresult_id: id\npages: {next: next, query: cursor}"
+    )
+
+    def answer(asked: Asked) -> Says:
+        one = asked.query["id"][0]
+        return Says(200, {"people": [{"id": one}], "next": "\ud800" if one == "1" else None})
+
+    api.answer = answer
+    reads = declared(lookup)
+    (failed,) = reads.resolve({"ids": [1]})
+    assert "cannot be called (UnicodeEncodeError)" in str(failed)
+    reads.clock.time += failed.retry_after_s
+    (found,) = reads.resolve({"ids": [2]})
+    assert found.records == ({"id": "2"},)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://a..b/", f"https://{'a' * 64}.example/", "https://xn--a.example/"]
+)
+def test_a_host_that_cannot_be_is_a_failure_with_a_name(
+    declared: Callable[..., Declared], url: str
+) -> None:
+    lookup = f'url: "{url}x/{{id}}"\ntoken: "${{KEY}}"\nids: ids'
+    (failed,) = declared(lookup).resolve({"ids": [1]})
+    assert "cannot be called" in str(failed)
+
+
 def test_an_error_inside_a_reply_makes_no_contact_unknown(
     api: Api, declared: Callable[..., Declared]
 ) -> None:

@@ -89,6 +89,14 @@ def test_client_credentials_with_basic_and_a_word_of_the_crm(
     assert provider.shown == ["Zoho-oauthtoken access-1"]
 
 
+def test_a_token_whose_life_no_number_holds_is_a_token(
+    api: Api, declared: Callable[..., Declared]
+) -> None:
+    provider = Provider(api, expires_in=10**400)
+    ok(declared(REFRESH), 1)
+    assert provider.given == 1
+
+
 def test_a_token_is_renewed_before_it_ends(api: Api, declared: Callable[..., Declared]) -> None:
     provider = Provider(api, expires_in=600)
     one = declared(REFRESH)

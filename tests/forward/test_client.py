@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import tracemalloc
 from time import monotonic, sleep
 from typing import Any
 
@@ -181,6 +182,32 @@ def test_a_compressed_reply_is_read(api: ApiServer, client: CampaignClient) -> N
 def test_a_reply_without_end_is_given_up(api: ApiServer, client: CampaignClient) -> None:
     api.behaviours = [lambda handler, _seen: handler.reply(200, b" " * (REPLY_BYTES + 1))]
     assert verdicts(client, campaign(api.url)) == {Verdict.UNKNOWN}
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "gzip,x-gzip", "br"])
+def test_a_small_reply_that_unpacks_to_much_costs_no_memory(
+    api: ApiServer, client: CampaignClient, encoding: str
+) -> None:
+    """What is read again at every try would end the worker at every try."""
+    once = gzip.compress(bytes(100_000_000), 1)
+    body = gzip.compress(once) if "," in encoding else once
+    api.behaviours = [lambda handler, _: handler.reply(200, body, {"Content-Encoding": encoding})]
+    tracemalloc.start()
+    answer = client.update_leads(campaign(api.url), BATCH)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert answer.trouble is Trouble.TRANSPORT
+    assert {result.verdict for result in answer.results} == {Verdict.UNKNOWN}
+    assert most < 4 * REPLY_BYTES
+
+
+def test_a_refusal_counts_also_where_its_text_cannot_be_unpacked(
+    api: ApiServer, client: CampaignClient
+) -> None:
+    headers = {"Content-Encoding": "br", "Retry-After": "7"}
+    api.behaviours = [lambda handler, _seen: handler.reply(429, b"\x0b\x02", headers)]
+    answer = client.update_leads(campaign(api.url), BATCH)
+    assert (answer.trouble, answer.retry_after_s, answer.detail) == (Trouble.BUSY, 7.0, "HTTP 429")
 
 
 def test_a_reply_that_breaks_off_confirms_nothing(api: ApiServer, client: CampaignClient) -> None:

@@ -232,8 +232,16 @@ TIMES = [
     ("iso", None, "2026-06-25T09:19:29.536123456+02:00", 1782371969536),
     ("iso", "America/New_York", "2026-06-25 03:19:29", 1782371969000),
     ("http_date", None, "Thu, 25 Jun 2026 07:19:29 GMT", 1782371969000),
+    ("http_date", None, "Thu, 25 Jun 2026 09:19:29 +0200", 1782371969000),
+    ("http_date", None, "Thu, 25 Jun 2026 09:19:29 +02:00", 1782371969000),
+    ("http_date", None, "Thu, 25 Jun 2026 03:19:29 EDT", 1782371969000),
+    ("http_date", None, "Thu, 25 Jun 2026 07:19:29 -0000", 1782371969000),
+    ("http_date", None, "Thu Jun 25 07:19:29 2026", 1782371969000),
     ("dotnet", None, "/Date(1782371969536+0200)/", 1782371969536),
     ("%d/%m/%Y %H:%M:%S", "UTC", "25/06/2026 07:19:29", 1782371969000),
+    ("%d/%m/%Y %I:%M:%S %p", "UTC", "25/06/2026 07:19:29 PM", 1782415169000),
+    ("%Y-%m-%d %H:%M:%S %Z", "America/New_York", "2026-06-25 07:19:29 UTC", 1782371969000),
+    ("%Y-%m-%d %H:%M:%S %Z", "America/New_York", "2026-06-25 07:19:29 GMT", 1782371969000),
 ]
 
 
@@ -262,6 +270,26 @@ def test_a_time_that_does_not_say_when_is_no_time(value: str) -> None:
     if " 0" in value:
         with pytest.raises(Unusable):
             time_format("%Y-%m-%d %H:%M:%S", zone).milliseconds(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("http_date", "Thu, 25 Jun 2026 07:19:29 CET"),
+        ("http_date", "Thu, 25 Jun 2026 07:19:29 (BRT)"),
+        ("http_date", "Thu, 25 Jun 2026 07:19:29 A"),
+        ("http_date", "Thu, 25 Jun 2026 07:19:29 PM"),
+        ("http_date", "Thu, 25 Jun 2026 07:19:29 +01"),
+        ("%Y-%m-%d", "2026-06-25"),
+        ("%d.%m.%Y %%H", "25.06.2026 %H"),
+        ("%Y-%m-%d %I:%M", "2026-06-25 07:19"),
+        ("%Y-%m-%d %H:%M %Z", "2026-06-25 07:19 CEST"),
+    ],
+)
+def test_a_time_of_another_clock_or_of_half_a_day_is_no_time(name: str, value: str) -> None:
+    """It would be hours away from when it was, and an opt-in beat an opt-out that came after it."""
+    with pytest.raises(Unusable):
+        time_format(name, "UTC").milliseconds(value)
 
 
 @pytest.mark.parametrize(

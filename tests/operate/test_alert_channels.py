@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import time
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from enrich.test_tls import certified
+from forward.api import ApiServer
 from http_receiver import HttpReceiver
 from mail_server import PASSWORD, MailServer
 
@@ -134,6 +137,24 @@ def test_a_receiver_that_hangs_is_left_in_time(receiver: HttpReceiver, answer: s
     assert not found.taken
     assert "path-is-a-secret" not in found.words
     assert time.monotonic() - started < 20
+
+
+def test_a_refusal_that_is_packed_is_not_unpacked() -> None:
+    """What nobody asked for may unpack to all the memory there is."""
+    packed = gzip.compress(gzip.compress(bytes(100_000_000), 1))
+    server = ApiServer()
+    try:
+        server.behaviours = [
+            lambda handler, _: handler.reply(500, packed, {"Content-Encoding": "gzip, gzip"})
+        ]
+        tracemalloc.start()
+        answer = Caller(server.url, 5).call("POST")
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    finally:
+        server.stop()
+    assert (answer.taken, answer.words) == (False, "HTTP 500")
+    assert most < 10_000_000
 
 
 def test_nobody_listens() -> None:

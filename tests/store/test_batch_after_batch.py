@@ -257,3 +257,29 @@ def test_a_pause_for_the_gate_ends_the_row(sender: Sender) -> None:
     sender.gate._pace._next_call = 0.0
     assert sender.send() == 2
     assert sender.calls_taken() == 1
+
+
+def test_a_campaign_whose_id_changes_twice_hears_of_an_opt_out_that_was_on_its_way_again(
+    sender: Sender,
+) -> None:
+    """The answer to the call that repeats an opt-out speaks for the id that it went to alone."""
+    world, first = sender.world, sender.campaign
+    second, third = replace(first, id="second"), replace(first, id="third")
+
+    def greeted(campaign: Campaign) -> None:
+        greet(world.database, campaign, [campaign], ["one"], lambda: False)
+
+    greeted(first)
+    world.take_in({"id": 9, "phone": PHONES[9], "dnc": True, "at": 2_000})
+    assert sender.send(Lane.OPT_OUT) == 1
+    greeted(second)
+    sender.campaign = second
+    sender.api.meanwhile = lambda: greeted(third)
+    assert sender.send(Lane.OPT_OUT) == 1
+    sender.campaign, sender.api.meanwhile = third, lambda: None
+    assert sender.send(Lane.OPT_OUT) == 1
+    assert sender.api.calls == [PHONES[9:]] * 3
+    # which has confirmed it, so there the matter ends
+    assert sender.send(Lane.OPT_OUT) == 0
+    with world.database.read() as connection:
+        assert not connection.execute(text("SELECT count(*) FROM lead WHERE reassert")).scalar()

@@ -262,3 +262,33 @@ def test_an_opt_out_goes_to_a_new_number_by_its_own_time_whenever_that_is_heard_
     row = world.outcomes(phones=[NEW])[-1]
     assert row["event_time"] == at + 20
     assert ("left out first_name" in row["message"]) is late
+
+
+def test_a_clock_that_was_ahead_puts_no_opt_out_off_once_it_is_right(world: World) -> None:
+    """Due times, leases and the look-ups of opt-outs are of a clock that was set back by a day."""
+    world.write(KNOWING + CONSENT, ("one",))
+    worker, campaign = world.worker(), world.mappings.campaigns["one"]
+    world.take_in({"id": 1, "phone": OLD, "dnc": True, "at": 1_700_000_000_000})
+    assert claim(worker._equipment, campaign, Lane.OPT_OUT).claimed
+    world.take_in({"id": 2, "phone": NEW, "dnc": True, "at": 1_700_000_000_000})
+    with world.database.write() as connection:
+        for column, phone in (("lease_until", OLD), ("due_at", NEW)):
+            connection.execute(
+                text(f"UPDATE lead SET {column} = :ahead WHERE phone = :phone"),
+                {"ahead": now_ms() + 24 * HOUR, "phone": phone},
+            )
+    assert worker.recover() == 1
+    due = claim(worker._equipment, campaign, Lane.OPT_OUT).claimed
+    assert sorted(item.lead.phone for item in due) == [OLD, NEW]
+
+
+def test_the_look_up_of_an_opt_out_waits_for_no_clock_that_was_ahead(world: World) -> None:
+    world.write(KNOWING + LOOK_UP + CONSENT, ("one",))
+    for number, dnc in enumerate((True, False)):
+        world.take_in({"id": number, "contact": "7", "phone": OLD, "dnc": dnc, "at": 10**12})
+    with world.database.write() as connection:
+        connection.execute(text("UPDATE event SET due_at = :due"), {"due": now_ms() + 24 * HOUR})
+    world.worker().recover()
+    with world.database.read() as connection:
+        rows = connection.execute(text("SELECT lane, due_at FROM event ORDER BY lane")).all()
+    assert [(row.lane, row.due_at <= now_ms()) for row in rows] == [(0, True), (1, False)]

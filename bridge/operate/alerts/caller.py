@@ -32,7 +32,7 @@ class Caller:
             follow_redirects=False,
             trust_env=False,
             limits=httpx.Limits(max_connections=1, max_keepalive_connections=0),
-            headers={"User-Agent": "crm-bridge"},
+            headers={"User-Agent": "crm-bridge", "Accept-Encoding": "identity"},
         )
 
     @property
@@ -68,8 +68,10 @@ class Caller:
 
 
 def _excerpt(response: httpx.Response) -> str:
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        return ""  # nobody asked for it, and what it unpacks to may be without end
     read = b""
-    for piece in response.iter_bytes():
+    for piece in response.iter_raw():
         read += piece
         if len(read) >= REPLY_BYTES:
             break
