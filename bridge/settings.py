@@ -36,6 +36,9 @@ class Setting:
     choices: tuple[str, ...] = ()
 
 
+YEAR_S = 31_536_000
+"""The longest time that is waited for anything, in seconds; what is far longer fits no due time."""
+
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "BRIDGE_API_URL", str, "https://api.voiceaiwrapper.app", "base URL of the campaign API"
@@ -115,6 +118,7 @@ SETTINGS: tuple[Setting, ...] = (
         "deliveries of a period that console or API export, at most; crm-bridge export has no "
         "such bound",
         least=1,
+        most=10_000_000,
     ),
     Setting("HOST", str, "127.0.0.1", "address that the web process listens on"),
     Setting("PORT", int, 8000, "port that the web process listens on", least=0, most=65535),
@@ -133,6 +137,7 @@ SETTINGS: tuple[Setting, ...] = (
         2_000_000,
         "largest webhook body, in bytes; of a larger one only a refusal without the body is kept",
         least=1,
+        most=100_000_000,
     ),
     Setting(
         "BRIDGE_MAX_UNVERIFIED",
@@ -141,6 +146,7 @@ SETTINGS: tuple[Setting, ...] = (
         "largest body, in bytes, that is opened before anything about its request is verified: "
         "for secrets that stand in the body, and for what is to be dropped from refused requests",
         least=1,
+        most=100_000_000,
     ),
     Setting(
         "BRIDGE_CHECK_BODY",
@@ -149,6 +155,7 @@ SETTINGS: tuple[Setting, ...] = (
         "largest body, in bytes, that is read before the answer, which then says what is wrong "
         "with it; a larger one is stored unread, unless something of it must not be stored, and "
         "its outcome says what is wrong",
+        most=100_000_000,
     ),
     Setting("BRIDGE_MAX_DEPTH", int, 64, "deepest nesting of a decoded body", least=2, most=200),
     Setting(
@@ -157,6 +164,7 @@ SETTINGS: tuple[Setting, ...] = (
         1000,
         "most events that one delivery may hold; one with more is kept whole as one dead letter",
         least=1,
+        most=1_000_000,
     ),
     Setting(
         "BRIDGE_COMMIT_TIMEOUT",
@@ -184,17 +192,43 @@ SETTINGS: tuple[Setting, ...] = (
         "bytes of bodies that a web process holds at a time; who comes above it is told to come "
         "again (counts as at least BRIDGE_MAX_BODY)",
         least=1,
+        most=1_000_000_000_000,
     ),
-    Setting("BRIDGE_REFUSALS_KEPT", int, 10_000, "refused requests kept for a second look"),
-    Setting("BRIDGE_REFUSALS_PER_ADDRESS", int, 1000, "of those, at most from one address"),
-    Setting("BRIDGE_REFUSALS_BYTES", int, 64_000_000, "bytes of refused requests kept in all"),
-    Setting("BRIDGE_REFUSALS_ADDRESS_BYTES", int, 16_000_000, "of those, at most from one address"),
+    Setting(
+        "BRIDGE_REFUSALS_KEPT",
+        int,
+        10_000,
+        "refused requests kept for a second look",
+        most=10_000_000,
+    ),
+    Setting(
+        "BRIDGE_REFUSALS_PER_ADDRESS",
+        int,
+        1000,
+        "of those, at most from one address",
+        most=10_000_000,
+    ),
+    Setting(
+        "BRIDGE_REFUSALS_BYTES",
+        int,
+        64_000_000,
+        "bytes of refused requests kept in all",
+        most=1_000_000_000_000,
+    ),
+    Setting(
+        "BRIDGE_REFUSALS_ADDRESS_BYTES",
+        int,
+        16_000_000,
+        "of those, at most from one address",
+        most=1_000_000_000_000,
+    ),
     Setting(
         "BRIDGE_REFUSALS_DAYS",
         float,
         30.0,
         "days after which a refused request is deleted",
         least=0,
+        most=36_500,
     ),
     Setting(
         "BRIDGE_FORWARDED_HOPS",
@@ -279,16 +313,30 @@ SETTINGS: tuple[Setting, ...] = (
         "seconds after which an update other than an opt-out, sent again and again without an "
         "answer, ends as unconfirmed",
         least=1,
+        most=YEAR_S,
     ),
     Setting(
-        "BRIDGE_BACKOFF", float, 1.0, "seconds of the first pause after a failed call", least=0.001
+        "BRIDGE_BACKOFF",
+        float,
+        1.0,
+        "seconds of the first pause after a failed call",
+        least=0.001,
+        most=86_400,
     ),
-    Setting("BRIDGE_BACKOFF_MAX", float, 300.0, "seconds of the longest such pause", least=0.001),
+    Setting(
+        "BRIDGE_BACKOFF_MAX",
+        float,
+        300.0,
+        "seconds of the longest such pause",
+        least=0.001,
+        most=86_400,
+    ),
     Setting(
         "BRIDGE_PAUSE_PROBE",
         float,
         300.0,
         "seconds between single probes of a campaign paused by 401, 403 or 404; 0: never",
+        most=604_800,
     ),
     Setting(
         "BRIDGE_STANDING",
@@ -302,6 +350,7 @@ SETTINGS: tuple[Setting, ...] = (
         1826.0,
         "days after which an unconfirmed opt-out is given up (five years by US rules)",
         least=0,
+        most=36_500,
     ),
     Setting(
         "BRIDGE_LOOKUP_GIVE_UP",
@@ -309,12 +358,14 @@ SETTINGS: tuple[Setting, ...] = (
         259_200.0,
         "seconds after which an event whose look-up keeps failing ends as dead",
         least=1,
+        most=YEAR_S,
     ),
     Setting(
         "BRIDGE_LOOKUP_SETTLE",
         float,
         60.0,
         "seconds during which a record that the CRM does not know may still appear there",
+        most=604_800,
     ),
     Setting(
         "BRIDGE_BODY_DAYS",
@@ -355,6 +406,7 @@ SETTINGS: tuple[Setting, ...] = (
         500,
         "updates of one replay that may be on their way before it goes on",
         least=1,
+        most=100_000,
     ),
     Setting(
         "BRIDGE_WORKER_SILENT",
@@ -393,6 +445,7 @@ SETTINGS: tuple[Setting, ...] = (
         int,
         500_000_000,
         "free bytes beside an SQLite file below which the disk is a concern",
+        most=1_000_000_000_000_000,
     ),
     Setting(
         "BRIDGE_SILENCE_FACTOR",
@@ -407,6 +460,7 @@ SETTINGS: tuple[Setting, ...] = (
         float,
         3600.0,
         "seconds that a source may be silent in any case",
+        most=YEAR_S,
     ),
     Setting(
         "BRIDGE_SILENCE_DAYS",
@@ -669,8 +723,8 @@ class Settings:
         steps = self._schedule("BRIDGE_STANDING")
         if not steps:
             raise SettingError(
-                "BRIDGE_STANDING must be numbers of seconds above 0 with blanks between them, "
-                "such as “60 300 3600 86400”."
+                "BRIDGE_STANDING must be numbers of seconds above 0, a year at most, with blanks "
+                "between them, such as “60 300 3600 86400”."
             )
         return steps
 
@@ -680,18 +734,18 @@ class Settings:
         steps = self._schedule("BRIDGE_ALERT_REPEAT")
         if not steps and self["BRIDGE_ALERT_REPEAT"].split() != ["0"]:
             raise SettingError(
-                "BRIDGE_ALERT_REPEAT must be numbers of seconds above 0 with blanks between them, "
-                "such as “3600 14400 86400”, or 0 for never."
+                "BRIDGE_ALERT_REPEAT must be numbers of seconds above 0, a year at most, with "
+                "blanks between them, such as “3600 14400 86400”, or 0 for never."
             )
         return steps
 
     def _schedule(self, name: str) -> tuple[float, ...]:
-        """The numbers of a setting, if each is one and above 0; otherwise none."""
+        """The numbers of a setting, if each is one, above 0 and at most a year; otherwise none."""
         try:
             steps = tuple(float(word) for word in self[name].split())
         except ValueError:
             return ()
-        return steps if all(math.isfinite(s) and s > 0 for s in steps) else ()
+        return steps if all(0 < s <= YEAR_S for s in steps) else ()
 
 
 def _is_secret(name: str, words: tuple[str, ...]) -> bool:
@@ -716,7 +770,7 @@ def _parse(setting: Setting, environment: Environment) -> Any:
         value = None
     if value is None or not setting.least <= value <= setting.most or math.isinf(value):
         what = "a whole number" if setting.kind is int else "a number"
-        top = "" if setting.most == math.inf else f" and at most {setting.most:g}"
+        top = "" if setting.most == math.inf else f" and at most {setting.most:.16g}"
         shown = "its value" if setting.secret else repr(text)
         raise SettingError(
             f"{setting.name}: {shown} is not usable. "
