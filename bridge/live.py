@@ -67,6 +67,7 @@ class LiveMappings:
         self._settings = settings
         self._lock = threading.Lock()
         self._environment = settings.environment
+        self._secret_files = settings.environment.files()
         self._wait_until_still()
         self._print: Print | None = self._fingerprint()
         self._set = load(settings)
@@ -126,6 +127,8 @@ class LiveMappings:
     def _load(self) -> tuple[tuple[MappingSet, Environment] | None, str | None]:
         try:
             environment = Environment.current(DOTENV)
+            # also where one of them cannot be read yet: to write it is the next edit
+            self._secret_files = environment.files()
             return (load(self._settings, environment), environment), None
         except (MappingError, SettingError) as error:
             return None, str(error)
@@ -158,7 +161,7 @@ class LiveMappings:
             paths = sorted(p for p in folder.glob("*.y*ml") if not p.name.endswith(CASES))
         except OSError:
             paths = []
-        paths += [DOTENV, *self._settings.environment.files()]
+        paths += [DOTENV, *self._secret_files]
         return tuple(_stat(path) for path in paths)
 
 

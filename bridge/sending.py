@@ -85,9 +85,6 @@ class Sending:
                 if pause > 0:
                     self._bells.sleep(min(pause / 1000, self._poll_s, LOOK_AGAIN_S))
                     continue
-                if lane is not Lane.OPT_OUT and self._opt_out_due(campaign):
-                    lane = Lane.OPT_OUT
-                turns.served(lane)
                 self._send_one(campaign, lane, gate, client, turns)
         finally:
             client.close()
@@ -95,12 +92,19 @@ class Sending:
     def _send_one(
         self, campaign: Campaign, lane: Lane, gate: Gate, client: CampaignClient, turns: Turns
     ) -> None:
-        """Send a batch by a gate that has let this thread through, and those that can follow."""
+        """Send a batch by a gate that has let this thread through, and those that can follow.
+
+        From here on whatever fails gives the gate its turn back: one that is lost would count as a
+        probe that is out for good, and keep the campaign closed to all but opt-outs.
+        """
         pace = self._pacer(campaign.name, gate)
         go_on = partial(self._go_on, campaign, gate, turns)
         way = Way(client, gate, pace, self._conditions.note, go_on)
         probe, sent = False, 0
         try:
+            if lane is not Lane.OPT_OUT and self._opt_out_due(campaign):
+                lane = Lane.OPT_OUT
+            turns.served(lane)
             if gate.probing:
                 probe = self._conditions.claim_probe(campaign)
                 if not probe:  # another worker tries it; this one hears how that went

@@ -20,15 +20,11 @@ from dotenv import dotenv_values
 from bridge.errors import SettingError
 from bridge.model import Secret
 
-LARGEST = 1e9
-"""No time in seconds or days is longer: due times have to fit into the database, and waits into
-what the system can wait for. What cannot be stored would be done again and again."""
-
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. ``kind`` is its type; numbers have a smallest and a largest value (``LARGEST``
-    for those that are not whole), and a text with ``choices`` is one of these."""
+    """One setting. ``kind`` is its type; numbers have a smallest and a largest value, and a
+    text with ``choices`` is one of these."""
 
     name: str
     kind: type
@@ -39,6 +35,9 @@ class Setting:
     most: float = math.inf
     choices: tuple[str, ...] = ()
 
+
+YEAR_S = 31_536_000
+"""The longest time that is waited for anything, in seconds; what is far longer fits no due time."""
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
@@ -119,6 +118,7 @@ SETTINGS: tuple[Setting, ...] = (
         "deliveries of a period that console or API export, at most; crm-bridge export has no "
         "such bound",
         least=1,
+        most=10_000_000,
     ),
     Setting("HOST", str, "127.0.0.1", "address that the web process listens on"),
     Setting("PORT", int, 8000, "port that the web process listens on", least=0, most=65535),
@@ -137,6 +137,7 @@ SETTINGS: tuple[Setting, ...] = (
         2_000_000,
         "largest webhook body, in bytes; of a larger one only a refusal without the body is kept",
         least=1,
+        most=100_000_000,
     ),
     Setting(
         "BRIDGE_MAX_UNVERIFIED",
@@ -145,6 +146,7 @@ SETTINGS: tuple[Setting, ...] = (
         "largest body, in bytes, that is opened before anything about its request is verified: "
         "for secrets that stand in the body, and for what is to be dropped from refused requests",
         least=1,
+        most=100_000_000,
     ),
     Setting(
         "BRIDGE_CHECK_BODY",
@@ -153,6 +155,7 @@ SETTINGS: tuple[Setting, ...] = (
         "largest body, in bytes, that is read before the answer, which then says what is wrong "
         "with it; a larger one is stored unread, unless something of it must not be stored, and "
         "its outcome says what is wrong",
+        most=100_000_000,
     ),
     Setting("BRIDGE_MAX_DEPTH", int, 64, "deepest nesting of a decoded body", least=2, most=200),
     Setting(
@@ -161,6 +164,7 @@ SETTINGS: tuple[Setting, ...] = (
         1000,
         "most events that one delivery may hold; one with more is kept whole as one dead letter",
         least=1,
+        most=1_000_000,
     ),
     Setting(
         "BRIDGE_COMMIT_TIMEOUT",
@@ -188,17 +192,43 @@ SETTINGS: tuple[Setting, ...] = (
         "bytes of bodies that a web process holds at a time; who comes above it is told to come "
         "again (counts as at least BRIDGE_MAX_BODY)",
         least=1,
+        most=1_000_000_000_000,
     ),
-    Setting("BRIDGE_REFUSALS_KEPT", int, 10_000, "refused requests kept for a second look"),
-    Setting("BRIDGE_REFUSALS_PER_ADDRESS", int, 1000, "of those, at most from one address"),
-    Setting("BRIDGE_REFUSALS_BYTES", int, 64_000_000, "bytes of refused requests kept in all"),
-    Setting("BRIDGE_REFUSALS_ADDRESS_BYTES", int, 16_000_000, "of those, at most from one address"),
+    Setting(
+        "BRIDGE_REFUSALS_KEPT",
+        int,
+        10_000,
+        "refused requests kept for a second look",
+        most=10_000_000,
+    ),
+    Setting(
+        "BRIDGE_REFUSALS_PER_ADDRESS",
+        int,
+        1000,
+        "of those, at most from one address",
+        most=10_000_000,
+    ),
+    Setting(
+        "BRIDGE_REFUSALS_BYTES",
+        int,
+        64_000_000,
+        "bytes of refused requests kept in all",
+        most=1_000_000_000_000,
+    ),
+    Setting(
+        "BRIDGE_REFUSALS_ADDRESS_BYTES",
+        int,
+        16_000_000,
+        "of those, at most from one address",
+        most=1_000_000_000_000,
+    ),
     Setting(
         "BRIDGE_REFUSALS_DAYS",
         float,
         30.0,
         "days after which a refused request is deleted",
         least=0,
+        most=36_500,
     ),
     Setting(
         "BRIDGE_FORWARDED_HOPS",
@@ -283,16 +313,30 @@ SETTINGS: tuple[Setting, ...] = (
         "seconds after which an update other than an opt-out, sent again and again without an "
         "answer, ends as unconfirmed",
         least=1,
+        most=YEAR_S,
     ),
     Setting(
-        "BRIDGE_BACKOFF", float, 1.0, "seconds of the first pause after a failed call", least=0.001
+        "BRIDGE_BACKOFF",
+        float,
+        1.0,
+        "seconds of the first pause after a failed call",
+        least=0.001,
+        most=86_400,
     ),
-    Setting("BRIDGE_BACKOFF_MAX", float, 300.0, "seconds of the longest such pause", least=0.001),
+    Setting(
+        "BRIDGE_BACKOFF_MAX",
+        float,
+        300.0,
+        "seconds of the longest such pause",
+        least=0.001,
+        most=86_400,
+    ),
     Setting(
         "BRIDGE_PAUSE_PROBE",
         float,
         300.0,
         "seconds between single probes of a campaign paused by 401, 403 or 404; 0: never",
+        most=604_800,
     ),
     Setting(
         "BRIDGE_STANDING",
@@ -306,6 +350,7 @@ SETTINGS: tuple[Setting, ...] = (
         1826.0,
         "days after which an unconfirmed opt-out is given up (five years by US rules)",
         least=0,
+        most=36_500,
     ),
     Setting(
         "BRIDGE_LOOKUP_GIVE_UP",
@@ -313,12 +358,14 @@ SETTINGS: tuple[Setting, ...] = (
         259_200.0,
         "seconds after which an event whose look-up keeps failing ends as dead",
         least=1,
+        most=YEAR_S,
     ),
     Setting(
         "BRIDGE_LOOKUP_SETTLE",
         float,
         60.0,
         "seconds during which a record that the CRM does not know may still appear there",
+        most=604_800,
     ),
     Setting(
         "BRIDGE_BODY_DAYS",
@@ -359,6 +406,7 @@ SETTINGS: tuple[Setting, ...] = (
         500,
         "updates of one replay that may be on their way before it goes on",
         least=1,
+        most=100_000,
     ),
     Setting(
         "BRIDGE_WORKER_SILENT",
@@ -397,6 +445,7 @@ SETTINGS: tuple[Setting, ...] = (
         int,
         500_000_000,
         "free bytes beside an SQLite file below which the disk is a concern",
+        most=1_000_000_000_000_000,
     ),
     Setting(
         "BRIDGE_SILENCE_FACTOR",
@@ -411,6 +460,7 @@ SETTINGS: tuple[Setting, ...] = (
         float,
         3600.0,
         "seconds that a source may be silent in any case",
+        most=YEAR_S,
     ),
     Setting(
         "BRIDGE_SILENCE_DAYS",
@@ -673,8 +723,8 @@ class Settings:
         steps = self._schedule("BRIDGE_STANDING")
         if not steps:
             raise SettingError(
-                "BRIDGE_STANDING must be numbers of seconds above 0 with blanks between them, "
-                "such as “60 300 3600 86400”."
+                "BRIDGE_STANDING must be numbers of seconds above 0, a year at most, with blanks "
+                "between them, such as “60 300 3600 86400”."
             )
         return steps
 
@@ -684,18 +734,18 @@ class Settings:
         steps = self._schedule("BRIDGE_ALERT_REPEAT")
         if not steps and self["BRIDGE_ALERT_REPEAT"].split() != ["0"]:
             raise SettingError(
-                "BRIDGE_ALERT_REPEAT must be numbers of seconds above 0 with blanks between them, "
-                "such as “3600 14400 86400”, or 0 for never."
+                "BRIDGE_ALERT_REPEAT must be numbers of seconds above 0, a year at most, with "
+                "blanks between them, such as “3600 14400 86400”, or 0 for never."
             )
         return steps
 
     def _schedule(self, name: str) -> tuple[float, ...]:
-        """The numbers of a setting, if each is one and above 0; otherwise none."""
+        """The numbers of a setting, if each is one, above 0 and at most a year; otherwise none."""
         try:
             steps = tuple(float(word) for word in self[name].split())
         except ValueError:
             return ()
-        return steps if all(0 < s <= LARGEST for s in steps) else ()
+        return steps if all(0 < s <= YEAR_S for s in steps) else ()
 
 
 def _is_secret(name: str, words: tuple[str, ...]) -> bool:
@@ -718,10 +768,9 @@ def _parse(setting: Setting, environment: Environment) -> Any:
         value = setting.kind(text)
     except ValueError:
         value = None
-    most = min(setting.most, LARGEST) if setting.kind is float else setting.most
-    if value is None or not setting.least <= value <= most:
+    if value is None or not setting.least <= value <= setting.most:
         what = "a whole number" if setting.kind is int else "a number"
-        top = "" if most == math.inf else f" and at most {most:g}"
+        top = "" if setting.most == math.inf else f" and at most {setting.most:.16g}"
         shown = "its value" if setting.secret else repr(text)
         raise SettingError(
             f"{setting.name}: {shown} is not usable. "

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 import command_line
 import pytest
+from bridge_process import free_port
 from click.testing import CliRunner
 from store.fresh import migrated_file
 from store.rows import a_delivery, an_event, an_outcome, stored
@@ -190,6 +191,62 @@ def test_a_wrong_call_or_set_up_ends_with_2_and_no_traceback(
     assert done.returncode == 2, done.stderr
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--source", "--campaign", "--error", "--version", "--receipt"])
+def test_an_empty_choice_replays_nothing(call: Run, migrated: Path, option: str) -> None:
+    done = call("replay", option, "", "--run", "--detach")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{option} is empty" in done.stderr
+    assert json.loads(call("replay", "list", "--json").stdout) == []
+
+
+NO_UNICODE = "\udcff"
+TOO_LARGE = str(2**63)
+CRM = {"HUBSPOT_CLIENT_SECRET": "x", "HUBSPOT_ACCESS_TOKEN": "y"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("outcomes", "--before", TOO_LARGE), "a number is nothing that a database can hold"),
+        (("deliveries", "--before", TOO_LARGE), "a number is nothing"),
+        (("replay", "show", TOO_LARGE), "a number is nothing"),
+        (("deliveries", "--source", NO_UNICODE), "a text is nothing that a database can hold"),
+        (("deliveries", "--body", NO_UNICODE), "a text is nothing"),
+        (("refusals", "--source", NO_UNICODE), "a text is nothing"),
+        (("replay", "--receipt", NO_UNICODE), "a text is nothing"),
+        (("erase", "--phone", "+١٢٣٤٥٦٧٨٩"), "in E.164"),
+        (("send", "hubspot", "p.json", "--to", "http://[::1"), "http://[::1 is no address"),
+        (("send", "hubspot", "p.json", "--to", "here and there"), "is no address"),
+        (("send", "hubspot", "p.json", "--header", "X-A: ☃"), "HTTP has no header of that"),
+    ],
+)
+def test_what_nothing_can_hold_is_refused_without_a_traceback(
+    call: Run, migrated: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    (migrated.parent / "p.json").write_text("{}")
+    port = str(free_port())
+    done = call(*arguments, PORT=port, **CRM)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_person_whose_id_the_shell_spoilt_is_asked_for_all_the_same(
+    call: Run, migrated: Path
+) -> None:
+    done = call("erase", "--json", "--contact", NO_UNICODE, "--source", "hubspot")
+    assert (done.returncode, json.loads(done.stdout)["request"]) == (0, 1)
+
+
+@pytest.mark.parametrize("host", ["::1", "[::1]", "::"])
+def test_a_bridge_that_listens_by_ipv6_is_sent_to(call: Run, migrated: Path, host: str) -> None:
+    (migrated.parent / "p.json").write_text("{}")
+    port = str(free_port())
+    done = call("send", "hubspot", "p.json", HOST=host, PORT=port, **CRM)
+    assert done.returncode == 1
+    assert f"no answer from http://[::1]:{port} (ConnectError)" in done.stderr
 
 
 def test_a_problem_that_a_command_meets_ends_with_1(run: Run, migrated: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from bridge_process import wait_until
 
 from bridge import live
-from bridge.live import LiveMappings
+from bridge.live import LiveMappings, secrets_of
 from bridge.settings import Environment, Settings
 
 CAMPAIGNS = "campaigns:\n  main: {id: camp_1}\n"
@@ -49,6 +49,11 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Start:
         return LiveMappings(Settings(Environment(values)))
 
     return starting
+
+
+def mapping_problem(watched: LiveMappings) -> str | None:
+    watched.current()
+    return watched.problem
 
 
 def rules(watched: LiveMappings, source: str = "crm") -> list[str]:
@@ -167,3 +172,19 @@ def test_a_folder_of_links_that_is_swapped_is_taken_in_whole(tmp_path: Path, sta
     seen = wait_until(lambda: (now := watched.current()) and "second" in now.campaigns and now)
     assert watched.problem is None
     assert seen.mappings["crm"].rules[0].route.names == ("second",)
+
+
+def test_a_file_with_a_secret_that_dotenv_names_later_is_watched_as_well(
+    folder: Path, start: Start
+) -> None:
+    watched = start(folder)
+    secret = folder.parent / "late"
+    (folder / "crm.yaml").write_text(WHOLE.replace("CRM_TOKEN", "LATE_TOKEN"))
+    wait_until(lambda: not watched.current().sources["crm"].configured)
+    (folder.parent / ".env").write_text(f"LATE_TOKEN_FILE={secret}\n")
+    wait_until(lambda: "LATE_TOKEN_FILE" in (mapping_problem(watched) or ""))
+    secret.write_text("first")
+    wait_until(lambda: watched.current().sources["crm"].configured)
+    assert watched.problem is None
+    secret.write_text("the second")
+    wait_until(lambda: "the second" in secrets_of(watched.current()))

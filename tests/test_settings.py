@@ -30,6 +30,13 @@ def test_every_default_is_a_value_that_could_have_been_set() -> None:
             assert type(setting.default) is setting.kind
 
 
+def test_no_number_is_without_a_bound_that_a_database_can_hold() -> None:
+    for setting in SETTINGS:
+        if setting.kind in (int, float):
+            assert setting.least <= setting.default <= setting.most < 2**53, setting.name
+            assert settings(**{setting.name: str(setting.most)})[setting.name] == setting.most
+
+
 def test_the_page_of_settings_is_the_one_made_from_the_declarations() -> None:
     assert (DOCS / "settings.md").read_text(encoding="utf-8") == page()
 
@@ -100,6 +107,8 @@ def test_a_secret_may_have_two_live_values_and_shows_neither() -> None:
         ("BRIDGE_BACKOFF_MAX", "infinity"),
         ("BRIDGE_BACKOFF_MAX", "1e308"),
         ("BRIDGE_STANDING_DAYS", "1e12"),
+        ("BRIDGE_BACKOFF_MAX", "1e300"),
+        ("BRIDGE_REFUSALS_KEPT", "9223372036854775808"),
         ("BRIDGE_LOG", "yaml"),
         ("BRIDGE_LOG_LEVEL", "loud"),
     ],
@@ -111,7 +120,7 @@ def test_a_malformed_value_is_refused_with_its_name_and_what_to_write(
         settings(**{name: value})
 
 
-@pytest.mark.parametrize("value", ["", "soon", "60 -5", "0", "nan", "60,300", "inf", "60 1e30"])
+@pytest.mark.parametrize("value", ["", "soon", "60 -5", "0", "nan", "60,300", "inf", "1 1e30"])
 def test_a_malformed_schedule_is_refused(value: str) -> None:
     read = settings(BRIDGE_STANDING=value)
     if value:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 import click
@@ -52,12 +53,14 @@ def command(
         raise click.UsageError("Name the person: --phone, or --contact with --source.")
     if contact is not None and not source:
         raise click.UsageError("A contact's id needs --source: the name of its mapping file.")
-    if phone is not None and not (phone.startswith("+") and phone[1:].isdigit()):
+    if phone is not None and not re.fullmatch(r"\+[0-9]+", phone):
         raise click.UsageError("Write the phone number in E.164, such as +14155550123.")
-    refs = () if contact is None else (ContactRef(account, contact),)
+    refs = () if contact is None else (ContactRef(_unicode(account), _unicode(contact)),)
     phones = () if phone is None else (phone,)
     with opened() as database:
-        number, erased, waiting = erase_now(database, erasures.Wanted(source, refs, phones))
+        number, erased, waiting = erase_now(
+            database, erasures.Wanted(_unicode(source), refs, phones)
+        )
     if json_:
         as_json({"request": number, "erased": dict(erased), "waiting": waiting})
     else:
@@ -66,6 +69,11 @@ def command(
         if waiting:
             click.echo(f"{waiting} rows are on their way still; a worker goes on when they end.")
     sys.exit(1 if waiting else 0)
+
+
+def _unicode(text: str) -> str:
+    """What the shell gave may be none."""
+    return text.encode(errors="replace").decode()
 
 
 def _list(before: int | None, limit: int, json_: bool) -> None:

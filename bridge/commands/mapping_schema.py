@@ -31,7 +31,10 @@ def command(kind: str, output: Path | None, markdown: bool) -> None:
     if output is None:
         click.echo(schema_text(schemas()[f"{kind}.json"]), nl=False)
         return
-    output.mkdir(parents=True, exist_ok=True)
-    for name, schema in schemas().items():
-        (output / name).write_text(schema_text(schema), encoding="utf-8")
-        click.echo(output / name)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name, schema in schemas().items():
+            (output / name).write_text(schema_text(schema), encoding="utf-8")
+            click.echo(output / name)
+    except OSError as error:
+        raise click.ClickException(f"{output} cannot be written ({error.strerror}).") from None

@@ -125,6 +125,7 @@ def command(
 ) -> None:
     if ctx.invoked_subcommand is not None:
         return
+    _must_say(source=source, campaign=campaign, error=error, version=version, receipt=receipt)
     wanted = [*map(State, states), *((State.DEAD,) if dead else ()), *(FAILED if failed else ())]
     selection = Selection(
         since=since,
@@ -218,6 +219,14 @@ def versions(source: str | None, version: str | None, limit: int, json_: bool) -
         as_json(rows)
     else:
         table(("version", "source", "first_seen"), rows)
+
+
+def _must_say(**given: str | None) -> None:
+    """Refuse an option that is there and empty, as from a variable that is not set: it would choose
+    whatever is stored."""
+    for name, text in given.items():
+        if text is not None and not text.strip():
+            raise click.UsageError(f"--{name} is empty. Say which, or leave it out.")
 
 
 def _note(database: Database, action: str, number: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -10,6 +11,7 @@ import click
 import httpx
 
 from bridge.clock import now_ms
+from bridge.commands.healthcheck import ANYWHERE
 from bridge.errors import SettingError
 from bridge.live import load
 from bridge.receive.sign import Signed, sign
@@ -46,8 +48,7 @@ def command(
 ) -> None:
     settings = Settings.current()
     body = sys.stdin.buffer.read() if payload == "-" else _read(payload)
-    host = "127.0.0.1" if settings["HOST"] in ("0.0.0.0", "::") else settings["HOST"]  # noqa: S104
-    base = (to or f"http://{host}:{settings['PORT']}").rstrip("/")
+    base = _base(to, settings)
     private = Path(key).read_bytes() if key else None
     signed = signed_for(settings, source, body, base, headers, private, spoil=break_signature)
     reply = post(base, signed)
@@ -64,6 +65,16 @@ def command(
         )
     good = refused if break_signature else reply.is_success
     sys.exit(0 if good else 1)
+
+
+def _base(to: str | None, settings: Settings) -> str:
+    """Where the bridge listens: at ``to``, or on this machine."""
+    host = ANYWHERE.get(settings["HOST"], settings["HOST"]).strip("[]")
+    base = to or f"http://{f'[{host}]' if ':' in host else host}:{settings['PORT']}"
+    with suppress(ValueError, httpx.InvalidURL):
+        if urlsplit(base).scheme in ("http", "https") and httpx.URL(base).host:
+            return base.rstrip("/")
+    raise click.UsageError(f"{base} is no address. Write one such as http://127.0.0.1:8000.")
 
 
 def signed_for(
@@ -113,6 +124,8 @@ def post(base: str, signed: Signed) -> httpx.Response:
     try:
         headers = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in signed.headers.items()]
         return httpx.post(url, content=signed.body, headers=headers, timeout=10, trust_env=False)
+    except (UnicodeEncodeError, httpx.LocalProtocolError):
+        raise click.UsageError("--header: HTTP has no header of that name or value.") from None
     except httpx.HTTPError as error:
         raise click.ClickException(
             f"no answer from {base} ({type(error).__name__}). Is the bridge running?"

@@ -119,7 +119,7 @@ def _read(reply: Reply | NoReply, oauth: OAuth) -> Grant | Failed:
         return _failed(oauth, reply.why, None)
     document = _decoded(reply.body)
     token = document.get("access_token")
-    if reply.status == 200 and isinstance(token, str) and token.isascii() and token.isprintable():
+    if reply.status == 200 and isinstance(token, str) and _sendable(token):
         renewed = document.get("refresh_token")
         life = _life(document.get("expires_in"))
         return Grant(token, renewed if isinstance(renewed, str) and renewed else None, life)
@@ -132,6 +132,10 @@ def _read(reply: Reply | NoReply, oauth: OAuth) -> Grant | Failed:
     return _failed(oauth, why, SETTING_S)
 
 
+def _sendable(token: str) -> bool:
+    return bool(token) and token.isascii() and token.isprintable()
+
+
 def _failed(oauth: OAuth, why: str, retry_after_s: float | None) -> Failed:
     """Never ``UNCLEAR``: no id has any part in it."""
     return Failed(f"was not asked, since {host(oauth.url)} {why}", Cause.TOKEN, retry_after_s)
@@ -140,7 +144,7 @@ def _failed(oauth: OAuth, why: str, retry_after_s: float | None) -> Failed:
 def _life(value: Json) -> float:
     try:
         told = float(value)
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError):  # JSON has numbers of any length
         return LONGEST_LIFE_S
     if not 0 < told < LONGEST_LIFE_S + MARGIN_S:
         return LONGEST_LIFE_S

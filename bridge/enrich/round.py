@@ -58,14 +58,14 @@ class Reach:
 class Ask:
     """One call to make. ``control``: only to see whether such a request is taken at all.
 
-    ``turn`` counts the credentials that were refused for it, ``refused`` is an access token that
+    ``tried`` are the credentials that were refused for it, ``refused`` is an access token that
     was. ``page`` and ``rows`` are what the pages before this one said.
     """
 
     ids: tuple[str, ...]
     deleted: bool
     control: bool = False
-    turn: int = 0
+    tried: tuple[int, ...] = ()
     refused: str | None = None
     page: str = ""
     pages: int = 1
@@ -178,7 +178,7 @@ class Round:
         if logins is None:
             why = "was not asked: no token is set for this account; write token, or tokens for it"
             return Failed(f"{why}, in the mapping file", Cause.ACCOUNT, SETTING_S)
-        which = (self._account.live_token + ask.turn) % len(logins)
+        which = _untried(ask, self._account.live_token, len(logins))
         headers = logins[which]
         token: str | None = None
         if (oauth := self.lookup.oauth) is not None:
@@ -203,7 +203,8 @@ class Round:
                 return None
             return replace(ask, refused=sending.access_token)
         logins = headers_of(self.lookup, self._name) or []
-        return replace(ask, turn=ask.turn + 1) if ask.turn + 1 < len(logins) else None
+        tried = (*ask.tried, sending.which)
+        return replace(ask, tried=tried) if len(tried) < len(logins) else None
 
     # ------------------------------------------------------------------ what a reply settles
 
@@ -217,7 +218,7 @@ class Round:
                 return
             more = replace(ask, page=answer.next_page, pages=ask.pages + 1, rows=records)
             self._calls_left += 1
-            self._pending.appendleft(replace(more, turn=0, refused=None))
+            self._pending.appendleft(replace(more, tried=(), refused=None))
             return
         self._take(ask, records, sending.asked_at + self.lookup.cache_s)
 
@@ -326,6 +327,15 @@ class Round:
         text = f"look-up {self.lookup.name}: {host(self.lookup.url)} {why}."
         for one in ids:
             self.failed[one] = LookupFailed(text, retry_after_s=retry_after_s)
+
+
+def _untried(ask: Ask, live: int, most: int) -> int:
+    """Which of the credentials to show: that which was accepted last, unless it was refused here.
+
+    Another call may have changed which one that is since this one was refused.
+    """
+    turns = ((live + turn) % most for turn in range(most))
+    return next((one for one in turns if one not in ask.tried), live % most)
 
 
 def _told(failure: Failed, names: str) -> Failed:

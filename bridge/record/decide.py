@@ -34,7 +34,8 @@ class Policy:
     """The settings that decide. Times in milliseconds.
 
     ``standing_steps``: pauses between tries of a standing opt-out, the last one repeats.
-    ``backoff`` gives the pause before try number n (from 1) of one lead.
+    ``backoff_first``: the pause after the first try of a lead that was not answered well; each
+    further one doubles it, up to ``backoff_most``.
     """
 
     unknown_tries: int

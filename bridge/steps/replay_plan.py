@@ -122,11 +122,12 @@ class Planner:
                     current=self.current,
                     bounds=self.bounds,
                 )
-                agains = self._completed(part.agains, part.memory)
-                done = [
-                    (again, _limited(again, mapped, self.current, selection, wish))
-                    for again, mapped in agains
-                ]
+            # between two transactions: a CRM may take its time
+            done = [
+                (again, _limited(again, mapped, self.current, selection, wish))
+                for again, mapped in self._completed(part.agains, part.memory)
+            ]
+            with self.database.read() as connection:
                 stored = stored_ledgers.ledgers(
                     connection,
                     (

@@ -371,6 +371,9 @@ def _translated() -> Iterator[None]:
         raise _told(error.orig, passing=passing) from error
     except PoolTimeout as error:
         raise StoreBusy("no database connection became free in time") from error
+    except (OverflowError, UnicodeEncodeError) as error:  # of a driver, before it asks
+        what = "a number" if isinstance(error, OverflowError) else "a text"
+        raise StoreError(f"{what} is nothing that a database can hold ({error})") from error
     except SQLAlchemyError as error:
         raise StoreError(f"the database layer failed ({type(error).__name__})") from error
 

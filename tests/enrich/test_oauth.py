@@ -148,6 +148,7 @@ def test_several_calls_that_are_refused_together_cost_one_refresh(
         (Says(200, {"error": "invalid_code"}), "(invalid_code), status 200"),
         (Says(200, {"error": "<b>other-1</b>"}), "gives no access token, status 200"),
         (Says(200, {"access_token": "line\nbreak"}), "gives no access token"),
+        (Says(200, {"access_token": ""}), "gives no access token"),
         (Says(200, b"<html>"), "gives no access token"),
         (Says(500, b"oh"), "answered 500"),
         (Says(429, b""), "answered 429"),
@@ -162,6 +163,15 @@ def test_a_refresh_that_fails_says_what_to_look_at(
     assert told in str(failed)
     assert not any(secret in str(failed) for secret in ("key-1", "other-1"))
     assert [asked.path for asked in api.asked] == ["/token"]
+
+
+@pytest.mark.parametrize("life", [10**400, -1, "soon", "NaN", None, True])
+def test_a_life_that_nobody_can_reckon_with_keeps_no_look_up_from_going_on(
+    life: object, api: Api, declared: Callable[..., Declared]
+) -> None:
+    provider = Provider(api, expires_in=life)
+    ok(declared(REFRESH), 1)
+    assert provider.given == 1
 
 
 def test_a_refresh_token_that_ends_with_its_use_is_replaced_for_good(

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 
+import jmespath
 import pytest
 
+from bridge.enrich.account import Account
+from bridge.enrich.client import Client, Reply
+from bridge.enrich.oauth import Tokens
+from bridge.enrich.round import Reach, Round, Sending
 from bridge.model import Secret
 
-from .conftest import TOKEN, Desk
+from .clock import Clock
+from .conftest import TOKEN, Desk, contact_lookup
 from .crm import Crm, breaks_off, hangs_up, says
 
 OLD = "pat-old-9876543210"
@@ -44,6 +51,35 @@ def test_a_refused_token_gives_way_to_the_other_live_value(
     crm.tokens = {TOKEN}
     assert desk.found("3").missing == ("3",)
     assert [one.token for one in crm.asked[3:]] == [OLD, TOKEN]
+
+
+def test_a_call_that_is_refused_late_gets_the_value_that_works_by_then() -> None:
+    secret = Secret("HUBSPOT_ACCESS_TOKEN", (TOKEN, OLD))
+    lookup = contact_lookup("http://127.0.0.1:1", token=secret, size=1, at_once=2)
+    clock, client = Clock(), Client()
+    reach = Reach(Tokens(client, clock.now, None), jmespath.search, clock.now, clock.wait)
+    one = Round(lookup, "1", Account(10_000), ["1", "2"], reach)
+    shown: list[str] = []
+
+    def begun() -> Sending:
+        sending = one.begin()
+        assert sending is not None
+        shown.append(sending.headers.values["Authorization"].removeprefix("Bearer "))
+        return sending
+
+    def row(of: str) -> Reply:
+        found = {"results": [{"id": of, "properties": {"phone": of}}]}
+        return Reply(200, None, json.dumps(found).encode())
+
+    refused = Reply(401, None, b"")
+    first, second = begun(), begun()
+    one.settle(first, refused)
+    one.settle(begun(), row("1"))
+    one.settle(second, refused)  # the account goes by the other value already
+    one.settle(begun(), row("2"))
+    client.close()
+    assert shown == [TOKEN, TOKEN, OLD, OLD]
+    assert (set(one.found), one.failed) == ({"1", "2"}, {})
 
 
 def test_when_no_value_is_accepted_the_setting_is_named(

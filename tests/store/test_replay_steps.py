@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,17 @@ from bridge.clock import now_ms
 from bridge.model import Lane, State
 from bridge.steps import replay as replay_step
 from bridge.steps import replay_control as control
-from bridge.steps.replay_plan import Wish
-from bridge.steps.replay_select import Selection
+from bridge.steps.replay_choice import Choice
+from bridge.steps.replay_lookups import Desk
+from bridge.steps.replay_plan import Planner, Wish
+from bridge.steps.replay_select import CURRENT, Selection
 from bridge.steps.versions import keep
 from bridge.store import counters, leads, mapping_versions, replays
 from bridge.store.counters import Counted
-from bridge.store.database import Database
+from bridge.store.database import Connection, Database
 from bridge.store.replays import Item, ReplayState
 
-from .replaying import HEAD, LOOK_UP, RULES, World
+from .replaying import BOUNDS, HEAD, LOOK_UP, RULES, World
 
 PHONE = "+14155550123"
 
@@ -215,6 +219,36 @@ def test_a_look_up_that_fails_ends_as_dead_after_some_rounds_and_is_replayable(
     world.write(HEAD + RULES)
     number = world.replay(states=(State.DEAD,), error="look-up failed")
     assert [state for _, state, _ in world.brief(receipt, number)] == ["waiting", "waiting"]
+
+
+def test_a_plan_that_asks_crms_holds_no_transaction_meanwhile(world: World) -> None:
+    world.write(HEAD + LOOK_UP + RULES)
+    (receipt,) = world.take_in({"id": 1, "contact": "7", "name": "A", "phone": PHONE})
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE event SET state = 'done'")
+    open_now, met = [0], []
+
+    class Watched(Database):
+        @contextmanager
+        def read(self) -> Iterator[Connection]:
+            with super().read() as connection:
+                open_now[0] += 1
+                yield connection
+                open_now[0] -= 1
+
+    class Asked(Desk):
+        def ask(self, wanting: Any) -> Any:
+            met.append(open_now[0])
+            return super().ask(wanting)
+
+    database, desk = Watched(world.database.url), Asked(lambda _seconds: True)
+    planner = Planner(database, world.mappings, Choice(world.compile), BOUNDS, desk=desk)
+    try:
+        made = planner.plan(Selection(receipt=receipt), Wish(CURRENT))
+    finally:
+        desk.close()
+        database.close()
+    assert (made.deliveries, made.look_ups, met) == (1, 1, [0])
 
 
 def test_an_opt_out_whose_look_up_fails_goes_to_the_numbers_that_are_remembered(
