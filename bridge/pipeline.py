@@ -14,7 +14,7 @@ puts back what a lost worker held.
 from __future__ import annotations
 
 from bridge import logs
-from bridge.enrich import Lookups
+from bridge.enrich import LONGEST_WAIT_S, Lookups
 from bridge.map import MappingSet
 from bridge.model import Campaign, Lane
 from bridge.steps import look_up, replay, send, take_in
@@ -26,9 +26,6 @@ from bridge.store.database import Connection, clock_ms
 from bridge.store.schema import NEVER
 
 log = logs.get("pipeline")
-
-LONGEST_LOOKUP_PAUSE_MS = 3_600_000
-"""However long a CRM asks to be left alone (``bridge.enrich.reading``)."""
 
 SLACK_MS = 60_000
 """How far a clock may be set back without anybody minding."""
@@ -92,7 +89,7 @@ class Pipeline:
         """
         bounds = self._equipment.bounds
         pause = bounds.backoff_most
-        asked = max(pause, LONGEST_LOOKUP_PAUSE_MS, bounds.lease)
+        asked = max(pause, round(LONGEST_WAIT_S * 1000), bounds.lease)
         return leads.sooner(
             connection, current.campaigns, now, within=pause + SLACK_MS
         ) + events.sooner(connection, current.mappings, now, within=asked + SLACK_MS)

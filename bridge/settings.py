@@ -23,8 +23,8 @@ from bridge.model import Secret
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting. ``kind`` is its type; numbers have a smallest and a largest value, and a
-    text with ``choices`` is one of these."""
+    """One setting. ``kind`` is its type; numbers have a smallest and a largest value, and a text
+    with ``choices`` is one of these."""
 
     name: str
     kind: type

@@ -255,6 +255,13 @@ def test_a_problem_that_a_command_meets_ends_with_1(run: Run, migrated: Path) ->
     assert "there is no delivery with receipt unknown" in done.stderr
 
 
+def test_a_schema_that_cannot_be_written_is_said_in_a_sentence(call: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = call("mapping", "schema", "--output", "file/folder")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "file/folder cannot be written" in done.stderr
+
+
 def test_listings_of_an_empty_database_are_empty(run: Run) -> None:
     assert run("migrate").returncode == 0
     for name in ("outcomes", "deliveries", "refusals"):

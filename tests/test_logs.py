@@ -183,6 +183,33 @@ def test_a_terminal_gets_a_line_to_read() -> None:
     assert "crmbridge." not in line
 
 
+def test_the_first_line_sets_up_a_log_that_was_put_off_and_only_within_the_block() -> None:
+    out, calls = io.StringIO(), []
+
+    def set_up() -> None:
+        calls.append(1)
+        logs.configure(style="json", secrets=(SECRET,), out=out)
+
+    with logs.configured_later(set_up):
+        assert not calls
+        logs.get("a").info("first", detail=f"{SECRET} of {PHONE}")
+        logs.get("a").info("second")
+    assert [json.loads(line)["message"] for line in out.getvalue().splitlines()] == [
+        "first",
+        "second",
+    ]
+    assert SECRET not in out.getvalue()
+    assert PHONE not in out.getvalue()
+    with logs.configured_later(set_up):
+        own = lines()
+        logs.get("a").info("third")
+    with logs.configured_later(set_up):
+        pass
+    logs.get("a").info("fourth")
+    assert len(own.getvalue().splitlines()) == 2
+    assert len(calls) == 1
+
+
 def test_warnings_and_errors_that_nobody_caught_are_lines_like_all_others(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(

@@ -12,6 +12,7 @@ from bridge.commands.settings import page
 from bridge.errors import SettingError
 from bridge.model import Secret
 from bridge.settings import BY_NAME, SETTINGS, Environment, Settings, mask_url
+from bridge.store.leads import LONGEST_LEASE_MS
 
 DOCS = Path(__file__).parent.parent / "docs"
 VALUE = "s3cr3t-value-0123"
@@ -35,6 +36,10 @@ def test_no_number_is_without_a_bound_that_a_database_can_hold() -> None:
         if setting.kind in (int, float):
             assert setting.least <= setting.default <= setting.most < 2**53, setting.name
             assert settings(**{setting.name: str(setting.most)})[setting.name] == setting.most
+
+
+def test_no_lease_is_taken_for_one_of_a_clock_that_was_set_back() -> None:
+    assert BY_NAME["BRIDGE_LEASE"].most * 1000 < LONGEST_LEASE_MS
 
 
 def test_the_page_of_settings_is_the_one_made_from_the_declarations() -> None:

@@ -7,5 +7,6 @@ else goes wrong is a ``LookupFailed``, to be tried again.
 """
 
 from bridge.enrich.lookups import Lookups
+from bridge.enrich.reading import LONGEST_WAIT_S
 
-__all__ = ["Lookups"]
+__all__ = ["LONGEST_WAIT_S", "Lookups"]

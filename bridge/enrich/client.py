@@ -104,7 +104,7 @@ class Client:
                 return _late(timeout_s)
             # Only the kind of the fault: its text may quote headers.
             return NoReply(f"could not be reached or hung up ({type(error).__name__})")
-        except (ValueError, UnicodeError, RuntimeError) as error:
+        except (ValueError, RuntimeError) as error:
             # a host with an empty label, or text from a reply that no address can hold: a round
             # that ended here would begin anew for ever, and hold all that is looked up with it
             return NoReply(f"cannot be called ({type(error).__name__}); check url")

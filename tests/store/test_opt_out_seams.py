@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from bridge.clock import now_ms
-from bridge.enrich import Lookups
+from bridge.enrich import LONGEST_WAIT_S, Lookups
 from bridge.map.search import search
 from bridge.model import ContactRef, Known, Lane, State
 from bridge.steps.claim import claim
@@ -280,6 +280,29 @@ def test_a_clock_that_was_ahead_puts_no_opt_out_off_once_it_is_right(world: Worl
     assert worker.recover() == 1
     due = claim(worker._equipment, campaign, Lane.OPT_OUT).claimed
     assert sorted(item.lead.phone for item in due) == [OLD, NEW]
+
+
+def test_an_opt_out_that_was_put_off_for_as_long_as_may_be_stays_so(world: World) -> None:
+    """Else it would be tried again whenever somebody looks after lost leases."""
+    world.write(KNOWING + LOOK_UP + CONSENT, ("one",))
+    world.take_in({"id": 1, "contact": "7", "phone": OLD, "dnc": True, "at": 10**12})
+    world.write(KNOWING + CONSENT, ("one",))
+    world.take_in({"id": 2, "phone": NEW, "dnc": True, "at": 10**12})
+    world.bounds = replace(world.bounds, backoff_most=5 * 60_000)
+    worker = world.worker("patient")
+    due = {
+        "lead": now_ms() + world.bounds.backoff_most,
+        "event": now_ms() + round(LONGEST_WAIT_S * 1000),
+    }
+    with world.database.write() as connection:
+        for table, at in due.items():
+            connection.execute(text(f"UPDATE {table} SET due_at = :at"), {"at": at})
+    worker.recover()
+    with world.database.read() as connection:
+        for table, at in due.items():
+            pending = "WHERE state = 'pending'" if table == "event" else ""
+            rows = connection.execute(text(f"SELECT due_at FROM {table} {pending}")).scalars().all()
+            assert rows == [at], table
 
 
 def test_the_look_up_of_an_opt_out_waits_for_no_clock_that_was_ahead(world: World) -> None:
