@@ -22,7 +22,8 @@ from bridge.receive.verify.asymmetric import new_ed25519_pair
 from bridge.settings import Environment, Settings
 from bridge.shipped import copy_mapping_files
 
-START_S = 30.0
+START_S = 120.0
+"""How long a busy machine may take to start something; a process that died is noticed at once."""
 
 MARKER = ".crm-bridge-demo"
 """The file that says of a folder: the demonstration made it, and may empty it."""
