@@ -39,6 +39,14 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.setdefault(TEMPORARY, str(memory))
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share a dear setup go first, since testers steal from each other's last tests.
+
+    Otherwise every tester comes by some of them, and sets it all up for itself.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("dear_setup") is None)
+
+
 @pytest.fixture(autouse=True)
 def _logs_as_before() -> Iterator[None]:
     with logs_as_before():

@@ -63,6 +63,7 @@ PATIENCE_S = 1.0
 """What the strictest sender, Odoo, waits for an answer."""
 COMMIT_TIMEOUT_S = float(Settings(Environment({}))["BRIDGE_COMMIT_TIMEOUT"])
 """How long a webhook waits for the disk before its sender is told to send it again."""
+pytestmark = pytest.mark.dear_setup
 every_crm = pytest.mark.parametrize("source", SOURCES)
 
 
