@@ -9,8 +9,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from bench.machine import Cores, machine
 from bench.options import Options
-from bench.report import machine, write
+from bench.report import write
 from bench.table import BENCHMARKS
 from bench.webhooks import begin_anew
 
@@ -21,7 +22,8 @@ def main() -> int:
     # whoever ends a run ends what it has started, too
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     console = Console(width=None if sys.stdout.isatty() else 120)
-    console.print_json(data=machine())
+    measured_on = machine()
+    console.print_json(data=measured_on)
     reports = []
     for name in options.names or BENCHMARKS:
         benchmark = BENCHMARKS[name]
@@ -30,10 +32,14 @@ def main() -> int:
                 continue
             chosen = Options(options.size, options.rounds, options.peer, options.sink_port)
             begin_anew()
+            cores = Cores.now()
             reports.append(benchmark.run(engine, chosen))
+            used, taken = Cores.now().since(cores)
+            reports[-1].add("cores in use", 100 * used, "%")
+            reports[-1].add("cores taken by the host", 100 * taken, "%")
             reports[-1].show(console)
             if options.json:  # after each, so that a later one that fails costs nothing
-                write(reports, options.json)
+                write(reports, measured_on, options.json)
     if not reports:
         console.print("Nothing was measured: what was named does not run on this engine.")
         return 2

@@ -1,20 +1,14 @@
-"""What a benchmark says: a table for people, JSON for machines, and where it was measured."""
+"""What a benchmark says: a table for people, JSON for machines."""
 
 from __future__ import annotations
 
 import json
-import os
-import platform
-import sqlite3
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-
-LIBRARIES = ("flask", "gunicorn", "gevent", "sqlalchemy", "psycopg", "httpx", "orjson")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +78,7 @@ class Report:
         console.print(table)
 
 
-def machine() -> dict[str, Any]:
-    """Where and with what this was measured."""
-    model = ""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "sqlite": sqlite3.sqlite_version,
-        "libraries": {name: version(name) for name in LIBRARIES},
-    }
-
-
-def write(reports: list[Report], path: Path) -> None:
+def write(reports: list[Report], machine: dict[str, Any], path: Path) -> None:
     """Write everything as JSON."""
-    document = {"machine": machine(), "reports": [asdict(report) for report in reports]}
+    document = {"machine": machine, "reports": [asdict(report) for report in reports]}
     path.write_text(json.dumps(document, indent=1) + "\n")

@@ -10,11 +10,11 @@ import os
 import signal
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from bench import books
 from bench.drain import store
+from bench.machine import Cores
 from bench.options import Options
 from bench.report import Report
 from bench.rig import Rig, cpu_seconds, rig, wait_for
@@ -90,7 +90,7 @@ def _drain(bridge: Rig, workers: int, events: int, *, first: int) -> _Turn:
     finally:
         for worker in running:
             os.kill(worker.pid, signal.SIGCONT)
-    started, cores = time.monotonic(), _jiffies()
+    started, cores = time.monotonic(), Cores.now()
     used = sum(cpu_seconds(worker.pid) for worker in running)
     with bridge.database.write() as connection:
         notify(connection)
@@ -99,15 +99,8 @@ def _drain(bridge: Rig, workers: int, events: int, *, first: int) -> _Turn:
     bridge.settle()
     seconds = time.monotonic() - started
     used = sum(cpu_seconds(worker.pid) for worker in running) - used
-    busy, total = (now - then for now, then in zip(_jiffies(), cores, strict=True))
+    busy = sum(Cores.now().since(cores))  # what the host took, nobody here could use
     for worker in running:
         bridge.stop(worker)
     all_cores = seconds * (os.cpu_count() or 1)
-    return _Turn(events * CAMPAIGNS / seconds, busy / max(1, total), used / all_cores)
-
-
-def _jiffies() -> tuple[int, int]:
-    """The machine's processor time so far: busy, and in all."""
-    fields = [int(n) for n in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-    idle = fields[3] + fields[4]
-    return sum(fields) - idle, sum(fields)
+    return _Turn(events * CAMPAIGNS / seconds, busy, used / all_cores)

@@ -64,13 +64,16 @@ def test_a_benchmark_runs_and_its_books_balance(name: str, tmp_path: Path) -> No
     assert ran.returncode in (0, 1), ran.stderr  # 1: a target was missed, which says nothing here
     written = json.loads(figures.read_text())
     assert written["machine"]["libraries"]["flask"]
+    assert 0 < written["machine"]["whole cores"] < 2 * written["machine"]["cores"]
     (report,) = written["reports"]
     assert report["durability"]
+    found = {row["name"]: row["value"] for row in report["rows"]}
+    assert 0 < found["cores in use"] <= 100
+    assert 0 <= found["cores taken by the host"] <= 100.01 - found["cores in use"]
     books = [row for row in report["rows"] if row["target"] == "at most 0"]
     assert [row for row in books if not row["met"]] == []
     assert books or name == "start-up"
     if name == "accept":
-        found = {row["name"]: row["value"] for row in report["rows"]}
         assert found["peer's calls of the sink"] == size
     assert ran.returncode == int(any(row["met"] is False for row in report["rows"]))
 
