@@ -2,7 +2,7 @@
 
 A delivery of a hundred events says the same hundred times but for a few values, and is a tenth of
 its size and less when packed. That takes less time than to write the rest, or than PostgreSQL's own
-way of packing.
+way of packing. ISA-L packs them, in less than half of the time that zlib takes; zlib unpacks them.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from typing import Any
 
+from isal import isal_zlib
 from sqlalchemy import ColumnElement, func
 
 from bridge.store.schema import delivery
@@ -18,13 +19,13 @@ LEAST_BYTES = 2_000
 """Smaller bodies are stored as they came: they share their page with others anyway."""
 
 LEVEL = 1
-"""Of zlib's nine: each further one takes longer than what it spares would take to write."""
+"""Of four, 0 to 3: the next one takes longer than what it spares would take to write."""
 
 WORTH = 90
 """A body stays as it came unless it becomes smaller than so many percent of itself."""
 
 MOST_TIMES = 1_032
-"""How many times its packed size a body has at most; zlib cannot do more."""
+"""How many times its packed size a body has at most; the format cannot do more."""
 
 DAMAGED = "the stored body is damaged, so that nobody can tell what came"
 """What is said of such a one."""
@@ -34,7 +35,7 @@ def packed(body: bytes) -> tuple[bytes, int | None]:
     """A body as it is to be stored, and its size where that is not as it came (bytes)."""
     if len(body) < LEAST_BYTES:
         return body, None
-    less = zlib.compress(body, LEVEL)
+    less = isal_zlib.compress(body, LEVEL)
     return (less, len(body)) if len(less) * 100 < len(body) * WORTH else (body, None)
 
 
