@@ -264,6 +264,32 @@ def test_an_opt_out_goes_to_a_new_number_by_its_own_time_whenever_that_is_heard_
     assert ("left out first_name" in row["message"]) is late
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_two_contacts_of_one_event_share_an_opt_out_that_is_newer_than_it(
+    world: World, late: bool
+) -> None:
+    """That they are one person is older than the opt-out, and comes before it or after it.
+
+    The number is known by then, but as that of the one who may be called.
+    """
+    world.write(KNOWING + CONSENT, ("one",))
+    at = 1_700_000_000_000
+    merged = {"id": 1, "contact": ["7", "8"], "phone": NEW, "name": "A", "at": at}
+    free = {"id": 2, "contact": "8", "phone": NEW, "dnc": False, "at": at + 10}
+    opt_out = {"id": 3, "contact": "7", "phone": OLD, "dnc": True, "at": at + 20}
+    for one in (free, opt_out, merged) if late else (merged, free, opt_out):
+        world.take_in(one)
+    (claimed,) = (
+        claimed
+        for claimed in claim(
+            world.worker()._equipment, world.mappings.campaigns["one"], Lane.OPT_OUT
+        ).claimed
+        if claimed.lead.phone == NEW
+    )
+    assert claimed.plan.payload["do_not_call"] is True
+    assert world.outcomes(phones=[NEW])[-1]["event_time"] == at + 20
+
+
 def test_a_clock_that_was_ahead_puts_no_opt_out_off_once_it_is_right(world: World) -> None:
     """Due times, leases and the look-ups of opt-outs are of a clock that was set back by a day."""
     world.write(KNOWING + CONSENT, ("one",))
