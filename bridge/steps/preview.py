@@ -118,6 +118,11 @@ def preview(
     ]
 
 
+def readable(mapping: SourceMapping, delivery: Delivery, bounds: Limits) -> list[Event]:
+    """The events whose look-ups ``preview`` asks for, in the order in which it does."""
+    return [event for event in events_of(delivery, mapping, bounds) if event.problem is None]
+
+
 def _copies(
     connection: Connection | None, delivery: Delivery, events: Sequence[Event], version: str
 ) -> dict[int, int]:
