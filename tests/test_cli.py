@@ -318,9 +318,10 @@ def test_outcomes_are_found_by_a_number_as_people_write_it(call: Run, migrated: 
         (("deliveries", "--source", "hubspt"), "Did you mean hubspot?"),
         (("refusals", "--source", "hubspt"), "Did you mean hubspot?"),
         (("refusals", "--source", "qqq"), "there is no source qqq. There are: activecampaign,"),
+        (("erase", "--contact", "5", "--source", "hubspt"), "Did you mean hubspot?"),
     ],
 )
-def test_a_listing_refuses_names_that_nothing_knows(
+def test_names_that_nothing_knows_are_refused(
     call: Run, migrated: Path, arguments: tuple[str, ...], said: str
 ) -> None:
     done = call(*arguments)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -437,3 +441,38 @@ def test_schemas_are_written_into_a_folder(folder: Path) -> None:
         committed = (MAPPINGS / "schema" / f"{name}.json").read_text()
         assert Path(f"out/{name}.json").read_text() == committed
         assert run("schema", name).stdout == committed
+
+
+def test_no_transaction_is_open_while_the_crm_is_asked(
+    folder: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that stays open for as long as a CRM takes keeps the database's log from shrinking."""
+    stored(database, EVENT)  # something stands in the log, which a reader holds
+    busy: list[int] = []
+    record = {"id": "123", "properties": {"phone": "+14155550123", "firstname": "Jane"}}
+
+    class Crm(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            with closing(sqlite3.connect(folder.parent / "bridge.db", timeout=0)) as connection:
+                busy.append(connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0])
+            body = json.dumps({"status": "COMPLETE", "results": [record]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    monkeypatch.setenv("BRIDGE_MAPPINGS", str(MAPPINGS))
+    monkeypatch.setenv("BRIDGE_CAMPAIGN_ID", "camp_1")
+    monkeypatch.setenv("HUBSPOT_CLIENT_SECRET", "s3cret")
+    monkeypatch.setenv("HUBSPOT_ACCESS_TOKEN", "s3cret")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Crm) as server:
+        monkeypatch.setenv("HUBSPOT_API_URL", f"http://127.0.0.1:{server.server_port}")
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        payload = str(MAPPINGS / "payloads" / "hubspot-app-creation.json")
+        done = run("try", "hubspot", payload, "--ask")
+        server.shutdown()
+        thread.join()
+    assert '"first_name": "Jane"' in done.stdout, done.output
+    assert busy == [0]

@@ -8,6 +8,7 @@ import sys
 import click
 
 from bridge.commands.as_json import as_json
+from bridge.commands.known import must_know_source
 from bridge.commands.listings import (
     before_option,
     json_option,
@@ -55,12 +56,14 @@ def command(
         raise click.UsageError("A contact's id needs --source: the name of its mapping file.")
     if phone is not None and not re.fullmatch(r"\+[0-9]+", phone):
         raise click.UsageError("Write the phone number in E.164, such as +14155550123.")
+    source = _unicode(source)
     refs = () if contact is None else (ContactRef(_unicode(account), _unicode(contact)),)
     phones = () if phone is None else (phone,)
     with opened() as database:
-        number, erased, waiting = erase_now(
-            database, erasures.Wanted(_unicode(source), refs, phones)
-        )
+        if source:
+            with database.read() as connection:
+                must_know_source(connection, source)
+        number, erased, waiting = erase_now(database, erasures.Wanted(source, refs, phones))
     if json_:
         as_json({"request": number, "erased": dict(erased), "waiting": waiting})
     else:

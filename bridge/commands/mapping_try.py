@@ -26,7 +26,7 @@ from bridge.map.explain import Finding
 from bridge.map.trace import FieldTrace, RuleSteps
 from bridge.model import State
 from bridge.settings import Settings
-from bridge.steps.preview import Fate, Limits, Preview, preview
+from bridge.steps.preview import Fate, Limits, Preview, preview, readable
 
 WIDEST = 100
 """Characters of a value that are shown."""
@@ -55,11 +55,16 @@ def command(
     mapping = mapping_of(settings, source)
     must_be_look_ups(mapping, given)
     limits = Limits(settings["BRIDGE_MAX_EVENTS"], settings["BRIDGE_MAX_DEPTH"])
+    records = Records(mapping, given, ask=ask)
     with database_if_there(settings) as connection:
         delivery = as_stored(mapping, delivery_of(source, payload, connection), settings)
-        records = Records(mapping, given, ask=ask)
-        events = preview(mapping, delivery, limits, records, connection)
         remembers = connection is not None
+        events = [] if ask else preview(mapping, delivery, limits, records, connection)
+    if ask:
+        # no transaction is open while a CRM is asked, which may take long
+        answers = iter([records(one) for one in readable(mapping, delivery, limits)])
+        with database_if_there(settings) as connection:
+            events = preview(mapping, delivery, limits, lambda _: next(answers), connection)
     if json_:
         as_json([event.as_json() for event in events])
         return

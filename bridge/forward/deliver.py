@@ -77,10 +77,10 @@ class _Way:
         parts = _halves(batch)
         answers = []
         for part in parts:
-            if self.clock() >= self.deadline:
-                answers.append(_not_sent(part, first.detail))
-            else:
+            if self._may_call():
                 answers.append(self.call(part))
+            else:
+                answers.append(_not_sent(part, first.detail))
         if not any(_got_through(answer) for answer in answers):
             self.note(first)
             # a half that broke off may have been done all the same

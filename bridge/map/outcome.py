@@ -45,8 +45,9 @@ def merge(
     ``opts_out``: any of the rules does.
 
     An opt-out that is remembered goes to a new number by its own time, if that is later than the
-    event's, which then says nothing else: as if the number had been known when it was said. Where
-    no rule asks for what is remembered, an event speaks for itself alone, and by its own time.
+    event's, which then says nothing else: as if the number had been known when it was said. So it
+    does to a number that was another contact's until this event named both. Where no rule asks for
+    what is remembered, an event speaks for itself alone, and by its own time.
     """
     leads: dict[tuple[str, str], _Lead] = {}
     for one in said:
@@ -61,13 +62,18 @@ def merge(
     updates: list[LeadUpdate] = []
     for (campaign, phone), lead in leads.items():
         _guard(lead, opts_out, known)
-        late = known.opted_out and known.consent_time > event_ms and phone not in known.phones
+        late = known.opted_out and known.consent_time > event_ms and _is_new(phone, known)
         time_ms = _as_said_before(lead, known) if late and lead.recalled else None
         if lead.fields:
             notes = tuple(dict.fromkeys(lead.notes)) if lead.notes else ()
             rules = tuple(lead.rules)
             updates.append(LeadUpdate(campaign, phone, lead.fields, rules, notes, time_ms))
     return tuple(updates)
+
+
+def _is_new(phone: str, known: Known) -> bool:
+    """Whether the opt-out that is remembered has not gone to a number when it was said."""
+    return phone not in known.phones or phone in known.apart
 
 
 def _guard(lead: _Lead, opts_out: bool, known: Known) -> None:

@@ -51,11 +51,14 @@ class Known:
 
     ``phones`` in E.164, newest first. ``opted_out``: any of the contacts was opted out of calls;
     ``consent_time``: when the last word on that was said (ms), 0 if none was.
+    ``apart``: those of the numbers that are of other contacts than the one that said it, so that
+    its opt-out has not gone to them.
     """
 
     phones: tuple[str, ...] = ()
     opted_out: bool = False
     consent_time: int = field(default=0, compare=False)
+    apart: tuple[str, ...] = field(default=(), compare=False)
 
 
 NOBODY = Known()

@@ -43,12 +43,15 @@ class Memory:
         ]
         if not found:
             return NOBODY
+        if len(found) == 1 and found[0].opted_out:
+            return found[0]
         phones = tuple(dict.fromkeys(phone for known in found for phone in known.phones))
-        return Known(
-            phones,
-            any(known.opted_out for known in found),
-            max((known.consent_time for known in found if known.opted_out), default=0),
-        )
+        opted_out = [known for known in found if known.opted_out]
+        if not opted_out:
+            return Known(phones)
+        newest = max(known.consent_time for known in opted_out)
+        reached = {p for known in opted_out if known.consent_time == newest for p in known.phones}
+        return Known(phones, True, newest, tuple(p for p in phones if p not in reached))
 
     def learn(self, source: str, event: Event, mapped: Mapped) -> None:
         """Add what an event says of its contacts. Consent follows event time; a tie opts out."""

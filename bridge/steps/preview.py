@@ -111,22 +111,27 @@ def preview(
         found = {} if event.problem is not None else look_up(event)
         traces.append(trace(mapping, event, found, memory.of(source, event)))
         memory.learn(source, event, traces[-1].mapped)
-    copies = _copies(connection, delivery, events)
+    copies = _copies(connection, delivery, events, mapping.version)
     fates = _fates(connection, mapping, delivery, traces, copies)
     return [
         Preview(one, tuple(fates[place]), copies.get(place)) for place, one in enumerate(traces)
     ]
 
 
+def readable(mapping: SourceMapping, delivery: Delivery, bounds: Limits) -> list[Event]:
+    """The events whose look-ups ``preview`` asks for, in the order in which it does."""
+    return [event for event in events_of(delivery, mapping, bounds) if event.problem is None]
+
+
 def _copies(
-    connection: Connection | None, delivery: Delivery, events: Sequence[Event]
+    connection: Connection | None, delivery: Delivery, events: Sequence[Event], version: str
 ) -> dict[int, int]:
     """Place of an event → id of the stored event of which it is a copy."""
     if connection is None:
         return {}
     from bridge.store import ledgers  # noqa: PLC0415 - slow to load, and seldom needed
 
-    stored = ledgers.stored_events(connection, (event.key for event in events))
+    stored = ledgers.stored_events(connection, (event.key for event in events), version)
     return {
         place: stored[event.key][1]
         for place, event in enumerate(events)

@@ -84,7 +84,9 @@ def read_slice(
     earlier: dict[int, list[Earlier]] = defaultdict(list)
     for one in history.of_deliveries(connection, ids):
         earlier[one.event_id].append(one)
-    reader = _Reader(connection, choice, wanted, current, bounds)
+    known = [row.id for of_one in rows.values() for row in of_one.values()]
+    again = events.came_again(connection, known)
+    reader = _Reader(connection, choice, wanted, current, bounds, came_again=again)
     for item in items:
         if item.delivery_id in found:
             head = heads[item.delivery_id]
@@ -119,6 +121,8 @@ class _Reader:
         wanted: str,
         current: MappingSet,
         bounds: Bounds,
+        *,
+        came_again: Mapping[int, int],
     ) -> None:
         self.agains: list[Again] = []
         self.passed_over = 0
@@ -127,6 +131,7 @@ class _Reader:
         self._wanted = wanted
         self._current = current
         self._bounds = bounds
+        self._came_again = came_again
 
     def read(
         self,
@@ -192,6 +197,9 @@ class _Reader:
             if row is not None and row.duplicate_of is not None:
                 reason = f"the same as event {row.duplicate_of}"
                 ready = replace(ready, mapped=Mapped(state=State.DUPLICATE, reason=reason))
+            elif row is not None and row.id in self._came_again:
+                reason = f"it came again, and was read as event {self._came_again[row.id]}"
+                ready = replace(ready, mapped=Mapped(state=State.SKIPPED, reason=reason))
             before = tuple(earlier.get(row.id, ())) if row is not None else ()
             self.agains.append(Again(ready, row, known, before))
 

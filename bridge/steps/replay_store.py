@@ -127,6 +127,7 @@ def _placed(connection: Connection, agains: Sequence[Again]) -> list[tuple[int, 
                 pending=False,
                 urgent=False,
                 due_at=NEVER,
+                version=a.ready.version,
             )
             for a in new
         ],

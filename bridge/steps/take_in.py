@@ -273,6 +273,7 @@ def _new_event(item: Ready, now: int) -> events.NewEvent:
         pending,
         item.urgent,
         now if pending else NEVER,
+        item.version,
     )
 
 

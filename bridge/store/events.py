@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, column, func, select, table, update
 
-from bridge.model import Event, Lane
+from bridge.model import Event, Lane, State
 from bridge.store import body_room
 from bridge.store.body_room import fitting
 from bridge.store.bulk import Query, among, insert_many, listed
-from bridge.store.schema import PENDING, event
+from bridge.store.schema import PENDING, event, outcome
 
 MOST_BYTES = 8_000_000
 """Bodies of deliveries whose look-ups are done together: their events are in memory meanwhile."""
 
 
 class NewEvent(NamedTuple):
-    """An event on its way to disk. ``pending``: it waits for a look-up."""
+    """An event on its way to disk. ``pending``: it waits for a look-up. ``version``: of the mapping
+    that reads it."""
 
     delivery_id: int
     source: str
@@ -27,6 +30,7 @@ class NewEvent(NamedTuple):
     pending: bool
     urgent: bool
     due_at: int
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,8 @@ class Added(NamedTuple):
 def add(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int], Added]:
     """Store events; one whose key is known becomes a duplicate of the first.
 
-    Returns where each went, by (delivery id, ordinal).
+    Unless that one was dead by the word of another version of the mapping: then the copy is read
+    as if it were the first. Returns where each went, by (delivery id, ordinal).
     """
     if not rows:
         return {}
@@ -60,13 +65,19 @@ def add(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int
         return _add_alone(connection, rows)
     # by key, so that two transactions with the same events never wait for each other
     rows = sorted(rows, key=lambda row: row.event.key)
-    stored = _ADD_NEW.execute(connection, [_values(row, row.event.key, None) for row in rows])
-    added = {(delivery_id, ordinal): Added(number) for number, delivery_id, ordinal in stored}
-    copies = [row for row in rows if (row.delivery_id, row.event.ordinal) not in added]
+    added: dict[tuple[int, int], Added] = {}
+    copies = _add_new(connection, [(row.event.key, row) for row in rows], added)
     if copies:
         first = by_keys(connection, (row.event.key for row in copies))
+        names = anew(connection, {row.event.key: row.version for row in copies}, first)
+        if names:
+            again = [(names[row.event.key], row) for row in copies if row.event.key in names]
+            left = _add_new(connection, sorted(again, key=itemgetter(0)), added)
+            copies = [row for row in copies if row.event.key not in names] + left
+            first |= by_keys(connection, names.values())
         copied = _ADD_COPIES.execute(
-            connection, [_values(row, None, first[row.event.key]) for row in copies]
+            connection,
+            [_values(row, None, first[names.get(row.event.key, row.event.key)]) for row in copies],
         )
         added.update(
             ((delivery_id, ordinal), Added(number, duplicate_of))
@@ -75,14 +86,28 @@ def add(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int
     return added
 
 
+def _add_new(
+    connection: Connection,
+    rows: Sequence[tuple[str, NewEvent]],
+    added: dict[tuple[int, int], Added],
+) -> list[NewEvent]:
+    """Store events, each under a name, in the order of names; gives those whose name is taken."""
+    stored = _ADD_NEW.execute(connection, [_values(row, name, None) for name, row in rows])
+    for number, delivery_id, ordinal in stored:
+        added[delivery_id, ordinal] = Added(number)
+    return [row for _, row in rows if (row.delivery_id, row.event.ordinal) not in added]
+
+
 def _add_alone(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int], Added]:
     """On SQLite whoever writes writes alone, so what is there and what comes next is known."""
     last = _LAST_ID.all(connection)
     first = by_keys(connection, (row.event.key for row in rows))
+    copied = {row.event.key: row.version for row in rows if row.event.key in first}
+    names = anew(connection, copied, first)
     added: dict[tuple[int, int], Added] = {}
     values: list[tuple[Any, ...]] = []
     for number, row in enumerate(rows, 1 + (last[0][0] if last else 0)):
-        key = row.event.key
+        key = names.get(row.event.key, row.event.key)
         known = first.setdefault(key, number)
         if known == number:
             added[row.delivery_id, row.event.ordinal] = Added(number)
@@ -92,6 +117,55 @@ def _add_alone(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[i
             values.append((number, *_values(row, None, known)))
     _ADD_NUMBERED.execute(connection, values)
     return added
+
+
+def anew(
+    connection: Connection, copies: Mapping[str, str], first: dict[str, int]
+) -> dict[str, str]:
+    """Of copies (key → the version that reads them now) those whose firsts were dead by another
+    version: key → the name under which they are stored, which is made from the row of the one that
+    was dead, so that of several copies one takes its place.
+
+    ``first``: who stands for these keys; it learns who stands for the names.
+    """
+    names: dict[str, str] = {}
+    left = {key: (key, version) for key, version in copies.items()}
+    while left:
+        versions = {first[name]: version for name, version in left.values()}
+        dead = _dead_before(connection, versions)
+        left = {
+            key: (_name_after(first[name]), version)
+            for key, (name, version) in left.items()
+            if first[name] in dead
+        }
+        names |= {key: name for key, (name, _) in left.items()}
+        found = by_keys(connection, (name for name, _ in left.values())) if left else {}
+        first |= found
+        left = {key: one for key, one in left.items() if one[0] in found}
+    return names
+
+
+def came_again(connection: Connection, ids: Iterable[int]) -> dict[int, int]:
+    """Of these events those that were dead, and a copy of which was read later in their place."""
+    names = {_name_after(number): number for number in ids}
+    found = by_keys(connection, names) if names else {}
+    return {names[name]: number for name, number in found.items()}
+
+
+def _name_after(number: int) -> str:
+    return blake2b(f"after {number}".encode("ascii"), digest_size=16).hexdigest()
+
+
+def _dead_before(connection: Connection, versions: Mapping[int, str]) -> set[int]:
+    """Of these events (id → the version that reads them now) those of which nothing came but what
+    no other version could read."""
+    dead: dict[int, set[str]] = {}
+    for number, version in _DEAD.all(connection, ids=listed(sorted(versions))):
+        dead.setdefault(number, set()).add(version)
+    dead = {number: by for number, by in dead.items() if versions[number] not in by}
+    if not dead:
+        return set()
+    return dead.keys() - {row[0] for row in _NOT_DEAD.all(connection, ids=listed(sorted(dead)))}
 
 
 def by_keys(connection: Connection, keys: Iterable[str]) -> dict[str, int]:
@@ -117,7 +191,7 @@ _NO_TRY = {"tries": "0"}
 
 
 def _values(row: NewEvent, dedupe_key: str | None, duplicate_of: int | None) -> tuple[Any, ...]:
-    delivery_id, source, event, pending, urgent, due_at = row
+    delivery_id, source, event, pending, urgent, due_at, _ = row
     return (
         delivery_id,
         event.ordinal,
@@ -149,6 +223,17 @@ _ADD_COPIES = insert_many(
 )
 _ADD_NUMBERED = insert_many(event, ("id", *_COLUMNS), constants=_NO_TRY)
 _KNOWN = Query(select(event.c.id, event.c.dedupe_key).where(among(event.c.dedupe_key, "keys")))
+_DEAD = Query(
+    select(outcome.c.event_id, outcome.c.version).where(
+        among(outcome.c.event_id, "ids"), outcome.c.state == State.DEAD.value
+    )
+)
+_NOT_DEAD = Query(
+    select(outcome.c.event_id).where(
+        among(outcome.c.event_id, "ids"),
+        (outcome.c.state != State.DEAD.value) | (outcome.c.campaign != ""),
+    )
+)
 _LAST_ID = Query(
     select(column("seq")).select_from(table("sqlite_sequence")).where(column("name") == "event")
 )

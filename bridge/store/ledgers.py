@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, select
 
 from bridge import jsontext
+from bridge.store import events
 from bridge.store.bulk import among, listed
 from bridge.store.schema import event, lead
 
@@ -39,8 +40,25 @@ def ledgers(
     return found
 
 
-def stored_events(connection: Connection, keys: Iterable[str]) -> dict[str, tuple[int, int]]:
-    """Of these event keys those that are stored: key → (delivery id, event id) of the first."""
+def stored_events(
+    connection: Connection, keys: Iterable[str], version: str
+) -> dict[str, tuple[int, int]]:
+    """Of these event keys those that are stored: key → (delivery id, event id) of the first.
+
+    ``version``: by which they are read; what was dead by another one is left out.
+    """
+    found = _stored(connection, keys)
+    first = {key: number for key, (_, number) in found.items()}
+    names = events.anew(connection, dict.fromkeys(found, version), first)
+    later = _stored(connection, names.values())
+    for key, name in names.items():
+        del found[key]
+        if name in later:
+            found[key] = later[name]
+    return found
+
+
+def _stored(connection: Connection, keys: Iterable[str]) -> dict[str, tuple[int, int]]:
     wanted = sorted(set(keys))
     found: dict[str, tuple[int, int]] = {}
     for start in range(0, len(wanted), AT_A_TIME):

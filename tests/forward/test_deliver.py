@@ -140,14 +140,15 @@ def test_no_call_begins_after_the_deadline(size: int, calls: int) -> None:
         assert answered.trouble is None
 
 
-def test_pace_is_asked_before_every_further_call_and_told_the_deadline() -> None:
+@pytest.mark.parametrize("status", [422, 403])
+def test_pace_is_asked_before_every_further_call_and_told_the_deadline(status: int) -> None:
     asked: list[float] = []
 
     def pace(deadline: float) -> bool:
         asked.append(deadline)
         return True
 
-    api = Api({3})
+    api = Api({3}, status=status)
     run(leads(4), api, deadline=77.0, pace=pace)
     assert asked == [77.0] * (len(api.batches) - 1)
 

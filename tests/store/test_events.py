@@ -7,12 +7,12 @@ from contextlib import suppress
 
 import pytest
 
-from bridge.model import Lane
-from bridge.store import events
+from bridge.model import Lane, State
+from bridge.store import events, outcomes
 from bridge.store.database import Connection, Database
 from bridge.store.events import Added
 
-from .rows import NOW, a_delivery, an_event, stored
+from .rows import NOW, a_delivery, an_event, an_outcome, stored
 from .waiting import while_open
 
 
@@ -70,6 +70,29 @@ def test_of_two_copies_in_two_transactions_at_once_one_is_the_duplicate(
     assert mine[1, 0].duplicate_of is None
     assert theirs[2, 0].duplicate_of == mine[1, 0].id
     assert theirs[2, 1].duplicate_of is None
+
+
+def test_of_two_copies_at_once_of_what_another_version_could_not_read_one_is_read(
+    database: Database, opened: Callable[..., Database]
+) -> None:
+    other = opened()
+    with database.write() as connection:
+        first = events.add(connection, [an_event(1, 0, "k")])[1, 0]
+        dead = {"campaign": "", "phone": "", "state": State.DEAD, "version": "v1"}
+        outcomes.add(connection, [an_outcome(first.id, None, decided_at=NOW, **dead)])
+        same = events.add(connection, [an_event(2, 0, "k", version="v1")])
+        assert same[2, 0].duplicate_of == first.id
+
+    def add(connection: Connection) -> dict[tuple[int, int], Added]:
+        return events.add(connection, [an_event(3, n, "k", version="v2") for n in range(2)])
+
+    def add_too() -> dict[tuple[int, int], Added]:
+        with other.write() as connection:
+            return events.add(connection, [an_event(4, 0, "k", version="v2")])
+
+    mine, theirs = while_open(database, add, add_too)
+    assert mine[3, 0].duplicate_of is None
+    assert mine[3, 1].duplicate_of == theirs[4, 0].duplicate_of == mine[3, 0].id
 
 
 def test_a_copy_whose_first_was_rolled_back_counts_as_the_first(database: Database) -> None:

@@ -13,6 +13,7 @@ from bridge.clock import now_ms
 from bridge.enrich import LONGEST_WAIT_S, Lookups
 from bridge.map.search import search
 from bridge.model import ContactRef, Known, Lane, State
+from bridge.operate.audit import Audit
 from bridge.steps.claim import claim
 from bridge.steps.greet import greet
 from bridge.steps.memory import Memory
@@ -262,6 +263,61 @@ def test_an_opt_out_goes_to_a_new_number_by_its_own_time_whenever_that_is_heard_
     row = world.outcomes(phones=[NEW])[-1]
     assert row["event_time"] == at + 20
     assert ("left out first_name" in row["message"]) is late
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_two_contacts_of_one_event_share_an_opt_out_that_is_newer_than_it(
+    world: World, late: bool
+) -> None:
+    """That they are one person is older than the opt-out, and comes before it or after it.
+
+    The number is known by then, but as that of the one who may be called.
+    """
+    world.write(KNOWING + CONSENT, ("one",))
+    at = 1_700_000_000_000
+    merged = {"id": 1, "contact": ["7", "8"], "phone": NEW, "name": "A", "at": at}
+    free = {"id": 2, "contact": "8", "phone": NEW, "dnc": False, "at": at + 10}
+    opt_out = {"id": 3, "contact": "7", "phone": OLD, "dnc": True, "at": at + 20}
+    for one in (free, opt_out, merged) if late else (merged, free, opt_out):
+        world.take_in(one)
+    (claimed,) = (
+        claimed
+        for claimed in claim(
+            world.worker()._equipment, world.mappings.campaigns["one"], Lane.OPT_OUT
+        ).claimed
+        if claimed.lead.phone == NEW
+    )
+    assert claimed.plan.payload["do_not_call"] is True
+    assert world.outcomes(phones=[NEW])[-1]["event_time"] == at + 20
+
+
+def test_what_an_edited_mapping_can_read_is_read_when_its_crm_sends_it_again(world: World) -> None:
+    """Whoever mends a file and has the CRM send once more has not sent it for nothing."""
+    rules = "\nrules:\n" + CONSENT.split("rules:\n")[1]
+    mended = rules.replace("to: boolean", "to: {boolean: {true: [never], false: [fine]}}")
+    event = {"id": 1, "phone": OLD, "dnc": "never", "at": 1_700_000_000_000}
+    world.write(HEAD + rules, ("one",))
+    for _ in range(2):
+        world.take_in(event)
+    world.write(HEAD + mended, ("one",))
+    world.take_in(event, event)
+    world.take_in(event)
+    first, *copies = world.outcomes()
+    again = copies[1]
+    told = [(row["state"], row["duplicate_of"]) for row in (first, *copies)]
+    assert told == [
+        (State.DEAD, None),
+        (State.DUPLICATE, first["event_id"]),
+        (State.WAITING, None),
+        (State.DUPLICATE, again["event_id"]),
+        (State.DUPLICATE, again["event_id"]),
+    ]
+    assert (again["opts_out"], again["key"]) == (True, first["key"])
+    number = world.replay(states=(State.DEAD,), marks=True)  # nobody is called twice by that
+    (row,) = (row for row in world.outcomes() if row["replay_id"] == number)
+    assert (row["state"], row["event_id"]) == (State.SKIPPED, first["event_id"])
+    assert row["message"] == f"it came again, and was read as event {again['event_id']}"
+    assert Audit(world.database, standing_period=HOUR, full=True).run().clean
 
 
 def test_a_clock_that_was_ahead_puts_no_opt_out_off_once_it_is_right(world: World) -> None:
