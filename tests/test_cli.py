@@ -351,3 +351,10 @@ def test_errors_meant_for_a_person_are_one_tree() -> None:
     error = MappingError([mistake])
     assert isinstance(error, BridgeError)
     assert str(error) == "a.yaml:3:7: unknown-key: has no meaning Did you mean b?"
+
+
+def test_a_folder_in_place_of_the_database_file_is_named_at_once(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    ended = run("run", DATABASE_URL="sqlite:///kept")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "kept is a folder. Name a file in DATABASE_URL, such as kept/bridge.db." in ended.stderr
