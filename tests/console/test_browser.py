@@ -119,6 +119,7 @@ def test_a_mapping_is_broken_and_mended_in_the_playground(
 
 def test_a_dead_letter_is_replayed_after_a_look_at_the_plan(page: Page) -> None:
     page.goto("/console/dead-letters")
+    came = _times(page)
     page.get_by_role("link", name="Plan a replay of these").click()
     expect(page.get_by_role("heading", name="The plan")).to_be_visible()
     expect(page.get_by_text("Nothing was done yet.")).to_be_visible()
@@ -134,6 +135,17 @@ def test_a_dead_letter_is_replayed_after_a_look_at_the_plan(page: Page) -> None:
     expect(page.locator("section tbody tr").first).to_contain_text(
         re.compile(r"started replay \d+ of: newest outcome dead; mapped by the current files")
     )
+    page.goto("/console/dead-letters")  # each still tells when its webhook came
+    assert sorted(_times(page)) == sorted(came)
+    rows = page.locator("tbody tr")
+    assert rows.count() == page.get_by_role("row").filter(has_text=re.compile(r"replay \d")).count()
+    rows.first.get_by_role("link").first.click()
+    expect(page.locator("dl")).to_contain_text(re.compile(r"Taken up.* by replay \d"))
+
+
+def _times(page: Page) -> list[str]:
+    """When the rows of a list came in."""
+    return [str(one.get_attribute("datetime")) for one in page.locator("tbody time").all()]
 
 
 def test_a_campaign_is_paused_and_resumed_each_after_a_second_look(page: Page) -> None:
