@@ -117,6 +117,15 @@ def test_a_mapping_is_broken_and_mended_in_the_playground(
     assert saved(bridge) == before
 
 
+def test_a_source_that_nobody_has_set_up_is_folded_away(page: Page, told: Story) -> None:
+    page.goto("/console/")
+    sources = page.get_by_role("region", name="Sources")
+    expect(sources.get_by_role("link", name="crm", exact=True)).to_be_visible()
+    expect(sources.get_by_text("NOBODY_SETS_THIS")).to_be_hidden()
+    sources.get_by_text("1 not configured").click()
+    expect(sources.get_by_text("NOBODY_SETS_THIS")).to_be_visible()
+
+
 def test_a_dead_letter_is_replayed_after_a_look_at_the_plan(page: Page) -> None:
     page.goto("/console/dead-letters")
     came = _times(page)
