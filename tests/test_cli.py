@@ -26,8 +26,10 @@ from bridge.cli import COMMANDS, cli, main
 from bridge.commands.alert import COMMANDS as ALERT_COMMANDS
 from bridge.commands.export import COMMANDS as EXPORT_COMMANDS
 from bridge.commands.mapping import COMMANDS as MAPPING_COMMANDS
+from bridge.commands.send import post
 from bridge.commands.web import check_port
 from bridge.errors import BridgeError, MappingError, Mistake, SettingError
+from bridge.receive.sign import Signed
 from bridge.settings import SETTINGS, Environment, Settings
 from bridge.store import events, outcomes
 from bridge.store.database import Database
@@ -398,3 +400,12 @@ def test_a_socket_that_a_service_manager_has_opened_is_no_stranger(
     with socket.create_server(("127.0.0.1", 0)) as given:
         monkeypatch.setenv("LISTEN_FDS", "1")
         check_port(of_port(given.getsockname()[1]), patience_s=0)
+
+
+def test_a_sample_without_an_answer_may_have_come_in_all_the_same() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        base = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(click.ClickException) as said:
+            post(base, Signed({}, f"{base}/hooks/crm", "none", b"{}"), patience_s=0.2)
+    assert f"no answer from {base} (ReadTimeout). It may have come in" in said.value.message
+    assert "crm-bridge deliveries" in said.value.message
