@@ -66,7 +66,7 @@ def test_signing_in_and_finding_a_lead_by_its_number_as_people_write_it(
     story = page.locator(".story > li").last
     for step in (
         "verified by bearer",
-        "Rule opt-out, details",
+        "Rules opt-out, details",
         "do_not_call true",
         "HTTP 503",
         "Lead updated successfully",
