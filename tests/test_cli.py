@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,8 +26,11 @@ from bridge.cli import COMMANDS, cli, main
 from bridge.commands.alert import COMMANDS as ALERT_COMMANDS
 from bridge.commands.export import COMMANDS as EXPORT_COMMANDS
 from bridge.commands.mapping import COMMANDS as MAPPING_COMMANDS
-from bridge.errors import BridgeError, MappingError, Mistake
-from bridge.settings import SETTINGS
+from bridge.commands.send import post
+from bridge.commands.web import check_port
+from bridge.errors import BridgeError, MappingError, Mistake, SettingError
+from bridge.receive.sign import Signed
+from bridge.settings import SETTINGS, Environment, Settings
 from bridge.store import events, outcomes
 from bridge.store.database import Database
 
@@ -352,3 +357,56 @@ def test_errors_meant_for_a_person_are_one_tree() -> None:
     error = MappingError([mistake])
     assert isinstance(error, BridgeError)
     assert str(error) == "a.yaml:3:7: unknown-key: has no meaning Did you mean b?"
+
+
+def test_a_folder_in_place_of_the_database_file_is_named_at_once(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    ended = run("run", DATABASE_URL="sqlite:///kept")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert "kept is a folder. Name a file in DATABASE_URL, such as kept/bridge.db." in ended.stderr
+
+
+def test_an_address_that_this_machine_does_not_have_is_named_before_anything_starts(
+    run: Run,
+) -> None:
+    ended = run("run", HOST="192.0.2.1", PORT="8765")
+    assert ended.returncode == 2
+    assert "nobody can listen on 192.0.2.1, port 8765" in ended.stderr
+    assert "worker started" not in ended.stderr
+
+
+def of_port(number: int) -> Settings:
+    return Settings(Environment({"PORT": str(number)}))
+
+
+def test_a_port_on_which_somebody_listens_is_named_with_what_to_do() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(SettingError, match=f"port {port} of 127.0.0.1 is taken.*set PORT"):
+            check_port(of_port(port), patience_s=0)
+
+
+def test_a_process_that_ends_makes_room_on_its_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        settings = of_port(other.getsockname()[1])
+        soon = threading.Timer(0.3, other.close)
+        soon.start()
+        check_port(settings)
+        soon.join()
+
+
+def test_a_socket_that_a_service_manager_has_opened_is_no_stranger(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as given:
+        monkeypatch.setenv("LISTEN_FDS", "1")
+        check_port(of_port(given.getsockname()[1]), patience_s=0)
+
+
+def test_a_sample_without_an_answer_may_have_come_in_all_the_same() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        base = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(click.ClickException) as said:
+            post(base, Signed({}, f"{base}/hooks/crm", "none", b"{}"), patience_s=0.2)
+    assert f"no answer from {base} (ReadTimeout). It may have come in" in said.value.message
+    assert "crm-bridge deliveries" in said.value.message

@@ -17,6 +17,8 @@ from bridge.live import load
 from bridge.receive.sign import Signed, sign
 from bridge.settings import Settings
 
+PATIENCE_S = 10.0
+
 CONTENT_TYPES = {
     "json": "application/json",
     "form": "application/x-www-form-urlencoded",
@@ -117,18 +119,25 @@ def signed_for(
     )
 
 
-def post(base: str, signed: Signed) -> httpx.Response:
+def post(base: str, signed: Signed, patience_s: float = PATIENCE_S) -> httpx.Response:
     """Post a signed request to the bridge at ``base``."""
     parts = urlsplit(signed.url)
     url = base + parts.path + (f"?{parts.query}" if parts.query else "")
     try:
         headers = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in signed.headers.items()]
-        return httpx.post(url, content=signed.body, headers=headers, timeout=10, trust_env=False)
+        return httpx.post(
+            url, content=signed.body, headers=headers, timeout=patience_s, trust_env=False
+        )
     except (UnicodeEncodeError, httpx.LocalProtocolError):
         raise click.UsageError("--header: HTTP has no header of that name or value.") from None
-    except httpx.HTTPError as error:
+    except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise click.ClickException(
             f"no answer from {base} ({type(error).__name__}). Is the bridge running?"
+        ) from None
+    except httpx.HTTPError as error:
+        raise click.ClickException(
+            f"no answer from {base} ({type(error).__name__}). It may have come in all the same: "
+            "look at “crm-bridge deliveries” before you send it again."
         ) from None
 
 

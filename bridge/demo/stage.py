@@ -23,7 +23,7 @@ from bridge.settings import Environment, Settings
 from bridge.shipped import copy_mapping_files
 
 START_S = 120.0
-"""How long a busy machine may take to start something; a process that died is noticed at once."""
+"""For a first start, whose modules nobody has compiled, on a machine that is busy."""
 
 MARKER = ".crm-bridge-demo"
 """The file that says of a folder: the demonstration made it, and may empty it."""
@@ -169,7 +169,9 @@ class Stage:
             if any(child.poll() is not None for child in self._children):
                 raise DemoFailed(f"a process ended early; see the logs in {self.folder}")
             if time.monotonic() > deadline:
-                raise DemoFailed(f"{what}: not there after {seconds:g} s; see {self.folder}")
+                raise DemoFailed(
+                    f"{what}: not there after {seconds:g} s; see the logs in {self.folder}"
+                )
             time.sleep(0.02)
 
     def close(self) -> None:

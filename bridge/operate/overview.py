@@ -60,7 +60,7 @@ def overview(desk: Desk) -> dict[str, Any]:
         totals = tally.totals(connection)
         untaken = queues.deliveries_by_source(connection).values()
         count = sum(depth.count for depth in untaken)
-        figures = _figures(connection, totals, count, now)
+        figures = figures_of(connection, totals, count, now)
         opt_outs = queues.opt_outs(connection)
         return {
             "at": now,
@@ -93,15 +93,20 @@ def _oldest(found: Iterable[Depth]) -> int | None:
     return min((depth.oldest for depth in found if depth.oldest is not None), default=None)
 
 
-def _figures(
+def figures_of(
     connection: Connection, totals: dict[str, dict[str, int]], not_taken_in: int, now: int
 ) -> dict[str, dict[str, Any]]:
-    """By kind: how many stand now (of what stands), and by period the total and the steps."""
+    """By kind: how many stand now (of what stands), and by period the total and the steps.
+
+    What stands is reckoned at the end of each step, and the steps of a day are long: its total, the
+    most that stood, is at least that of the hour, and a month's at least that of the day.
+    """
     in_all = {kind: sum(of.get(kind, 0) for of in totals.values()) for kind in STOCKS}
     found: dict[str, dict[str, Any]] = {
         kind: {"now": in_all.get(kind), "periods": {}} for kind in (*FLOWS, *STOCKS)
     }
-    for period, scale in SCALES.items():
+    most = dict.fromkeys(STOCKS, 0)
+    for period, scale in SCALES.items():  # the shorter ones first: each lies within the next
         first = now // scale.step * scale.step - (scale.count - 1) * scale.step
         added = tally.series(connection, scale.span, first)
         for kind in (*FLOWS, *STOCKS):
@@ -114,11 +119,12 @@ def _figures(
                 steps[-1] += not_taken_in
             if kind in STOCKS:
                 steps = _levels(steps, in_all[kind])
+                most[kind] = max(most[kind], *steps)
             found[kind]["periods"][period.value] = {
                 "first_at": first,
                 "step_ms": scale.step,
                 "steps": steps,
-                "total": max(steps) if kind in STOCKS else sum(steps),
+                "total": most[kind] if kind in STOCKS else sum(steps),
             }
     return found
 

@@ -73,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m bridge.sandbox", description="A local campaign API to try things on."
+        prog="crm-bridge sandbox", description="A local campaign API to try things on."
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1")

@@ -9,6 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
+from bridge import logs
 from bridge.errors import SchemaError, StoreBusy, StoreError
 from bridge.store.database import Database
 from bridge.store.revision import MIGRATIONS, current, newest
@@ -20,6 +21,8 @@ PATIENCE_S = 60.0
 AGAIN_S = 0.5
 LOCK_MS = 400
 """Half of what a webhook waits for the database by default."""
+
+log = logs.get("migrate")
 
 
 def _config() -> Config:
@@ -33,7 +36,7 @@ def migrate(database: Database, patience_s: float = PATIENCE_S) -> tuple[str | N
 
     Each migration is a transaction of its own. On PostgreSQL it waits for a table no longer than
     ``LOCK_MS``, since whoever comes after it waits as well; what it does not get it tries again
-    until ``patience_s`` is over.
+    until ``patience_s`` is over. It says so when it begins to wait.
 
     Errors: ``SchemaError`` if the database was made by a newer version; ``StoreBusy``.
     """
@@ -41,12 +44,16 @@ def migrate(database: Database, patience_s: float = PATIENCE_S) -> tuple[str | N
         _make_file(database.path)
     deadline = time.monotonic() + patience_s
     first: tuple[str | None] | None = None
+    waits = False
     while True:
         try:
             before, after = _step(database)
-        except StoreBusy:
+        except StoreBusy as error:
             if time.monotonic() > deadline:
                 raise
+            if not waits:
+                log.warning("waiting for the database", reason=str(error), seconds=patience_s)
+            waits = True
             time.sleep(AGAIN_S)
             continue
         first = first or (before,)
@@ -77,6 +84,10 @@ def _step(database: Database) -> tuple[str | None, str]:
 
 def _make_file(path: Path) -> None:
     """Errors: ``StoreError`` if there is no database file, and none can be made."""
+    if path.is_dir():
+        raise StoreError(
+            f"{path} is a folder. Name a file in DATABASE_URL, such as {path}/bridge.db."
+        )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(exist_ok=True)

@@ -66,7 +66,7 @@ def test_signing_in_and_finding_a_lead_by_its_number_as_people_write_it(
     story = page.locator(".story > li").last
     for step in (
         "verified by bearer",
-        "Rule opt-out, details",
+        "Rules opt-out, details",
         "do_not_call true",
         "HTTP 503",
         "Lead updated successfully",
@@ -117,8 +117,18 @@ def test_a_mapping_is_broken_and_mended_in_the_playground(
     assert saved(bridge) == before
 
 
+def test_a_source_that_nobody_has_set_up_is_folded_away(page: Page, told: Story) -> None:
+    page.goto("/console/")
+    sources = page.get_by_role("region", name="Sources")
+    expect(sources.get_by_role("link", name="crm", exact=True)).to_be_visible()
+    expect(sources.get_by_text("NOBODY_SETS_THIS")).to_be_hidden()
+    sources.get_by_text("1 not configured").click()
+    expect(sources.get_by_text("NOBODY_SETS_THIS")).to_be_visible()
+
+
 def test_a_dead_letter_is_replayed_after_a_look_at_the_plan(page: Page) -> None:
     page.goto("/console/dead-letters")
+    came = _times(page)
     page.get_by_role("link", name="Plan a replay of these").click()
     expect(page.get_by_role("heading", name="The plan")).to_be_visible()
     expect(page.get_by_text("Nothing was done yet.")).to_be_visible()
@@ -134,6 +144,17 @@ def test_a_dead_letter_is_replayed_after_a_look_at_the_plan(page: Page) -> None:
     expect(page.locator("section tbody tr").first).to_contain_text(
         re.compile(r"started replay \d+ of: newest outcome dead; mapped by the current files")
     )
+    page.goto("/console/dead-letters")  # each still tells when its webhook came
+    assert sorted(_times(page)) == sorted(came)
+    rows = page.locator("tbody tr")
+    assert rows.count() == page.get_by_role("row").filter(has_text=re.compile(r"replay \d")).count()
+    rows.first.get_by_role("link").first.click()
+    expect(page.locator("dl")).to_contain_text(re.compile(r"Taken up.* by replay \d"))
+
+
+def _times(page: Page) -> list[str]:
+    """When the rows of a list came in."""
+    return [str(one.get_attribute("datetime")) for one in page.locator("tbody time").all()]
 
 
 def test_a_campaign_is_paused_and_resumed_each_after_a_second_look(page: Page) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.logs import mask_text
 from bridge.model import (
     AllOfScheme,
     BasicScheme,
@@ -172,6 +173,8 @@ def test_a_hundred_schemes_give_a_bounded_reason() -> None:
     [
         (SCHEMES[5], f"t={NOW // 1000 - 301},v1=00", "301 s old"),
         (SCHEMES[5], f"t={NOW // 1000 + 301},v1=00", "301 s ahead"),
+        (SCHEMES[5], f"t={NOW // 1000 - 13_378_162},v1=00", "155 days old"),
+        (SCHEMES[5], f"t={NOW // 1000 + 13_378_162},v1=00", "155 days ahead"),
         (SCHEMES[5], "t=soon,v1=00", "digits only"),
         (SCHEMES[5], "v1=00", "no timestamp"),
         (SCHEMES[5], f"t={NOW // 1000},v2=00", "no signature"),
@@ -183,3 +186,4 @@ def test_a_reason_tells_what_to_mend(scheme: HmacScheme, text: str, why: str) ->
     verdict = verify((scheme,), make_request(headers={scheme.header: text}), NOW)
     assert isinstance(verdict, Refused)
     assert why in verdict.reason
+    assert mask_text(verdict.reason) == verdict.reason  # all of it is readable in the log

@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import func, select
 
 from bridge.model import State
+from bridge.operate.console import charts
+from bridge.operate.overview import figures_of
 from bridge.store import deliveries, history, outcomes, tally
 from bridge.store.database import Database
 from bridge.store.outcomes import Decision
@@ -173,3 +175,19 @@ def test_counts_that_no_chart_shows_are_forgotten(database: Database) -> None:
     assert added(database, Span.MINUTE) == {"waiting": 1}
     assert added(database, Span.HOUR) == {"waiting": 2}
     assert totals(database) == stored(database)
+
+
+def test_what_stood_for_minutes_of_the_hour_stood_in_the_day_and_the_month(
+    database: Database,
+) -> None:
+    now = THIS_HOUR + 40 * MINUTE
+    for minutes_ago, change in ((20, 3), (10, -3)):
+        with database.write() as connection:
+            tally.note(connection, [("main", "waiting", change)], now - minutes_ago * MINUTE)
+    with database.read() as connection:
+        found = figures_of(connection, tally.totals(connection), 0, now)["waiting"]
+    assert found["now"] == 0
+    assert [figure["total"] for figure in found["periods"].values()] == [3, 3, 3]
+    said = [charts.stock(figure, "Waiting").said for figure in found["periods"].values()]
+    assert said[0].startswith("Waiting: 3 at most, most (3) at ")
+    assert said[1:] == ["Waiting: 3 at most", "Waiting: 3 at most"]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from bridge.errors import SchemaError, StoreBusy
 from bridge.operate.audit import Audit
@@ -192,8 +193,11 @@ def test_an_upgrade_that_gets_no_turn_gives_up_between_two_steps_and_goes_on_lat
     short = opened_at(busy_timeout_s=0.2)
     with old.write() as connection:
         connection.execute(text("UPDATE delivery SET path = path"))
-        with pytest.raises(StoreBusy):
-            migrate.migrate(short, patience_s=0.5)
+        with capture_logs() as told, pytest.raises(StoreBusy):
+            migrate.migrate(short, patience_s=2.0)
+    (line,) = [one for one in told if one["event"] == "waiting for the database"]
+    assert (line["seconds"], line["log_level"]) == (2.0, "warning")
+    assert line["reason"]
     with old.read() as connection:
         begun = revision.current(connection)
         assert begun is not None

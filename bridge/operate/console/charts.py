@@ -59,8 +59,10 @@ def _said(figure: Mapping[str, Any], what: str, how: str) -> str:
     steps: Sequence[int] = figure["steps"]
     text = f"{what}: {figure['total']:,} {how}"
     most = max(steps, default=0)
-    if most == 0:
+    if not figure["total"]:
         return f"{what}: none"
+    if how == "at most" and most < figure["total"]:  # it stood between two ends of steps
+        return text
     at = figure["first_at"] + steps.index(most) * figure["step_ms"]
     form = "%H:%M" if figure["step_ms"] < 86_400_000 else "%d %B"
     return f"{text}, most ({most:,}) at {datetime.fromtimestamp(at / 1000, UTC).strftime(form)} UTC"

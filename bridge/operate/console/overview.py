@@ -16,7 +16,13 @@ CARDS: tuple[tuple[str, str, str, str, dict[str, Any]], ...] = (
     ("updated", "Confirmed", "named with success in the reply", "outcomes", {"state": "updated"}),
     ("waiting", "Waiting", "lead updates on their way", "outcomes", {"state": "waiting"}),
     ("standing", "Standing", "opt-outs not confirmed yet, sent again", "opt_outs", {}),
-    ("dead", "Dead", "could not be read, looked up or mapped", "dead", {}),
+    (
+        "dead",
+        "Dead",
+        "could not be read, looked up or mapped; once more for a replay that could not either",
+        "dead",
+        {},
+    ),
 )
 """Kind, title, what is counted, and the page that shows it with what it is filtered by."""
 

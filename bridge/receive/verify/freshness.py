@@ -40,11 +40,11 @@ def require_fresh(text: str, form: TimeForm, tolerance_s: int, now_ms: int) -> N
         raise VerifyError(f"the timestamp is not {_SAYS[form]}") from None
     if age_ms > tolerance_s * 1000:
         raise VerifyError(
-            f"the timestamp is {age_ms / 1000:.0f} s old; at most {tolerance_s} s are allowed"
+            f"the timestamp is {_told(age_ms)} old; at most {tolerance_s} s are allowed"
         )
     if -age_ms > tolerance_s * 1000:
         raise VerifyError(
-            f"the timestamp is {-age_ms / 1000:.0f} s ahead; at most {tolerance_s} s are allowed. "
+            f"the timestamp is {_told(-age_ms)} ahead; at most {tolerance_s} s are allowed. "
             "Check the clock of this machine"
         )
 
@@ -81,3 +81,9 @@ def write_time(now_ms: int, form: TimeForm) -> str:
     if form == "http_date":
         return format_datetime(moment, usegmt=True)
     return moment.isoformat().replace("+00:00", "Z")
+
+
+def _told(ms: int) -> str:
+    """Days after two days: a number of seven digits would be masked in logs as a phone number."""
+    seconds = ms / 1000
+    return f"{seconds:.0f} s" if seconds < 172_800 else f"{seconds / 86_400:.0f} days"
