@@ -414,8 +414,9 @@ def recover(
                 lease_owner="",
                 lease_until=0,
                 lane=case(
-                    (lead.c.lane < int(Lane.RETRY), lead.c.lane),
+                    (lead.c.lane == int(Lane.OPT_OUT), lead.c.lane),
                     (lead.c.opted_out, int(Lane.STANDING)),
+                    (lead.c.lane < int(Lane.RETRY), lead.c.lane),
                     else_=int(Lane.RETRY),
                 ),
                 due_at=case((lead.c.due_at < now, lead.c.due_at), else_=now),
