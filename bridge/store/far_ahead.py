@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, bindparam, select, update
+from sqlalchemy import Column, ColumnElement, Connection, TextClause, bindparam, select, update
 
 from bridge.store.bulk import among, listed
 
@@ -28,7 +28,10 @@ class FarAhead:
     """
 
     def __init__(
-        self, due: Column[int], *which: ColumnElement[bool], more: ColumnElement[Any] | None = None
+        self,
+        due: Column[int],
+        *which: ColumnElement[bool] | TextClause,
+        more: ColumnElement[Any] | None = None,
     ) -> None:
         table = due.table
         late = due if more is None else due - more
