@@ -23,12 +23,10 @@ from bridge.steps.replay import Tools
 from bridge.steps.send import Way
 from bridge.store import events, leads, outcomes, replays
 from bridge.store.database import Connection, clock_ms
+from bridge.store.far_ahead import SLACK_MS
 from bridge.store.schema import NEVER
 
 log = logs.get("pipeline")
-
-SLACK_MS = 60_000
-"""How far a clock may be set back without anybody minding."""
 
 
 class Pipeline:
@@ -79,17 +77,25 @@ class Pipeline:
         if ids:
             log.warning("leads freed from a lost worker", leads=len(ids))
         if late:
-            log.warning("the clock was set back, opt-outs that it put off are due now", rows=late)
+            log.warning("the clock was set back, what it put off is due now", rows=late)
         return len(ids)
 
     def _sooner(self, connection: Connection, current: MappingSet, now: int) -> int:
-        """Opt-outs that are due later than anything puts one off; how many there were.
+        """What may be an opt-out and is due later than anything puts it off; how much there was.
 
-        A clock that was ahead, until somebody set it right, must not have them wait for so long.
+        A clock that was ahead, until somebody set it right, must not have it wait for so long.
         """
-        bounds = self._equipment.bounds
+        bounds, steps = self._equipment.bounds, self._equipment.policy.standing_steps
         pause = bounds.backoff_most
-        asked = max(pause, round(LONGEST_WAIT_S * 1000), bounds.lease)
-        return leads.sooner(
-            connection, current.campaigns, now, within=pause + SLACK_MS
-        ) + events.sooner(connection, current.mappings, now, within=asked + SLACK_MS)
+        asked = max(pause, round(LONGEST_WAIT_S * 1000))
+        named = current.campaigns
+        lanes = {Lane.OPT_OUT: pause, Lane.STANDING: max(steps)}
+        late = sum(
+            leads.sooner(connection, named, lane, now, within=most + SLACK_MS)
+            for lane, most in lanes.items()
+        )
+        late += events.sooner(
+            connection, current.mappings, now, within=max(asked, bounds.lease) + SLACK_MS
+        )
+        most_events = max(bounds.batch, bounds.events)
+        return late + replays.sooner(connection, now, within=asked + SLACK_MS, events=most_events)

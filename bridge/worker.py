@@ -451,7 +451,7 @@ def _alone(path: Path | None, stopping: Callable[[], bool]) -> Iterator[None]:
         yield
         return
     lock: IO[bytes]
-    with Path(f"{path}.worker").open("ab") as lock:
+    with Path(f"{path.resolve()}.worker").open("ab") as lock:
         waited = False
         while not stopping():
             try:

@@ -105,6 +105,7 @@ def ask_worker(settings: Settings, timeout_s: float) -> Found:
     from bridge.errors import BridgeError  # noqa: PLC0415 - not loaded where only web is asked
     from bridge.store import workers  # noqa: PLC0415
     from bridge.store.database import Database  # noqa: PLC0415
+    from bridge.store.far_ahead import SLACK_MS  # noqa: PLC0415
 
     database = Database(
         settings["DATABASE_URL"], busy_timeout_s=timeout_s, statement_timeout_s=timeout_s
@@ -120,6 +121,8 @@ def ask_worker(settings: Settings, timeout_s: float) -> Found:
         database.close()
     if silent is None:
         return _found("fail", "no worker of this machine is at work")
+    if silent < -SLACK_MS:
+        return _found("fail", "the worker was not heard of since the clock was set back")
     if silent > settings["BRIDGE_WORKER_SILENT"] * 1000:
         return _found("fail", f"the worker was last heard of {silent // 1000} s ago")
     return _found("pass", "")

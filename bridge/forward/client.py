@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.parse import quote
 
 import httpx
@@ -38,6 +39,9 @@ class CampaignClient:
         self._http = httpx.Client(
             follow_redirects=False,
             trust_env=False,
+            # A call depends on none before it: neither on the session of another token, nor on
+            # cookies that add up until a proxy refuses the call for them, as if for its leads.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
             # A connection serves one call: whatever a server or proxy sends behind a reply would
             # be read as the reply to the next call, and confirm what was never done.
             limits=httpx.Limits(max_connections=4, max_keepalive_connections=0),

@@ -195,6 +195,14 @@ class _Tally:
         most = OPT_OUT_PAUSE if asserted else self.policy.backoff_most
         return min(most, self.policy.backoff_most, doubled)
 
+    def keeps_an_opt_out(self) -> bool:
+        """Whether an opt-out is among what waits for a later call."""
+        plan = self.call.plan
+        return any(
+            update.opts_out and update.id not in plan.carried and update.id not in plan.settled
+            for update in self.call.updates
+        )
+
     def suspect(self) -> None:
         """After many such tries an opt-out goes alone: what is beside it may be the cause."""
         asserted = any(self.call.asserts(update) for update in self.call.carried)
@@ -216,6 +224,9 @@ class _Tally:
         held_back = self.call.plan.held_back > 0
         if held_back and not self.resumed:  # else they would cut short the pause of those before
             self.follow(Lane.RETRY, self.call.now)
+        stands = self.stood or reassert or (held_back and self.keeps_an_opt_out())
+        if stands and self.lane is not Lane.OPT_OUT:
+            self.lane = Lane.STANDING  # in which it goes on while a person has paused all else
         return Next(
             tuple(self.decisions),
             self.lane,

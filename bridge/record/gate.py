@@ -44,6 +44,11 @@ class GatePolicy:
     probe: int
     retry_after_most: int = 3_600_000
 
+    @property
+    def longest(self) -> int:
+        """The longest that anything but a person keeps a campaign from being tried."""
+        return max(self.most, self.probe, self.retry_after_most)
+
 
 @dataclass(frozen=True, slots=True)
 class GateView:

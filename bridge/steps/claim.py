@@ -46,14 +46,17 @@ class _Batch:
     settled: list[outcomes.Decision] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     size: int = 0
+    tries: int = 0
+    """The most that failed of any lead in it."""
 
     def takes(self, row: Claimable, most: int) -> bool:
         """Whether a lead fits in beside the others.
 
         A lead whose tries failed goes in ever smaller company, in the end alone, so that it
-        cannot keep others from being updated; those without a failed try stand before it.
+        cannot keep others from being updated, whether they stand before or behind it.
         """
-        return len(self.claimed) < max(1, most >> min(row.tries, 30))
+        tries = max(self.tries, row.tries)
+        return len(self.claimed) < max(1, most >> min(tries, 30))
 
 
 class Taken(NamedTuple):
@@ -132,6 +135,7 @@ def _add(
             )
             batch.lines.append(Line.of_update(update, (campaign.name, row.phone), state, why, now))
     if plan.carried or plan.reasserts:
+        batch.tries = max(batch.tries, row.tries)
         batch.claimed.append(Claimed(row, plan, updates, Sent(row.id, row.phone, element)))
         batch.taken.append((row.id, ledgers.write(plan.ledger), ledgers.opted_out(plan.ledger)))
     else:

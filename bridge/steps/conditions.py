@@ -123,6 +123,7 @@ class Conditions:
             known = campaigns.conditions(connection)
             paused = pauses.pauses(connection)
         now = self._database.now_ms()
+        known = self._sooner(known, now)
         changed = {n for n in {*paused, *self._pauses} if paused.get(n) != self._pauses.get(n)}
         self._pauses = paused
         for name in sorted(changed):
@@ -131,6 +132,17 @@ class Conditions:
         for name, gate in list(self._gates.items()):
             if name in known and name in self._campaigns:
                 self._heed(self._campaigns[name], gate, known[name], now)
+
+    def _sooner(self, known: dict[str, Condition], now: int) -> dict[str, Condition]:
+        """What is known once campaigns are tried that a clock put off which was set back since."""
+        ahead = campaigns.far_ahead(known, now, within=self._policy.longest)
+        if not ahead:
+            return known
+        with self._database.write(urgent=True) as connection:
+            campaigns.sooner(connection, {name: known[name] for name in ahead}, now)
+            known = campaigns.conditions(connection)
+        log.warning("the clock was set back, campaigns are tried at once", campaigns=ahead)
+        return known
 
     def look(self, campaign: Campaign, found: Condition) -> None:
         """Take over what was told of one campaign; before each batch, where workers are several.

@@ -112,7 +112,7 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
         lambda part: way.client.update_leads(
             campaign, part, lambda answer: count_call(equipment.counts, campaign.name, answer)
         ),
-        deadline=_lease_end(equipment, batch) - campaign.timeout_s,
+        deadline=_lease_end(equipment, batch) - campaign.timeout_s * _tokens(campaign),
         pace=partial(way.pace, batch.lane),
         note=lambda answer: way.note(campaign, way.gate, answer),
     )
@@ -164,8 +164,13 @@ def _recorded(
 
 def _in_time(equipment: Equipment, campaign: Campaign) -> Campaign:
     """The campaign with a time-out that ends well before a lease does, also with two tokens."""
-    longest = equipment.bounds.lease / 1000 / 3
+    longest = equipment.bounds.lease / 1000 / max(3, _tokens(campaign) + 1)
     return replace(campaign, timeout_s=min(campaign.timeout_s, longest))
+
+
+def _tokens(campaign: Campaign) -> int:
+    """How often a call may have to be made, until one token works."""
+    return 1 if campaign.token is None else len(campaign.token.values)
 
 
 def _record(

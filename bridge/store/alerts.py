@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, case, delete, func, select, update
 
 from bridge.store.database import upsert
 from bridge.store.schema import alert, alert_channel
@@ -124,6 +124,23 @@ def claim(
         .values(owner=owner, held_until=until)
     )
     return taken.rowcount == 1
+
+
+def set_right(connection: Connection, channel: str, now: int, *, far: int) -> None:
+    """Nothing keeps a channel for longer than until ``far``: the clock that said so was set back.
+
+    So nobody holds it, and it may be tried at once.
+    """
+    one = alert_channel.c
+    connection.execute(
+        update(alert_channel)
+        .where(one.name == channel)
+        .values(
+            held_until=case((one.held_until > far, 0), else_=one.held_until),
+            not_before=case((one.not_before > far, 0), else_=one.not_before),
+            sent_at=case((one.sent_at > now, now), else_=one.sent_at),
+        )
+    )
 
 
 def holds(connection: Connection, channel: str, owner: str) -> bool:

@@ -8,7 +8,7 @@ can tell what is newer than what it knows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,8 @@ from sqlalchemy import Connection, bindparam, case, select, update
 
 from bridge.store.bulk import Query
 from bridge.store.database import upsert
-from bridge.store.schema import campaign
+from bridge.store.far_ahead import SLACK_MS
+from bridge.store.schema import NEVER, campaign
 
 OPEN = "open"
 PAUSED = "paused"
@@ -193,6 +194,36 @@ def probe_soon(
     return connection.execute(
         statement.values(not_before=now, probe_until=0, changes=campaign.c.changes + 1)
     ).rowcount
+
+
+def far_ahead(found: Mapping[str, Condition], now: int, *, within: int) -> list[str]:
+    """The campaigns that are not open, and are not to be called for more than ``within`` ms, or
+    were closed in what is yet to come: the clock that said so was set back since. Pure."""
+    return [
+        name
+        for name, one in found.items()
+        if one.condition != OPEN
+        and one.not_before < NEVER
+        and (
+            one.since > now + SLACK_MS
+            or max(one.not_before, one.probe_until) > now + within + SLACK_MS
+        )
+    ]
+
+
+def sooner(connection: Connection, found: Mapping[str, Condition], now: int) -> None:
+    """Have campaigns tried at once, unless anything was noted of them since they were found so."""
+    for name, one in sorted(found.items()):
+        connection.execute(
+            update(campaign)
+            .where(campaign.c.name == name, campaign.c.changes == one.changes)
+            .values(
+                not_before=now,
+                probe_until=0,
+                since=case((campaign.c.since > now, now), else_=campaign.c.since),
+                changes=campaign.c.changes + 1,
+            )
+        )
 
 
 def note_away(connection: Connection, there: Iterable[str], now: int) -> list[str]:

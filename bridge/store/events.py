@@ -14,6 +14,7 @@ from bridge.model import Event, Lane, State
 from bridge.store import body_room
 from bridge.store.body_room import fitting
 from bridge.store.bulk import Query, among, insert_many, listed
+from bridge.store.far_ahead import FarAhead
 from bridge.store.schema import PENDING, event, outcome
 
 MOST_BYTES = 8_000_000
@@ -362,29 +363,16 @@ def release_pending(connection: Connection, now: int) -> None:
     connection.execute(update(event).where(PENDING, event.c.due_at > now).values(due_at=now))
 
 
-def sooner(
-    connection: Connection, sources: Iterable[str], now: int, *, within: int, limit: int = 500
-) -> int:
+def sooner(connection: Connection, sources: Iterable[str], now: int, *, within: int) -> int:
     """The same for the look-ups of opt-outs as ``leads.sooner``."""
-    given = {"sources": listed(sorted(sources)), "far": now + within, "limit": limit}
-    ids = [row.id for row in connection.execute(_FAR_AHEAD, given)]
-    if ids:
-        connection.execute(
-            update(event).where(among(event.c.id, "ids")).values(due_at=now), {"ids": listed(ids)}
-        )
-    return len(ids)
+    return _FAR_AHEAD.due_now(connection, now, within=within, sources=sources)
 
 
-_FAR_AHEAD = (
-    select(event.c.id)
-    .where(
-        PENDING,
-        among(event.c.source, "sources"),
-        event.c.lane == int(Lane.OPT_OUT),
-        event.c.due_at > bindparam("far"),
-    )
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
+_FAR_AHEAD = FarAhead(
+    event.c.due_at,
+    PENDING,
+    among(event.c.source, "sources"),
+    event.c.lane == int(Lane.OPT_OUT),
 )
 
 

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from bridge import jsontext
 from bridge.model import Lane
 from bridge.store.bulk import Many, Query, among, insert_many, listed
+from bridge.store.far_ahead import FarAhead
 from bridge.store.schema import LEASED, NEVER, lead
 
 LONGEST_LEASE_MS = 3_700_000
@@ -413,8 +414,9 @@ def recover(
                 lease_owner="",
                 lease_until=0,
                 lane=case(
-                    (lead.c.lane < int(Lane.RETRY), lead.c.lane),
+                    (lead.c.lane == int(Lane.OPT_OUT), lead.c.lane),
                     (lead.c.opted_out, int(Lane.STANDING)),
+                    (lead.c.lane < int(Lane.RETRY), lead.c.lane),
                     else_=int(Lane.RETRY),
                 ),
                 due_at=case((lead.c.due_at < now, lead.c.due_at), else_=now),
@@ -425,31 +427,20 @@ def recover(
 
 
 def sooner(
-    connection: Connection, campaigns: Iterable[str], now: int, *, within: int, limit: int = 500
+    connection: Connection, campaigns: Iterable[str], lane: Lane, now: int, *, within: int
 ) -> int:
-    """Have opt-outs that are due more than ``within`` ms ahead due now; returns how many were.
+    """Have leads of a lane that are due more than ``within`` ms ahead due now; how many there were.
 
-    None is ever put off for so long: the clock that said when they are due was set back since.
+    For lanes of opt-outs, none of which is ever put off for so long.
     """
-    given = {"campaigns": listed(sorted(campaigns)), "far": now + within, "limit": limit}
-    ids = [row.id for row in connection.execute(_FAR_AHEAD, given)]
-    if ids:
-        connection.execute(
-            update(lead).where(among(lead.c.id, "ids")).values(due_at=now), {"ids": listed(ids)}
-        )
-    return len(ids)
+    return _FAR_AHEAD.due_now(connection, now, within=within, campaigns=campaigns, lane=int(lane))
 
 
-_FAR_AHEAD = (
-    select(lead.c.id)
-    .where(
-        among(lead.c.campaign, "campaigns"),
-        lead.c.lane == int(Lane.OPT_OUT),
-        lead.c.due_at > bindparam("far"),
-        lead.c.lease_until == 0,
-    )
-    .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
+_FAR_AHEAD = FarAhead(
+    lead.c.due_at,
+    among(lead.c.campaign, "campaigns"),
+    lead.c.lane == bindparam("lane"),
+    lead.c.lease_until == 0,
 )
 
 

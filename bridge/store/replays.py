@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, and_, case, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, or_, select, update
 
 from bridge import jsontext
 from bridge.store.database import clock_ms, upsert
+from bridge.store.far_ahead import FarAhead
 from bridge.store.schema import replay, replay_item
 
 AT_A_TIME = 5000
@@ -260,6 +261,22 @@ def next_due(connection: Connection) -> int | None:
     return connection.execute(
         select(func.min(replay.c.next_at)).where(replay.c.state == ReplayState.RUNNING.value)
     ).scalar()
+
+
+def sooner(connection: Connection, now: int, *, within: int, events: int) -> int:
+    """Have replays due now that are due more than ``within`` ms ahead, beside the time that
+    ``events`` take at their rate; how many there were.
+
+    None ever waits for so long: the clock that said when it is due was set back since.
+    """
+    return _FAR_AHEAD.due_now(connection, now, within=within, ms=1000 * events)
+
+
+_FAR_AHEAD = FarAhead(
+    replay.c.next_at,
+    replay.c.state == ReplayState.RUNNING.value,
+    more=bindparam("ms") / replay.c.rate,
+)
 
 
 def items(connection: Connection, replay_id: int, limit: int) -> list[Item]:

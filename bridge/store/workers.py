@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, delete, func, select
 
 from bridge.store.database import upsert
+from bridge.store.far_ahead import SLACK_MS
 from bridge.store.schema import worker
 
 
@@ -21,7 +22,11 @@ def beat(
     version: str,
     now: int,
 ) -> None:
-    """Show that this worker lives, and forget those that have been silent for a day."""
+    """Show that this worker lives, and forget those that have been silent for a day.
+
+    As well those that were heard of in what is yet to come: the clock was set back, and whoever
+    lives shows it anew.
+    """
     statement = upsert(connection, worker)
     connection.execute(
         statement.values(
@@ -30,7 +35,11 @@ def beat(
             index_elements=[worker.c.name], set_={"beat_at": now, "version": version}
         )
     )
-    connection.execute(delete(worker).where(worker.c.beat_at < now - 86_400_000))
+    connection.execute(
+        delete(worker).where(
+            (worker.c.beat_at < now - 86_400_000) | (worker.c.beat_at > now + SLACK_MS)
+        )
+    )
 
 
 def leave(connection: Connection, name: str) -> None:

@@ -77,6 +77,21 @@ def test_a_campaign_whose_tokens_are_all_refused_is_refused(
     assert len(api.seen) == 2
 
 
+def test_no_cookie_of_one_reply_travels_with_the_next_call(
+    api: ApiServer, client: CampaignClient
+) -> None:
+    """They would add up until a proxy refuses each call for them, as if for the leads in it."""
+
+    def with_a_cookie(handler: Handler, seen: Seen) -> None:
+        cookie = f"visit{len(api.seen)}=1; Path=/"
+        handler.reply(200, good_reply(seen), {"Set-Cookie": cookie})
+
+    api.behaviours = [with_a_cookie, with_a_cookie]
+    for _ in range(2):
+        assert verdicts(client, campaign(api.url)) == {Verdict.CONFIRMED}
+    assert [seen.headers.get("cookie") for seen in api.seen] == [None, None]
+
+
 def test_a_redirect_is_not_followed(api: ApiServer, client: CampaignClient) -> None:
     api.behaviours = [status(307, Location=f"{api.url}/elsewhere"), well]
     answer = client.update_leads(campaign(api.url), BATCH)

@@ -196,6 +196,9 @@ def beat(host: str, started: int, last: int) -> Beat:
         ([beat("pod-1", -DAY, -HOUR), beat("pod-2", -HOUR + 1, -1)], []),
         ([beat("a", -DAY, -HOUR), beat("b", -DAY, -HOUR), beat("c", -MINUTE, -1)], ["b"]),
         ([beat("a", -20_000, -16_000), beat("b", -20_000, -1)], ["a"]),
+        ([beat("a", -DAY, 1_000)], []),
+        # a clock that was ahead says nothing of a worker that has not been heard of since
+        ([beat("a", -DAY, HOUR)], [""]),
     ],
 )
 def test_a_worker_that_fell_silent_is_gone_unless_another_began_since(

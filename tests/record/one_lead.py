@@ -16,6 +16,7 @@ from bridge.record import ledger as ledgers
 from bridge.record.decide import Call, Policy, decide
 from bridge.store.leads import Claimable
 from bridge.store.outcomes import OpenUpdate
+from bridge.store.pauses import OPT_OUT_LANES
 
 POLICY = Policy(
     unknown_tries=3,
@@ -86,7 +87,8 @@ class OneLead:
             rules=(),
             message="",
         )
-        self._lane = min(self._lane, Lane.OPT_OUT if opts_out else Lane.FIRST)
+        if opts_out or self._lane is not Lane.STANDING:
+            self._lane = min(self._lane, Lane.OPT_OUT if opts_out else Lane.FIRST)
         self._due_at = min(self._due_at, self.now)
         return number
 
@@ -169,11 +171,16 @@ class OneLead:
         self._keep(step.ledger)
         self._tries, self._standing_tries, self._bare = step.tries, step.standing_tries, step.bare
         self._reassert = step.reassert
-        self._lane = min(self._lane, step.lane)
+        stands = step.lane is Lane.STANDING and self._lane is not Lane.OPT_OUT
+        self._lane = step.lane if stands else min(self._lane, step.lane)
         if step.due_at is not None:
             self._due_at = min(self._due_at, step.due_at)
         if any(not u.state.final for u in self.updates.values()):
             assert self._lane is not Lane.IDLE, "an open update without a next turn is lost"
+        word = self.newest("do_not_call")
+        untold = word is not None and word.opts_out and not word.state.final
+        if self._reassert or untold:
+            assert self._lane in OPT_OUT_LANES, "a pause by hand would hold an opt-out"
 
     def lose(self) -> None:
         """The worker dies in the middle of the call; another frees the lead."""

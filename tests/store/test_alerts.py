@@ -212,6 +212,22 @@ def test_of_two_processes_one_tells_and_each_thing_once(
     assert call.json["text"].startswith("*bridge: 3 new (2 urgent)*")
 
 
+def test_a_clock_that_was_ahead_silences_no_channel_once_it_is_right(
+    database: Database, receiver: HttpReceiver
+) -> None:
+    """A process has held it, sent by it and failed at last; then it died, and the clock was set."""
+    ahead = database.now_ms() + DAY_MS
+    with database.write() as connection:
+        alerts.claim(connection, "slack", "gone", ahead, ahead + 100)
+        alerts.took(connection, "slack", ahead)
+        alerts.failed(connection, "slack", ahead, ahead + 100, "HTTP 500")
+    Turns(database, receiver, "there").run(3)
+    assert len(receiver.calls) == 1
+    with database.read() as connection:
+        found = alerts.channels(connection)["slack"]
+    assert max(found.held_until, found.sent_at, found.not_before) < ahead
+
+
 def test_what_was_told_is_known_to_the_next_process_and_what_was_not_is_told(
     opened: Callable[..., Database], receiver: HttpReceiver
 ) -> None:

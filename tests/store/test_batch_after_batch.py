@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import event, text
 
 from bridge.errors import StoreError
 from bridge.forward.client import CampaignClient
-from bridge.model import Answered, Campaign, Lane, Result, Sent, Trouble, Verdict
+from bridge.model import Answered, Campaign, Lane, Result, Secret, Sent, Trouble, Verdict
 from bridge.record.gate import Gate, GatePolicy
 from bridge.steps.conditions import monotonic_ms
 from bridge.steps.greet import greet
@@ -283,3 +283,31 @@ def test_a_campaign_whose_id_changes_twice_hears_of_an_opt_out_that_was_on_its_w
     assert sender.send(Lane.OPT_OUT) == 0
     with world.database.read() as connection:
         assert not connection.execute(text("SELECT count(*) FROM lead WHERE reassert")).scalar()
+
+
+@pytest.mark.parametrize("values", [("one",), ("old", "new")], ids=["one token", "two tokens"])
+def test_a_further_call_ends_within_the_lease_with_every_token_that_it_may_take(
+    sender: Sender, values: tuple[str, ...]
+) -> None:
+    """While a token is rotated, a call that the first is refused for is made once more."""
+    deadlines: list[float] = []
+
+    def pace(_lane: Lane, deadline: float) -> bool:
+        deadlines.append(deadline)
+        return True
+
+    class Refusing(Api):
+        def update_leads(self, *given: Any) -> Answered:
+            answered = super().update_leads(*given)
+            if len(self.calls) > 1:
+                return answered
+            return Answered((Result(Verdict.REJECTED),) * 2, 422)
+
+    sender.way = replace(sender.way, client=cast(CampaignClient, Refusing()), pace=pace)
+    sender.campaign = replace(sender.campaign, token=Secret("T", values), timeout_s=7.0)
+    before = monotonic_ms()
+    sender.send()
+    assert len(deadlines) == 2
+    lease_end_s = (before + sender.world.bounds.lease) / 1000
+    spare_s = deadlines[0] - (lease_end_s - len(values) * 7.0)
+    assert 0 <= spare_s < 1

@@ -242,6 +242,19 @@ def test_an_opt_out_to_be_asserted_again_while_its_lead_is_held_is_not_forgotten
     assert not cell(database, "reassert", "lead", number)
 
 
+def test_an_opt_out_whose_worker_is_lost_waits_in_no_lane_that_a_pause_by_hand_holds(
+    database: Database,
+) -> None:
+    """Something else came for the lead while its standing opt-out was on its way."""
+    with database.write() as connection:
+        number = a_lead(connection, lane=Lane.STANDING)
+        (row,) = leads.claimable(connection, "main", Lane.STANDING, NOW, 1)
+        leads.claim(connection, [(row.id, row.ledger, True)], owner="w1", until=NOW)
+        a_lead(connection, lane=Lane.FIRST)
+        assert leads.recover(connection, expired_before=NOW + 1, now=NOW) == [number]
+        assert list(leads.next_due(connection, "main")) == [Lane.STANDING]
+
+
 def test_leads_are_promoted_but_never_put_back_nor_taken_from_their_holder(
     database: Database,
 ) -> None:

@@ -147,6 +147,17 @@ def beat(connection: Connection, name: str, now: int) -> None:
     workers.beat(connection, name=name, host="h", pid=1, started_at=NOW, version="1", now=now)
 
 
+def test_a_worker_of_a_clock_that_was_ahead_is_forgotten_unless_it_beats_again(
+    database: Database,
+) -> None:
+    with database.write() as connection:
+        beat(connection, "gone", NOW + 3_600_000)
+        beat(connection, "there", NOW + 3_600_000)
+        beat(connection, "there", NOW)
+        assert [one.name for one in workers.beats(connection)] == ["there"]
+        assert workers.last_beat(connection) == NOW
+
+
 def test_workers_beat_leave_and_are_forgotten_after_a_day(database: Database) -> None:
     with database.write() as connection:
         assert workers.last_beat(connection) is None

@@ -117,6 +117,9 @@ def test_the_healthcheck_command_says_how_web_and_worker_are(bridge: Bridge) -> 
     with bridge.database.write() as connection:  # time goes by
         connection.exec_driver_sql("UPDATE worker SET beat_at = beat_at - 60000")
     assert ask_worker(settings(bridge), 5)["output"].startswith("the worker was last heard of 6")
+    with bridge.database.write() as connection:  # or it was not yet that late
+        connection.exec_driver_sql("UPDATE worker SET beat_at = beat_at + 3600000")
+    assert ask_worker(settings(bridge), 5)["output"].endswith("since the clock was set back")
 
 
 def test_the_healthcheck_command_sees_a_bridge_that_takes_nothing(bridge: Bridge) -> None:

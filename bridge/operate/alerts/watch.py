@@ -27,11 +27,14 @@ from bridge.operate.health import Health, concerns
 from bridge.store import alerts
 from bridge.store.alerts import Entry, Key
 from bridge.store.database import Database, clock_ms
+from bridge.store.far_ahead import SLACK_MS
 
 SPARE_MS = 5_000
 GRACE_MS = 1_000
 MOST_AGAIN_MS = 300_000
 NOTED_TRIES = 5
+LONGEST_PAUSE_MS = 3_600_000
+"""Longer than a channel is held, and than any answer keeps it from being tried again."""
 
 log = logs.get("alerts")
 
@@ -194,6 +197,11 @@ def hold(setup: Setup, channel: str, *, anew: bool = False) -> int | None:
         setup.database.measure_clock(connection)
         now = clock_ms(connection)
         known = alerts.channels(connection).get(channel)
+    far = now + LONGEST_PAUSE_MS + SLACK_MS
+    if known is not None and max(known.held_until, known.not_before, known.sent_at) > far:
+        with setup.database.write() as connection:
+            alerts.set_right(connection, channel, now, far=far)
+            known = alerts.channels(connection)[channel]
     if known is not None:
         mine = known.owner == setup.owner
         if mine and not anew and known.held_until - now > setup.lease_ms // 2:

@@ -8,6 +8,7 @@ from typing import Any
 from bridge.operate.checks.frame import Bounds, Check, Status, concern_of, counted, warn
 from bridge.operate.concern import SUBJECT_LENGTH, TEXT_LENGTH, Concern, Kind, clean
 from bridge.store.alerts import Channel
+from bridge.store.far_ahead import SLACK_MS
 from bridge.store.notices import Notice
 from bridge.store.workers import Beat
 
@@ -42,7 +43,7 @@ def mappings(problem: str | None, noticed: Sequence[Notice]) -> Check:
 
 def workers(beats: Sequence[Beat], now: int, bounds: Bounds) -> Check:
     """Whether a worker is alive, and whether one went without leaving and was not replaced."""
-    alive = [one for one in beats if now - one.beat_at <= bounds.worker_silent]
+    alive = [one for one in beats if -SLACK_MS <= now - one.beat_at <= bounds.worker_silent]
     if not alive:
         last = max((one.beat_at for one in beats), default=None)
         words = "no worker is alive; webhooks are accepted and wait"
