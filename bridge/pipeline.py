@@ -79,7 +79,7 @@ class Pipeline:
         if ids:
             log.warning("leads freed from a lost worker", leads=len(ids))
         if late:
-            log.warning("the clock was set back, opt-outs that it put off are due now", rows=late)
+            log.warning("opt-outs that were put off for longer than any may be are due", rows=late)
         return len(ids)
 
     def _sooner(self, connection: Connection, current: MappingSet, now: int) -> int:
@@ -87,9 +87,10 @@ class Pipeline:
 
         A clock that was ahead, until somebody set it right, must not have them wait for so long.
         """
-        bounds = self._equipment.bounds
-        pause = bounds.backoff_most
-        asked = max(pause, round(LONGEST_WAIT_S * 1000), bounds.lease)
-        return leads.sooner(
-            connection, current.campaigns, now, within=pause + SLACK_MS
-        ) + events.sooner(connection, current.mappings, now, within=asked + SLACK_MS)
+        bounds, steps = self._equipment.bounds, self._equipment.policy.standing_steps
+        asked = max(bounds.backoff_most, round(LONGEST_WAIT_S * 1000), bounds.lease)
+        longest = {Lane.OPT_OUT: bounds.backoff_most, Lane.STANDING: max(steps)}
+        late = events.sooner(connection, current.mappings, now, within=asked + SLACK_MS)
+        for lane, pause in longest.items():
+            late += leads.sooner(connection, current.campaigns, lane, now, within=pause + SLACK_MS)
+        return late

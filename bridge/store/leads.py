@@ -425,13 +425,25 @@ def recover(
 
 
 def sooner(
-    connection: Connection, campaigns: Iterable[str], now: int, *, within: int, limit: int = 500
+    connection: Connection,
+    campaigns: Iterable[str],
+    lane: Lane,
+    now: int,
+    *,
+    within: int,
+    limit: int = 500,
 ) -> int:
-    """Have opt-outs that are due more than ``within`` ms ahead due now; returns how many were.
+    """Have leads of a lane that are due more than ``within`` ms ahead due now; returns how many.
 
-    None is ever put off for so long: the clock that said when they are due was set back since.
+    For opt-outs, of which none is put off for so long: the clock that said when they are due was
+    set back since.
     """
-    given = {"campaigns": listed(sorted(campaigns)), "far": now + within, "limit": limit}
+    given = {
+        "campaigns": listed(sorted(campaigns)),
+        "lane": int(lane),
+        "far": now + within,
+        "limit": limit,
+    }
     ids = [row.id for row in connection.execute(_FAR_AHEAD, given)]
     if ids:
         connection.execute(
@@ -444,7 +456,7 @@ _FAR_AHEAD = (
     select(lead.c.id)
     .where(
         among(lead.c.campaign, "campaigns"),
-        lead.c.lane == int(Lane.OPT_OUT),
+        lead.c.lane == bindparam("lane"),
         lead.c.due_at > bindparam("far"),
         lead.c.lease_until == 0,
     )

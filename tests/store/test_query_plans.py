@@ -43,7 +43,10 @@ HOT: dict[str, tuple[Callable[[Connection], Any], str]] = {
     "leads.next_due": (lambda c: leads.next_due(c, "main"), "ix_lead_due"),
     "leads.claimable": (lambda c: leads.claimable(c, "main", Lane.FIRST, NOW, 100), "ix_lead_due"),
     "leads.recover": (lambda c: leads.recover(c, expired_before=NOW, now=NOW), "ix_lead_leased"),
-    "leads.sooner": (lambda c: leads.sooner(c, ["main", "b"], NOW, within=1), "ix_lead_due"),
+    "leads.sooner": (
+        lambda c: leads.sooner(c, ["main", "b"], Lane.STANDING, NOW, within=1),
+        "ix_lead_due",
+    ),
     "events.sooner": (lambda c: events.sooner(c, ["hubspot"], NOW, within=1), "ix_event_pending"),
     "outcomes.open_updates": (
         lambda c: outcomes.open_updates(c, range(1, 101)),
