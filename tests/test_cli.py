@@ -24,8 +24,8 @@ from bridge.cli import COMMANDS, cli, main
 from bridge.commands.alert import COMMANDS as ALERT_COMMANDS
 from bridge.commands.export import COMMANDS as EXPORT_COMMANDS
 from bridge.commands.mapping import COMMANDS as MAPPING_COMMANDS
+from bridge.declared_settings import SETTINGS
 from bridge.errors import BridgeError, MappingError, Mistake
-from bridge.settings import SETTINGS
 from bridge.store import events, outcomes
 from bridge.store.database import Database
 
