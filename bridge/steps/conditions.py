@@ -123,6 +123,7 @@ class Conditions:
             known = campaigns.conditions(connection)
             paused = pauses.pauses(connection)
         now = self._database.now_ms()
+        self._try_what_a_wrong_clock_closed(known, now)
         changed = {n for n in {*paused, *self._pauses} if paused.get(n) != self._pauses.get(n)}
         self._pauses = paused
         for name in sorted(changed):
@@ -131,6 +132,24 @@ class Conditions:
         for name, gate in list(self._gates.items()):
             if name in known and name in self._campaigns:
                 self._heed(self._campaigns[name], gate, known[name], now)
+
+    def _try_what_a_wrong_clock_closed(self, known: Mapping[str, Condition], now: int) -> None:
+        """Have campaigns tried that are closed, or held for a probe, for longer than anything asks.
+
+        A clock that was ahead said until when, and was set right since; opt-outs wait for it.
+        """
+        policy = self._policy
+        far = now + 2 * max(policy.most, policy.probe, policy.retry_after_most)
+        late = [
+            name
+            for name, found in known.items()
+            if found.condition != campaigns.OPEN
+            and (far < found.not_before < NEVER or found.probe_until > far)
+        ]
+        if late:
+            with self._database.write() as connection:
+                campaigns.probe_soon(connection, late, now)
+            log.warning("campaigns closed for longer than may be are tried", campaigns=late)
 
     def look(self, campaign: Campaign, found: Condition) -> None:
         """Take over what was told of one campaign; before each batch, where workers are several.
