@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import count
 from queue import Empty, SimpleQueue
 
-from cachetools import TLRUCache
+from cachetools import LRUCache, TLRUCache
 
 from bridge.clock import now_ms
 from bridge.enrich.account import Account
@@ -90,7 +89,7 @@ class Lookups:
             records_kept, lambda _key, kept, _now: kept.until, self._time
         )
         """A burst about one contact costs one read."""
-        self._accounts: OrderedDict[tuple[int, str], Account] = OrderedDict()
+        self._accounts: LRUCache[tuple[int, str], Account] = LRUCache(ACCOUNTS_KEPT)
         self._serials = count()
         self._declared: Mapping[str, _Declared] = {}
         self.replace(lookups)
@@ -221,9 +220,6 @@ class Lookups:
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = Account(lookup.rate_per_s)
-        self._accounts.move_to_end(key)
-        while len(self._accounts) > ACCOUNTS_KEPT:
-            self._accounts.popitem(last=False)
         return account
 
 
