@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import sys
 
 import click
@@ -68,6 +69,8 @@ def main() -> None:
     Exit status: 0 done, 1 the command found or met a problem, 2 it was called or set up wrongly.
     """
     gc.set_threshold(YOUNG, 20, 20)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what its encoding lacks is written out
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         with logs.configured_later(_set_up_log):
             cli(standalone_mode=True)

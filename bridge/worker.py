@@ -398,7 +398,7 @@ class Worker:
             self.conditions.hear()
 
     def _replay(self) -> None:
-        desk = Desk(self.bells.sleep, self.database.now_ms)
+        desk = Desk(self.bells.sleep, self.database.now_ms, TokenKeeper(self.database))
         tools = Tools(Choice(self.live.compile), desk, self.settings["BRIDGE_REPLAY_OPEN"])
         try:
             while not self.bells.stopping:

@@ -28,9 +28,10 @@ from bridge.commands.export import COMMANDS as EXPORT_COMMANDS
 from bridge.commands.mapping import COMMANDS as MAPPING_COMMANDS
 from bridge.commands.send import post
 from bridge.commands.web import check_port
+from bridge.declared_settings import SETTINGS
 from bridge.errors import BridgeError, MappingError, Mistake, SettingError
 from bridge.receive.sign import Signed
-from bridge.settings import SETTINGS, Environment, Settings
+from bridge.settings import Environment, Settings
 from bridge.store import events, outcomes
 from bridge.store.database import Database
 
@@ -265,6 +266,22 @@ def test_a_schema_that_cannot_be_written_is_said_in_a_sentence(call: Run, tmp_pa
     done = call("mapping", "schema", "--output", "file/folder")
     assert (done.returncode, done.stdout) == (1, "")
     assert "file/folder cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_where_output_is_not_utf_8_tables_are_shown_and_json_says_the_same(
+    run: Run, encoding: str
+) -> None:
+    name = {"BRIDGE_ALERT_NAME": "Łodź 😀", "PYTHONUTF8": "1"}
+    shown = run("settings", PYTHONIOENCODING=encoding, **name)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert r"\u0141" in shown.stdout
+    assert r"\U0001f600" in shown.stdout
+    there, here = (
+        run("settings", "--json", PYTHONIOENCODING=one, **name) for one in ("utf-8", encoding)
+    )
+    assert "Łodź 😀" in there.stdout
+    assert json.loads(here.stdout) == json.loads(there.stdout)
 
 
 def test_listings_of_an_empty_database_are_empty(run: Run) -> None:

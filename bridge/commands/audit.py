@@ -91,7 +91,7 @@ def _notices(report: Report, process: str) -> list[notices.Notice]:
             concern.Kind.AUDIT_BREACH.value,
             f"{kind.value} {broken.code}",
             f"{count:,} {PLURAL[kind] if count > 1 else kind.value}: {broken.value}; "
-            "“crm-bridge audit” names every row",
+            f"“crm-bridge {process}” names every row",
             count,
             now,
             NEVER,

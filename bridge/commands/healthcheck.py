@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from bridge.commands.as_json import as_json
 from bridge.settings import Settings
 
 PATHS = {"live": "/livez", "ready": "/readyz", "health": "/healthz"}
@@ -54,7 +55,7 @@ def command(what: str, check: str, strict: bool, timeout: float, json_: bool) ->
     if what in ("worker", "all"):
         found["worker"] = ask_worker(settings, timeout)
     if json_:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        as_json(found)
     else:
         for name, one in found.items():
             told = f": {one['output']}" if one["output"] else ""

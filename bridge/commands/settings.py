@@ -6,7 +6,8 @@ import click
 
 from bridge.commands.as_json import as_json
 from bridge.commands.output import table
-from bridge.settings import SETTINGS, Settings
+from bridge.declared_settings import SETTINGS
+from bridge.settings import Settings
 
 
 @click.command(help="Print every setting, its value (secrets masked) and its meaning.")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import count
 from queue import Empty, SimpleQueue
 
+from cachetools import LRUCache, TLRUCache
+
 from bridge.clock import now_ms
 from bridge.enrich.account import Account
-from bridge.enrich.cache import Cache, Kept
 from bridge.enrich.client import Client, NoReply, Reply
 from bridge.enrich.oauth import Keeper, Tokens
 from bridge.enrich.reading import Search
-from bridge.enrich.round import Reach, Round, Sending
+from bridge.enrich.round import Kept, Reach, Round, Sending
 from bridge.errors import LookupFailed
 from bridge.model import Found, Json, Lookup, Wanted
 
@@ -85,8 +85,11 @@ class Lookups:
         self._clients = _Clients()
         self._tokens = Tokens(self._clients.own, self._time, keeper)
         self._threads: ThreadPoolExecutor | None = None
-        self._cache = Cache(records_kept)
-        self._accounts: OrderedDict[tuple[int, str], Account] = OrderedDict()
+        self._cache: TLRUCache[tuple[int, str, str], Kept] = TLRUCache(
+            records_kept, lambda _key, kept, _now: kept.until, self._time
+        )
+        """A burst about one contact costs one read."""
+        self._accounts: LRUCache[tuple[int, str], Account] = LRUCache(ACCOUNTS_KEPT)
         self._serials = count()
         self._declared: Mapping[str, _Declared] = {}
         self.replace(lookups)
@@ -134,6 +137,7 @@ class Lookups:
         now: Callable[[], float],
     ) -> dict[tuple[str, str], _Settled]:
         self._now = now
+        self._cache.expire()  # what is too old is somebody's data, and of no use
         reach = Reach(self._tokens, self._search, now, self._wait)
         kept: dict[tuple[str, str], dict[str, Kept]] = {}
         rounds: dict[tuple[str, str], Round] = {}
@@ -142,7 +146,7 @@ class Lookups:
             start, wall = now(), self._wall()
             cached = {
                 one: _unless_older(
-                    self._cache.get((serial, account, one), start),
+                    self._cache.get((serial, account, one)),
                     start - max(0, wall - not_before) / 1000 + lookup.cache_s,
                 )
                 for one, not_before in ids.items()
@@ -159,7 +163,7 @@ class Lookups:
         settled: dict[tuple[str, str], _Settled] = {}
         for (name, account), done in rounds.items():
             for one, fetched in done.found.items():
-                self._cache.put((declared[name].serial, account, one), fetched, now())
+                self._cache[declared[name].serial, account, one] = fetched
             records = {one: hit.record for one, hit in (kept[name, account] | done.found).items()}
             settled[name, account] = _Settled(records, done.missing, done.failed)
         return settled
@@ -216,9 +220,6 @@ class Lookups:
         account = self._accounts.get(key)
         if account is None:
             account = self._accounts[key] = Account(lookup.rate_per_s)
-        self._accounts.move_to_end(key)
-        while len(self._accounts) > ACCOUNTS_KEPT:
-            self._accounts.popitem(last=False)
         return account
 
 

@@ -122,7 +122,8 @@ def _read(reply: Reply | NoReply, oauth: OAuth) -> Grant | Failed:
     if reply.status == 200 and isinstance(token, str) and _sendable(token):
         renewed = document.get("refresh_token")
         life = _life(document.get("expires_in"))
-        return Grant(token, renewed if isinstance(renewed, str) and renewed else None, life)
+        kept = renewed if isinstance(renewed, str) and _sendable(renewed) else None
+        return Grant(token, kept, life)
     if reply.status == 429 or reply.status >= 500:
         return _failed(oauth, f"answered {reply.status}", None)
     code = document.get("error")
@@ -133,6 +134,7 @@ def _read(reply: Reply | NoReply, oauth: OAuth) -> Grant | Failed:
 
 
 def _sendable(token: str) -> bool:
+    """Whether a token can be shown again: half a surrogate fits into no request (RFC 6749, A)."""
     return bool(token) and token.isascii() and token.isprintable()
 
 

@@ -27,7 +27,6 @@ from dataclasses import dataclass, field, replace
 
 from bridge.enrich import template
 from bridge.enrich.account import Account
-from bridge.enrich.cache import Kept
 from bridge.enrich.client import NoReply, Reply, host
 from bridge.enrich.credentials import Headers, headers_of
 from bridge.enrich.oauth import Tokens
@@ -39,6 +38,14 @@ EXTRA_CALLS = 50
 """Calls of one round for what the first replies left open, beside a few for every batch."""
 
 MOST_PAGES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A record and the monotonic time, in seconds, from which on it is too old."""
+
+    record: Json
+    until: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ def review(
     """
     found = [
         *_never(mapping, document),
+        *_no_time(mapping, document),
         *_overruled(mapping, document),
         *_unrepeated(mapping, document),
         *_unused(mapping, document),
@@ -83,6 +84,20 @@ def _never(mapping: SourceMapping, document: Document) -> Iterator[Mistake]:
         if tree is not None and (why := never(tree)):
             yield document.mistake(
                 path, "never-fires", f"{what}: {why}.", "Correct its `when`, or delete it."
+            )
+
+
+def _no_time(mapping: SourceMapping, document: Document) -> Iterator[Mistake]:
+    where: Path_ = ("receive", "event_time")
+    several = isinstance(document.data["receive"].get("event_time"), list)
+    for place, (_, form) in enumerate(mapping.plan.times):
+        if form.without_hours:
+            yield document.mistake(
+                (*where, place, "format") if several else (*where, "format"),
+                "time-never-read",
+                f"the pattern `{form.name}` does not say the hour of the day, so that no event has "
+                "its time by it; the time of receipt stands in.",
+                "Read the time from a field that has hours, with %H, or %I and %p.",
             )
 
 

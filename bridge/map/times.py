@@ -76,18 +76,19 @@ class TimeFormat:
         except (OverflowError, ValueError):
             raise Unusable("the time is out of range") from None
 
+    @property
+    def without_hours(self) -> bool:
+        """Whether it is a pattern that does not tell morning from evening, so that it names days
+        and no moments."""
+        if "%" not in self.name:
+            return False
+        told = set(re.findall(r"%(.)", self.name))  # "%%" counts as one, so that "%%H" says nothing
+        return not told & set("HcX") and not {"I", "p"} <= told
+
     def _lacks_hours(self, value: Json) -> bool:
-        if "%" in self.name:
-            return not _says_hours(self.name)
-        return (
-            self.name == "iso" and isinstance(value, str) and not _WITH_HOURS.search(value.strip())
-        )
-
-
-def _says_hours(pattern: str) -> bool:
-    """Whether a pattern tells morning from evening."""
-    told = set(re.findall(r"%(.)", pattern))  # "%%" is taken as one, so that "%%H" tells nothing
-    return bool(told & set("HcX")) or {"I", "p"} <= told
+        if self.name == "iso":
+            return isinstance(value, str) and not _WITH_HOURS.search(value.strip())
+        return self.without_hours
 
 
 def time_format(name: str, zone: str | None = None) -> TimeFormat:

@@ -22,7 +22,7 @@ from typing import TypeAlias
 from bridge.clock import now_ms
 from bridge.errors import StoreError
 from bridge.store import refusals, workers
-from bridge.store.audit import deliveries, events, leads, outcomes
+from bridge.store.audit import bodies, deliveries, events, leads, outcomes
 from bridge.store.audit.checkpoint import (
     Counts,
     Mark,
@@ -156,6 +156,8 @@ class Audit:
                     safe=safe.get(kind, 0),
                     last=newest_of[kind],
                 )
+            if self._report.full:
+                self._bodies(snapshot, newest_of[Kind.DELIVERY])
             connection = snapshot.get()
             self._report.counts[Kind.LEAD] = Counter(leads.by_lane(connection))
             self._report.refusals = refusals.by_source(connection)
@@ -209,6 +211,18 @@ class Audit:
                 gone = f"{before.rows - mark.rows} of {before.rows} rows up to {before.up_to}"
                 breach = Breach(kind, before.up_to, Broken.ROWS_GONE, gone)
                 self._report.breaches[kind, breach.id, breach.broken] = breach
+
+    def _bodies(self, snapshot: _Snapshot, last: int) -> None:
+        """Look whether what is packed can be unpacked; a run that reads only what is new does not,
+        since the disk damages old rows as well."""
+        found = bodies.look(snapshot.get(), 0)
+        while found.number:
+            self._report.looked_at += found.number
+            for one in found.damaged:
+                breach = Breach(Kind.DELIVERY, one, Broken.BODY_DAMAGED)
+                self._report.breaches[breach.kind, breach.id, breach.broken] = breach
+            self._progress(Kind.DELIVERY, min(found.last, last), last)
+            found = bodies.look(snapshot.get(), found.last)
 
     def _advance(
         self, kind: Kind, connection: Connection, way: tuple[Mark, Mark], looked: Looked

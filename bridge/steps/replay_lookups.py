@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,6 +11,7 @@ from bridge import logs
 from bridge.clock import now_ms
 from bridge.enrich import Lookups
 from bridge.enrich.lookups import sleep
+from bridge.enrich.oauth import Keeper
 from bridge.errors import LookupFailed
 from bridge.map import SourceMapping
 from bridge.map.search import search
@@ -19,23 +20,29 @@ from bridge.model import Delivery, Event, Found, Wanted
 SHARE = 0.25
 """The part of a look-up's pace that is left to whoever maps events once more."""
 
+OPEN_MOST = 32
+"""Mapping versions of which connections and pace are kept; each edit makes another one."""
+
 log = logs.get("replay")
 
 
 class Desk:
     """Asks CRMs, for each mapping by its own declarations. For one thread; close it at the end.
 
-    ``wait``, ``wall``: see ``Lookups``.
+    ``wait``, ``wall``, ``keeper``: see ``Lookups``. Without a keeper no CRM is asked whose refresh
+    tokens end with their use.
     """
 
     def __init__(
         self,
         wait: Callable[[float], bool] = sleep,
         wall: Callable[[], int] = now_ms,
+        keeper: Keeper | None = None,
     ) -> None:
         self._wait = wait
         self._wall = wall
-        self._open: dict[tuple[str, str], Lookups] = {}
+        self._keeper = keeper
+        self._open: OrderedDict[tuple[str, str], Lookups] = OrderedDict()
 
     def ask(
         self, wanting: Sequence[tuple[Delivery, Event, SourceMapping]]
@@ -66,7 +73,13 @@ class Desk:
             for name, one in mapping.lookups.items()
         }
         if key not in self._open:
-            self._open[key] = Lookups({}, search, wait=self._wait, wall=self._wall)
+            self._open[key] = Lookups(
+                {}, search, wait=self._wait, wall=self._wall, keeper=self._keeper
+            )
+        self._open.move_to_end(key)
+        if len(self._open) > OPEN_MOST:
+            _, longest_unused = self._open.popitem(last=False)
+            longest_unused.close()
         self._open[key].replace(declared)
         return self._open[key]
 

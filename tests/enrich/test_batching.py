@@ -115,6 +115,26 @@ def test_a_record_is_reused_for_as_long_as_declared(crm: Crm, opened: Callable[.
     assert crm.calls == [["1"], ["2"], ["1"]]
 
 
+def test_a_record_that_is_too_old_is_not_held_though_nobody_asks_for_it(
+    crm: Crm, opened: Callable[..., Desk]
+) -> None:
+    desk = opened(cache_s=5.0)
+    crm.add("1", "2")
+    desk.found("1")
+    desk.clock.time += 3
+    desk.found("2")
+    assert [kept.record for kept in desk.lookups._cache.values()] == [
+        crm.contacts["1"],
+        crm.contacts["2"],
+    ]
+    desk.clock.time += 2.1
+    desk.resolve()
+    assert len(desk.lookups._cache) == 1
+    desk.clock.time += 3
+    desk.resolve()
+    assert len(desk.lookups._cache) == 0
+
+
 def test_the_records_of_one_account_do_not_serve_another(crm: Crm, desk: Desk) -> None:
     crm.add("1")
     desk.found("1", account="1")

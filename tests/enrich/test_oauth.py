@@ -89,14 +89,6 @@ def test_client_credentials_with_basic_and_a_word_of_the_crm(
     assert provider.shown == ["Zoho-oauthtoken access-1"]
 
 
-def test_a_token_whose_life_no_number_holds_is_a_token(
-    api: Api, declared: Callable[..., Declared]
-) -> None:
-    provider = Provider(api, expires_in=10**400)
-    ok(declared(REFRESH), 1)
-    assert provider.given == 1
-
-
 def test_a_token_is_renewed_before_it_ends(api: Api, declared: Callable[..., Declared]) -> None:
     provider = Provider(api, expires_in=600)
     one = declared(REFRESH)
@@ -172,6 +164,23 @@ def test_a_life_that_nobody_can_reckon_with_keeps_no_look_up_from_going_on(
     provider = Provider(api, expires_in=life)
     ok(declared(REFRESH), 1)
     assert provider.given == 1
+
+
+@pytest.mark.parametrize("renewed", ["\ud800", "line\nbreak", "", 7])
+def test_a_refresh_token_that_cannot_be_shown_again_leaves_the_one_before_in_force(
+    renewed: object, api: Api, declared: Callable[..., Declared], tmp_path: Path
+) -> None:
+    """Else no look-up of the source would be made any more, nor its failure told."""
+    database = Database(f"sqlite:///{tmp_path / 'bridge.db'}")
+    prepare(database)
+    provider = Provider(api, expires_in=600, refresh_token=renewed)
+    try:
+        ok(declared(REFRESH + "  rotates: true\n", keeper=TokenKeeper(database)), 1)
+        provider.given += 1  # the CRM ends the access token
+        ok(declared(REFRESH + "  rotates: true\n", keeper=TokenKeeper(database)), 2)
+    finally:
+        database.close()
+    assert [form["refresh_token"] for form in provider.forms] == ["other-1", "other-1"]
 
 
 def test_a_refresh_token_that_ends_with_its_use_is_replaced_for_good(

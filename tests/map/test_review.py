@@ -203,6 +203,33 @@ def test_definitions_that_read_one_another_are_told_and_bounded(tmp_path: Path) 
     assert "Put `b` above it" in told.hint
 
 
+DAY = "{from: day, format: '%Y-%m-%d', zone: UTC}"
+HALF = "{from: day, format: '%Y-%m-%d %I:%M', zone: UTC}"
+
+
+@pytest.mark.parametrize(
+    ("event_time", "told"),
+    [
+        (DAY, ["%Y-%m-%d"]),
+        (f"[{{from: at, format: unix_ms}}, {DAY}, {HALF}]", ["%Y-%m-%d", "%Y-%m-%d %I:%M"]),
+        (HALF.replace("%M", "%M %p"), []),
+        ("{from: at, format: iso}", []),
+    ],
+)
+def test_an_event_time_that_says_no_hour_can_never_be_read(
+    tmp_path: Path, event_time: str, told: list[str]
+) -> None:
+    text = HEAD.replace("receive:", f"receive:\n  event_time: {event_time}")
+    rules = f"rules:\n  - name: r\n{LEAD}first_name: name}}\n"
+    (tmp_path / "campaigns.yaml").write_text(CAMPAIGNS)
+    (tmp_path / "crm.yaml").write_text(text + rules)
+    report = checked(tmp_path)
+    assert report.mistakes == ()
+    assert [(one.code, one.text) for one in report.warnings] == [
+        ("time-never-read", f"'{pattern}'") for pattern in told
+    ]
+
+
 def test_nothing_in_the_shipped_files_is_without_effect() -> None:
     report = checked(SHIPPED, Environment({}))
     assert report.mistakes == ()

@@ -13,10 +13,10 @@ import pytest
 import yaml
 
 from bridge.commands.metrics import page
+from bridge.declared_settings import BY_NAME as SETTINGS
 from bridge.model import State
 from bridge.operate.metrics.families import BY_NAME, FAMILIES, Family, Kind
 from bridge.operate.metrics.reading import CONDITIONS, LANES
-from bridge.settings import BY_NAME as SETTINGS
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 MONITORING = DOCS / "monitoring"

@@ -15,8 +15,10 @@ from bridge.commands.deliveries import command
 from bridge.commands.mapping_payload import delivery_of
 from bridge.enrich import Lookups
 from bridge.map.search import search
+from bridge.operate.audit import Audit
 from bridge.operate.export.records import delivery as record_of
 from bridge.store import deliveries, digest, erasing, evidence, pages
+from bridge.store.audit import bodies
 from bridge.store.database import Database
 from bridge.store.packing import DAMAGED, packed
 from bridge.store.schema import delivery
@@ -165,3 +167,30 @@ def test_what_was_damaged_while_a_look_up_was_waited_for_ends_and_says_so(world:
         lookups.close()
     rows = world.outcomes(receipt=receipt)
     assert [(row["state"], row["message"]) for row in rows] == [("dead", DAMAGED)] * 3
+
+
+@pytest.mark.parametrize("room", [1, 10_000_000])
+def test_a_full_audit_names_what_is_damaged_however_long_ago_it_came(
+    world: World, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    """The hourly one does not read bodies. What is erased is gone, and not damaged."""
+    monkeypatch.setattr(bodies, "MOST_BYTES", room)
+    world.write(HEAD + RULES)
+    receipts = [world.receive(BIG.replace(b'"id": ', b'"id": 9%d' % n)) for n in range(4)]
+    world.receive({"id": 1, "phone": "+14155550101", "dnc": True, "at": NOW})
+    at_once = row_of(world, spoilt(world, "zeros"))
+    while world.worker().take_in():
+        pass
+
+    def found(*, full: bool) -> set[tuple[int, str]]:
+        report = Audit(world.database, standing_period=10**12, full=full).run()
+        return {(breach.id, breach.broken.code) for breach in report.breaches.values()}
+
+    assert found(full=True) == {(at_once, "body-damaged")}
+    with world.database.write() as connection:
+        erasing.bodies(connection, digest.load(connection), [at_once], NOW)
+    assert found(full=True) == set()
+    for receipt, case in zip(receipts, ("a bit", "cut short", "another size"), strict=False):
+        spoil(world, receipt, case)
+    assert found(full=False) == set()
+    assert found(full=True) == {(row_of(world, one), "body-damaged") for one in receipts[:3]}

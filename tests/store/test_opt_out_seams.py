@@ -361,6 +361,27 @@ def test_an_opt_out_that_was_put_off_for_as_long_as_may_be_stays_so(world: World
             assert rows == [at], table
 
 
+@pytest.mark.parametrize(("later", "waits"), [(0, True), (24 * HOUR, False)])
+def test_an_opt_out_that_stands_waits_for_no_clock_that_was_ahead(
+    world: World, later: int, waits: bool
+) -> None:
+    """The pauses of the schedule are kept, up to the longest."""
+    world.policy = replace(world.policy, standing_steps=(60_000, 2 * HOUR, HOUR))
+    world.take_in({"id": 1, "phone": OLD, "dnc": True, "at": 10**12})
+    due = now_ms() + 2 * HOUR + later
+    with world.database.write() as connection:
+        connection.execute(
+            text("UPDATE lead SET lane = :lane, due_at = :due"),
+            {"lane": int(Lane.STANDING), "due": due},
+        )
+    world.worker("of a schedule").recover()
+    with world.database.read() as connection:
+        rows = connection.execute(text("SELECT lane, due_at FROM lead")).all()
+    assert {row.lane for row in rows} == {int(Lane.STANDING)}
+    assert {row.due_at == due for row in rows} == {waits}
+    assert waits or all(row.due_at <= now_ms() for row in rows)
+
+
 def test_the_look_up_of_an_opt_out_waits_for_no_clock_that_was_ahead(world: World) -> None:
     world.write(KNOWING + LOOK_UP + CONSENT, ("one",))
     for number, dnc in enumerate((True, False)):

@@ -13,6 +13,8 @@ from bridge.clock import now_ms
 from bridge.model import Lane, State
 from bridge.steps import replay as replay_step
 from bridge.steps import replay_control as control
+from bridge.steps import replay_lookups
+from bridge.steps.events import events_of
 from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_lookups import Desk
 from bridge.steps.replay_plan import Planner, Wish
@@ -24,6 +26,7 @@ from bridge.store.database import Connection, Database
 from bridge.store.replays import Item, ReplayState
 
 from .replaying import BOUNDS, HEAD, LOOK_UP, RULES, World
+from .rows import a_delivery, stored
 
 PHONE = "+14155550123"
 
@@ -249,6 +252,24 @@ def test_a_plan_that_asks_crms_holds_no_transaction_meanwhile(world: World) -> N
         desk.close()
         database.close()
     assert (made.deliveries, made.look_ups, met) == (1, 1, [0])
+
+
+def test_what_is_kept_of_mapping_versions_that_were_asked_does_not_grow_with_edits(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker lives for months, and each edit makes another version."""
+    monkeypatch.setattr(replay_lookups, "OPEN_MOST", 2)
+    (delivery,) = stored(world.database, a_delivery(source="crm", body=b'{"id": 1}'))
+    desk, opened = Desk(lambda _seconds: True), []
+    for name in ("first", "second", "first", "third", "first"):
+        world.write(HEAD + LOOK_UP + RULES.replace("details", name))
+        mapping = world.mappings.mappings["crm"]
+        (event,) = events_of(delivery, mapping, BOUNDS)
+        assert desk.ask([(delivery, event, mapping)]) == [{}]
+        opened.append(desk._open["crm", mapping.version])
+    assert opened[0] is opened[2] is opened[4]
+    assert list(desk._open.values()) == [opened[3], opened[0]]
+    desk.close()
 
 
 def test_an_opt_out_whose_look_up_fails_goes_to_the_numbers_that_are_remembered(

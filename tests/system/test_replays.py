@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from bridge_process import Bridge, wait_until
+from enrich.rest import Api, Asked, Says
 from sandbox_client import Sandbox
 
 from bridge.clock import now_ms
@@ -40,6 +41,26 @@ receive:
 rules:
   - name: everything
     lead: {phone_number: phone, first_name: name}
+"""
+ROTATING = """
+source: rotating
+receive:
+  verify:
+    - bearer: {token: "${CRM_TOKEN}"}
+  event_id: [id]
+enrich:
+  contact:
+    url: "${ROTATING_API}/people/{id}"
+    oauth:
+      url: "${ROTATING_API}/token"
+      client_id: client-9
+      client_secret: "${ROTATING_SECRET}"
+      refresh_token: "${ROTATING_TOKEN}"
+      rotates: true
+    ids: contact
+rules:
+  - name: everything
+    lead: {phone_number: contact.phone, first_name: name}
 """
 
 
@@ -219,6 +240,36 @@ def test_what_could_not_be_read_is_found_by_a_corrected_mapping(
     assert states["updated"] >= 1
     assert sum(states.values()) == 2
     assert sandbox.leads("camp_one")[phone].first_name in ("n1", "n2")
+
+
+def test_a_replay_looks_up_where_refresh_tokens_end_with_their_use(
+    bridge: Bridge, phone: str
+) -> None:
+    """By the tokens that all workers share; else each event of such a CRM would end as dead."""
+    live = ["first"]
+
+    def answer(asked: Asked) -> Says:
+        if asked.path != "/token":
+            accepted = asked.headers["authorization"] == f"Bearer access-{live[-1]}"
+            return Says(200, {"id": "7", "phone": phone}) if accepted else Says(401, {})
+        if asked.form["refresh_token"] != live[-1]:
+            return Says(400, {"error": "invalid_grant"})
+        live.append(f"refresh-{len(live)}")
+        token = live[-1]
+        return Says(200, {"access_token": f"access-{token}", "refresh_token": token})
+
+    api = Api(answer)
+    try:
+        (bridge.folder / ".env").write_text(
+            f"ROTATING_API={api.url}\nROTATING_SECRET=secret-9\nROTATING_TOKEN=first\n"
+        )
+        edit(bridge, "rotating", ROTATING)
+        receipt = bridge.deliver("rotating", {"id": phone, "contact": 7, "name": "Jo"})
+        bridge.wait_settled()
+        assert bridge.states(receipt) == ["updated"]
+        assert replay(bridge, receipt=receipt)[1] == {"updated": 1}
+    finally:
+        api.stop()
 
 
 def test_a_mark_is_sent_only_if_asked_and_never_twice(

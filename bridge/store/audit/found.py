@@ -28,6 +28,7 @@ class Broken(StrEnum):
     DONE_WITHOUT_EVENTS = "a delivery is done and has no event"
     STORED_WITH_EVENTS = "a delivery has events and is not marked as done"
     EVENTS_MISSING = "events of the delivery are missing"
+    BODY_DAMAGED = "the stored body of a delivery is damaged"
     NO_DELIVERY = "an event has no delivery"
     NO_OUTCOME = "an event is done and has no outcome"
     NEVER_LOOKED_UP = "an event waits for a look-up that will never be due"

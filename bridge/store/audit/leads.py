@@ -11,15 +11,13 @@ from sqlalchemy import Connection, func, select
 from bridge import jsontext
 from bridge.model import Lane, State
 from bridge.store.audit.found import Broken, Kind, Looked, Span, Today
+from bridge.store.leads import LONGEST_LEASE_MS
 from bridge.store.schema import lead, outcome
 
 AT_A_TIME = 2000
 
 FAR_MS = 400 * 86_400_000
 """A due time so far ahead is none."""
-
-LEASE_MS = 3_700_000
-"""Longer than the longest lease that can be set, with a margin."""
 
 OVERDUE_MS = 600_000
 """So long after its end a lease would have been ended, if a worker lives."""
@@ -44,7 +42,7 @@ def look(connection: Connection, span: Span, today: Today) -> Looked:
         free, idle = row.lease_until == 0, row.lane == Lane.IDLE
         if not (free and idle) or row.reassert:
             looked.open.add(row.id)
-        if row.lease_until > today.now + LEASE_MS or (
+        if row.lease_until > today.now + LONGEST_LEASE_MS or (
             today.workers_live and 0 < row.lease_until < today.now - OVERDUE_MS
         ):
             looked.broken(Kind.LEAD, Broken.LEASED_FOR_EVER, [row.id])
