@@ -383,6 +383,14 @@ def test_a_folder_in_place_of_the_database_file_is_named_at_once(run: Run, tmp_p
     assert "kept is a folder. Name a file in DATABASE_URL, such as kept/bridge.db." in ended.stderr
 
 
+def test_a_file_of_something_else_is_named_and_left_as_it_is(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("Dear Jane, this is no database")
+    ended = run("migrate", DATABASE_URL="sqlite:///letter.txt")
+    assert ended.returncode == 2
+    assert "letter.txt is a file of something else, and no SQLite database" in ended.stderr
+    assert (tmp_path / "letter.txt").read_text() == "Dear Jane, this is no database"
+
+
 def test_an_address_that_this_machine_does_not_have_is_named_before_anything_starts(
     run: Run,
 ) -> None:

@@ -56,6 +56,13 @@ def migrate(database: Database, patience_s: float = PATIENCE_S) -> tuple[str | N
             waits = True
             time.sleep(AGAIN_S)
             continue
+        except StoreError as error:
+            if database.path is None or "file is not a database" not in str(error):
+                raise
+            raise StoreError(
+                f"{database.path} is a file of something else, and no SQLite database. Name "
+                "another in DATABASE_URL, or restore a backup."
+            ) from None
         first = first or (before,)
         if after == newest():
             return first[0], after
