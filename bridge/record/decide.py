@@ -175,7 +175,7 @@ class _Tally:
                 update, end, f"the period of a standing opt-out is over; last answer: {message}"
             )
             return
-        self.settle(update, State.STANDING, message, doubtful=update.doubtful)
+        self.settle(update, State.STANDING, message)
         steps = self.policy.standing_steps
         self.follow(Lane.STANDING, now + steps[min(self.standing_tries, len(steps) - 1)])
         self.stood = True

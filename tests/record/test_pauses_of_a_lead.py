@@ -35,6 +35,12 @@ def test_an_opt_out_never_waits_for_longer_than_half_a_minute() -> None:
     assert pauses(lead, 7)[-2:] == [OPT_OUT_PAUSE, OPT_OUT_PAUSE] == [30_000, 30_000]
 
 
+def test_what_is_no_opt_out_waits_for_as_long_as_it_is_told_to() -> None:
+    lead = OneLead(policy=LONG)
+    lead.arrive({"first_name": "Ann"}, 1)
+    assert pauses(lead, 7)[-2:] == [32_000, 64_000]
+
+
 @pytest.mark.parametrize("trouble", [None, Trouble.SERVER])
 def test_after_many_unclear_tries_an_opt_out_no_longer_waits_for_what_is_beside_it(
     trouble: Trouble | None,
