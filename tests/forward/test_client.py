@@ -15,7 +15,7 @@ from bridge.deadline import Deadline
 from bridge.forward.client import REPLY_BYTES, CampaignClient
 from bridge.model import Campaign, Secret, Sent, Trouble, Verdict
 
-from .api import ApiServer, Behaviour, Handler, Seen, good_reply, status, well
+from .api import ApiServer, Handler, Seen, good_reply, status, well
 
 TOKEN = "tok-live-0123456789"
 BATCH = [

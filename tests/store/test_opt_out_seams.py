@@ -40,6 +40,10 @@ DETAILS = BY_RECORD.replace("channel: voice", "channel: none").replace(
     "do_not_call: {value: true}", "last_name: name"
 )
 
+AT_FIRST_SIGHT = BY_RECORD.replace("contact.dnc == 'true'", "name == 'A'").replace(
+    "{phone_number: phone, do", "{phone_number: contact.phone, do"
+)
+
 
 @pytest.fixture
 def world(database: Database, tmp_path: Path) -> World:
@@ -66,9 +70,11 @@ def test_an_opt_in_of_a_clock_that_is_ahead_hides_no_opt_out_that_comes_next(wor
 
 
 @pytest.mark.parametrize(
-    ("rules", "state"), [(BY_RECORD, "pending"), (DETAILS, "done")], ids=["undecided", "details"]
+    ("rules", "state"),
+    [(BY_RECORD, "pending"), (AT_FIRST_SIGHT, "pending"), (DETAILS, "done")],
+    ids=["undecided", "whose number is looked up", "details"],
 )
-def test_a_look_up_that_alone_shows_an_opt_out_is_never_given_up_on(
+def test_a_look_up_that_an_opt_out_hangs_on_is_never_given_up_on(
     world: World, rules: str, state: str
 ) -> None:
     world.write(HEAD + LOOK_UP + rules, ("one",))
