@@ -21,6 +21,9 @@ from bridge.store.database import Connection, clock_ms
 from bridge.store.leads import Claimable
 from bridge.store.schema import NEVER
 
+ASSERTED = (Lane.OPT_OUT, Lane.STANDING)
+"""The lanes in which a lead stands whose opt-out has to be asserted next."""
+
 
 class Claimed(NamedTuple):
     """A lead of a batch: what was claimed, what is sent for it, and the updates behind that."""
@@ -119,6 +122,7 @@ def _add(
         all_known=campaign.custom_fields == "all_known",
         alone=row.bare,
         reassert=row.reassert,
+        ahead=row.lane in ASSERTED,
     )
     element = payload.element(campaign, row.phone, plan.payload)
     batch.size += payload.size(element)

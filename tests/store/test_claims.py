@@ -69,3 +69,26 @@ def test_a_body_is_no_larger_than_it_may_be_and_whoever_has_no_room_is_next(worl
     assert claimed(world, replace(three, batch_bytes=3 * one - 1)) == PHONES[3:5]
     assert claimed(world, replace(three, batch_bytes=1)) == PHONES[5:6], "one goes in any case"
     assert claimed(world, three) == PHONES[6:9]
+
+
+@pytest.mark.parametrize(
+    ("lane", "payload"),
+    [
+        (Lane.OPT_OUT, {"do_not_call": True}),
+        (Lane.STANDING, {"do_not_call": True}),
+        (Lane.RETRY, {"first_name": "Ann"}),  # it was tried alone, and is not found
+    ],
+)
+def test_an_opt_out_that_goes_again_by_itself_goes_before_what_was_refused_beside_it(
+    world: World, lane: Lane, payload: dict[str, object]
+) -> None:
+    assert claimed(world) == PHONES[:SIZE]
+    with world.database.write() as connection:
+        connection.execute(text("UPDATE outcome SET state = 'updated'"))
+    set_leads(world, "lane = 9, lease_until = 0")
+    world.take_in({"id": "later", "phone": PHONES[0], "name": "Ann", "at": 1_700_000_000_001})
+    anew = "lane = :lane, due_at = id, reassert = true, bare = true"
+    set_leads(world, f"{anew} WHERE phone = '{PHONES[0]}'", lane=int(lane))
+    campaign = world.mappings.campaigns["one"]
+    (item,) = claim(world.worker()._equipment, campaign, lane).claimed
+    assert item.plan.payload == payload
