@@ -53,3 +53,13 @@ def test_once_confirmed_an_opt_out_that_comes_later_stands_from_the_first_pause_
     found.append((lead.due_at or 0) - lead.now)
     first, second, _ = POLICY.standing_steps
     assert found == [first, second, first]
+
+
+def test_what_is_no_opt_out_ends_after_so_many_replies_that_say_nothing_of_it() -> None:
+    lead = OneLead()
+    number = lead.arrive({"first_name": "Ann"}, 1)
+    for _ in range(POLICY.unknown_tries):
+        assert lead.state(number) is State.WAITING
+        lead.step(Verdict.UNKNOWN)
+    assert lead.state(number) is State.UNCONFIRMED
+    assert lead.due_at is None

@@ -111,6 +111,16 @@ def several(*events: dict[str, Any]) -> dict[str, Any]:
     return {"items": [{"at": 1_700_000_000_000 + one["id"], **one} for one in events]}
 
 
+def test_what_a_look_up_shows_of_a_contact_is_known_to_its_next_event(world: World) -> None:
+    world.write(KNOWING + LOOK_UP + CONSENT, ("one",))
+    at = 1_700_000_000_000
+    world.take_in({"id": 1, "contact": "7", "phone": OLD, "dnc": True, "at": at})
+    world.write(KNOWING + NOT_ASKING + CONSENT, ("one",))
+    complete(world)
+    world.take_in({"id": 2, "contact": "7", "phone": NEW, "name": "A", "at": at + 1})
+    assert said(world, NEW) == [True]
+
+
 def test_an_edit_while_an_opt_out_is_looked_up_takes_no_other_event_for_it(world: World) -> None:
     first = {"id": 1, "contact": "6", "phone": OLD, "name": "A"}
     opt_out = {"id": 2, "contact": "7", "phone": NEW, "dnc": True}
