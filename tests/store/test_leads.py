@@ -98,13 +98,13 @@ def test_a_claimed_lead_is_out_of_reach_until_it_is_released(database: Database)
         held = leads.held(connection, {number: row.fence + 1})
         assert held == {number: (Lane.OPT_OUT, NOW)}, "what arrived meanwhile is not lost"
         ledger = {"first_name": ["Zoë", 1, "k", False]}
-        step = released(
-            number, lane=Lane.OPT_OUT, due_at=NOW, ledger=ledger, tries=2, bare=True, opted_out=True
-        )
-        leads.release(connection, [step])
+        step = released(number, lane=Lane.OPT_OUT, due_at=NOW, ledger=ledger, opted_out=True)
+        leads.release(connection, [step._replace(tries=2, standing_tries=4, bare=True)])
         assert leads.held(connection, {number: row.fence + 1}) == {}, "nor is it recorded twice"
         (back,) = leads.claimable(connection, "main", Lane.OPT_OUT, NOW, 9)
+        assert leads.backlog(connection, "main") == {Lane.OPT_OUT: (1, NOW)}, "it waits as long"
     assert (back.ledger, back.tries, back.bare) == (ledger, 2, True)
+    assert back.standing_tries == 4
     assert back.fence == row.fence + 1
 
 
