@@ -79,9 +79,14 @@ class Call:
             return self.updates
         return [update for update in self.updates if update.id in self.plan.carried]
 
+    @property
+    def asserted(self) -> bool:
+        """Whether the call carried an opt-out, of an update or one that goes again by itself."""
+        return self.plan.payload.get(ledgers.DO_NOT_CALL) is True
+
     def asserts(self, update: OpenUpdate) -> bool:
         """Whether the call carried this update's opt-out."""
-        return update.opts_out and self.plan.payload.get(ledgers.DO_NOT_CALL) is True
+        return update.opts_out and self.asserted
 
 
 def decide(call: Call, policy: Policy) -> Next:
@@ -175,7 +180,7 @@ class _Tally:
                 update, end, f"the period of a standing opt-out is over; last answer: {message}"
             )
             return
-        self.settle(update, State.STANDING, message, doubtful=update.doubtful)
+        self.settle(update, State.STANDING, message)
         steps = self.policy.standing_steps
         self.follow(Lane.STANDING, now + steps[min(self.standing_tries, len(steps) - 1)])
         self.stood = True
@@ -191,8 +196,7 @@ class _Tally:
     def pause(self) -> int:
         """How long a lead waits after a try that was not answered well (ms)."""
         doubled: int = self.policy.backoff_first * 2 ** min(self.tries - 1, 20)
-        asserted = any(self.call.asserts(update) for update in self.call.carried)
-        most = OPT_OUT_PAUSE if asserted else self.policy.backoff_most
+        most = OPT_OUT_PAUSE if self.call.asserted else self.policy.backoff_most
         return min(most, self.policy.backoff_most, doubled)
 
     def keeps_an_opt_out(self) -> bool:
@@ -205,25 +209,32 @@ class _Tally:
 
     def suspect(self) -> None:
         """After many such tries an opt-out goes alone: what is beside it may be the cause."""
-        asserted = any(self.call.asserts(update) for update in self.call.carried)
-        if asserted and self.tries >= SUSPECT_TRIES and len(self.call.plan.payload) > 1:
+        beside = self.call.asserted and len(self.call.plan.payload) > 1
+        if beside and self.tries >= SUSPECT_TRIES:
             self.alone = True
 
     def close(self) -> Next:
         """The sum."""
-        confirmed = self.call.result.verdict is Verdict.CONFIRMED
-        reassert = self.call.lead.reassert and not (confirmed and self.call.plan.reasserts)
-        reassert = reassert or self.call.plan.echoes
+        call, plan = self.call, self.call.plan
+        confirmed = call.result.verdict is Verdict.CONFIRMED
+        reassert = call.lead.reassert and not (confirmed and call.asserted)
+        reassert = reassert or plan.echoes
+        held_back = plan.held_back > 0
+        next_at_once = Lane.RETRY if held_back else None
         if reassert and not self.called:
-            self.follow(Lane.OPT_OUT, self.call.now + (self.pause() if self.tries else 0))
-        elif reassert:
+            self.follow(Lane.OPT_OUT, call.now + (self.pause() if self.tries else 0))
+        elif reassert and call.asserted and self.alone and self.resumed:
+            self.lane = Lane.OPT_OUT  # what is beside it is taken off, and it goes before that
+        elif reassert and (call.asserted or plan.echoes):
             steps = self.policy.standing_steps
             pause = steps[min(self.standing_tries, len(steps) - 1)]
-            self.follow(Lane.STANDING, self.call.now + pause)
+            self.follow(Lane.STANDING, call.now + pause)
             self.stood = True
-        held_back = self.call.plan.held_back > 0
-        if held_back and not self.resumed:  # else they would cut short the pause of those before
-            self.follow(Lane.RETRY, self.call.now)
+        elif reassert and not held_back:  # this call was of what was refused beside it
+            next_at_once = Lane.STANDING
+        if next_at_once is not None and not self.resumed and (self.called or not reassert):
+            # else they would cut short the pause of those before
+            self.follow(next_at_once, call.now)
         stands = self.stood or reassert or (held_back and self.keeps_an_opt_out())
         if stands and self.lane is not Lane.OPT_OUT:
             self.lane = Lane.STANDING  # in which it goes on while a person has paused all else
@@ -243,8 +254,7 @@ def _rejected(call: Call, policy: Policy) -> _Tally:
     tally = _Tally(call, policy, tries=0)
     carried, plan = call.carried, call.plan
     several = len(carried) > 1 and not call.lead.bare
-    asserts = plan.reasserts or any(call.asserts(u) for u in carried)
-    mixed = asserts and len(plan.payload) > 1
+    mixed = call.asserted and len(plan.payload) > 1
     if several or mixed:
         tally.alone = True
         for update in carried:

@@ -116,12 +116,14 @@ def plan(
     all_known: bool,
     alone: bool,
     reassert: bool = False,
+    ahead: bool = False,
 ) -> Plan:
     """Merge the open updates of one lead with its ledger.
 
     ``all_known``: a payload with custom fields carries every custom field that the ledger knows.
     ``alone``: the API refused the updates together, so send the opt-out by itself, and after it
-    one update at a time. ``reassert``: send the opt-out of the ledger even if it is confirmed.
+    one update at a time. ``reassert``: send the opt-out of the ledger even if it is confirmed;
+    ``ahead``: where it goes alone, before the updates, since it has not been tried so.
     """
     ledger = read(stored)
     consent = ledger.get(DO_NOT_CALL)
@@ -146,7 +148,8 @@ def plan(
         owned.append((update, own))
         if len(own) < len(pairs) and (why := _why_left_out(pairs, own, blocked)):
             left_out[update.id] = why
-    carried = _one_at_a_time(owned, latch, left_out) if alone else owned
+    ahead = ahead and reassert and latch
+    carried = _one_at_a_time(owned, latch, left_out, ahead=ahead) if alone else owned
     payload = {name: ledger[name].value for _, own in carried for name in own}
     reasserts = reassert and latch and not (alone and carried)
     if reasserts:
@@ -200,13 +203,13 @@ def _why_left_out(pairs: Pairs, own: Sequence[str], blocked: tuple[State, str] |
 
 
 def _one_at_a_time(
-    owned: list[tuple[Update, list[str]]], latch: bool, left_out: dict[int, str]
+    owned: list[tuple[Update, list[str]]], latch: bool, left_out: dict[int, str], *, ahead: bool
 ) -> list[tuple[Update, list[str]]]:
     """The part of the updates that goes first when they were refused together."""
     opt_outs = [(u, [DO_NOT_CALL]) for u, own in owned if latch and DO_NOT_CALL in own]
     fresh = [(u, own) for u, own in opt_outs if u.state is not State.STANDING]
     rest = [(u, own) for u, own in owned if not (latch and DO_NOT_CALL in own)]
-    chosen = opt_outs if fresh or not rest else rest[:1]
+    chosen = opt_outs if fresh or ahead or not rest else rest[:1]
     for update, own in owned:
         if any(update is u for u, _ in chosen) and chosen is opt_outs and len(own) > 1:
             others = ", ".join(sorted(set(own) - {DO_NOT_CALL}))

@@ -23,11 +23,6 @@ class Pace:
         self._slowed_at = float("-inf")
         self._taken: deque[float] = deque()
 
-    @property
-    def rate_per_s(self) -> float:
-        """Calls per second as of now."""
-        return self._rate
-
     def state(self, rate_per_s: float) -> None:
         """The stated rate is another one from now on."""
         if rate_per_s != self._stated:
@@ -59,16 +54,15 @@ class Pace:
         if self._taken:
             self._taken.pop()
 
-    def slow_down(self, now: float) -> bool:
-        """The API says that it was too much; False if that has been heard within the second."""
+    def slow_down(self, now: float) -> None:
+        """The API says that it was too much; once a second is what is heard of that."""
         if now - self._slowed_at < 1000:
-            return False
+            return
         self._slowed_at = now
         self._forget(now)
         used = min(self._rate, max(1.0, len(self._taken)))
         self._rate = max(min(LEAST_PER_S, self._stated), used / 2)
         self._next_call = max(self._next_call, now + self.interval)
-        return True
 
     def _forget(self, now: float) -> None:
         while self._taken and now - self._taken[0] >= 1000:

@@ -21,7 +21,6 @@ from bridge.store.database import Connection, clock_ms
 from bridge.store.leads import Claimable
 from bridge.store.schema import NEVER
 
-
 class Claimed(NamedTuple):
     """A lead of a batch: what was claimed, what is sent for it, and the updates behind that."""
 
@@ -122,6 +121,7 @@ def _add(
         all_known=campaign.custom_fields == "all_known",
         alone=row.bare,
         reassert=row.reassert,
+        ahead=row.lane == Lane.OPT_OUT,
     )
     element = payload.element(campaign, row.phone, plan.payload)
     batch.size += payload.size(element)

@@ -195,8 +195,22 @@ def test_a_compressed_reply_is_read(api: ApiServer, client: CampaignClient) -> N
 
 
 def test_a_reply_without_end_is_given_up(api: ApiServer, client: CampaignClient) -> None:
-    api.behaviours = [lambda handler, _seen: handler.reply(200, b" " * (REPLY_BYTES + 1))]
-    assert verdicts(client, campaign(api.url)) == {Verdict.UNKNOWN}
+    """As soon as it is too long, and also where what came of it would confirm every lead."""
+
+    def endless(handler: Handler, seen: Seen) -> None:
+        head = b"HTTP/1.1 200 OK\r\n\r\n" + good_reply(seen)
+        handler.drip([head, b" " * REPLY_BYTES, b""], 0)
+        handler.drip([b""], 60)
+
+    def long(handler: Handler, seen: Seen) -> None:
+        handler.reply(200, good_reply(seen).ljust(REPLY_BYTES))
+
+    api.behaviours = [endless, long]
+    answer = client.update_leads(campaign(api.url, timeout_s=20.0), BATCH)
+    assert answer.trouble is Trouble.TRANSPORT
+    assert {result.verdict for result in answer.results} == {Verdict.UNKNOWN}
+    assert answer.elapsed_ms < 10_000
+    assert verdicts(client, campaign(api.url)) == {Verdict.CONFIRMED}
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "gzip,x-gzip", "br"])
@@ -287,6 +301,21 @@ def test_a_call_ends_at_its_deadline_however_the_reply_drips(
     assert answer.trouble is Trouble.TRANSPORT
     assert [result.verdict for result in answer.results] == [Verdict.UNKNOWN] * 2
     assert verdicts(client, campaign(api.url)) == {Verdict.CONFIRMED}, "the next call is not hurt"
+
+
+def test_a_reply_that_the_deadline_cut_confirms_nothing_although_it_reads_as_whole(
+    api: ApiServer, client: CampaignClient
+) -> None:
+    """Its end is that of the connection, which only tells that the time was over: by then another
+    worker may hold the leads."""
+
+    def open_ended(handler: Handler, seen: Seen) -> None:
+        handler.drip([b"HTTP/1.1 200 OK\r\n\r\n" + good_reply(seen), b""], 5)
+
+    api.behaviours = [open_ended]
+    answer = client.update_leads(campaign(api.url, timeout_s=0.3), BATCH)
+    assert answer.trouble is Trouble.TRANSPORT
+    assert [result.verdict for result in answer.results] == [Verdict.UNKNOWN] * 2
 
 
 def test_a_call_ends_at_its_deadline_while_the_api_takes_nothing(client: CampaignClient) -> None:

@@ -36,6 +36,29 @@ def test_an_opt_out_never_waits_for_longer_than_half_a_minute() -> None:
 
 
 @pytest.mark.parametrize("trouble", [None, Trouble.SERVER])
+def test_nor_does_one_that_goes_again_by_itself_nor_for_what_is_beside_it(
+    trouble: Trouble | None,
+) -> None:
+    lead = OneLead(policy=LONG)
+    lead.arrive({"do_not_call": True}, 1)
+    lead.step(Verdict.CONFIRMED)
+    lead.forget_at_api()
+    lead.arrive({"first_name": "Ann"}, 2)
+    for _ in range(SUSPECT_TRIES):
+        lead.step(Verdict.UNKNOWN, trouble)
+        assert lead.sends[-1] == {"first_name": "Ann", "do_not_call": True}
+        assert (lead.due_at or 0) - lead.now <= OPT_OUT_PAUSE
+    lead.step(Verdict.UNKNOWN, trouble)
+    assert lead.sends[-1] == {"do_not_call": True}
+
+
+def test_what_is_no_opt_out_waits_for_as_long_as_it_is_told_to() -> None:
+    lead = OneLead(policy=LONG)
+    lead.arrive({"first_name": "Ann"}, 1)
+    assert pauses(lead, 7)[-2:] == [32_000, 64_000]
+
+
+@pytest.mark.parametrize("trouble", [None, Trouble.SERVER])
 def test_after_many_unclear_tries_an_opt_out_no_longer_waits_for_what_is_beside_it(
     trouble: Trouble | None,
 ) -> None:
@@ -57,6 +80,8 @@ def test_a_refusal_of_an_opt_out_that_goes_again_by_itself_takes_its_company_off
     lead.step(Verdict.REJECTED)
     assert lead.sends[-1] == {"first_name": "Ann", "do_not_call": True}
     assert lead.state(name) is State.WAITING
+    lead.step(Verdict.CONFIRMED)
+    assert (lead.sends[-1], lead.state(name)) == ({"do_not_call": True}, State.WAITING)
     lead.step(Verdict.CONFIRMED)
     assert lead.state(name) is State.UPDATED
 

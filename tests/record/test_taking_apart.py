@@ -17,7 +17,10 @@ def test_an_opt_out_is_taken_out_of_a_refused_object_and_goes_first() -> None:
     opt_out = lead.arrive({"do_not_call": True, "email": "not an address"}, 2)
     lead.step(Verdict.REJECTED)
     assert lead.due_at == START
-    lead.step(Verdict.CONFIRMED)
+    lead.claim()
+    assert lead.flight is not None
+    assert lead.flight.lead.lane is Lane.OPT_OUT
+    lead.answer(Verdict.CONFIRMED)
     assert lead.state(opt_out) is State.UPDATED
     assert "email left out: the API refused it" in lead.messages[opt_out]
     lead.step(Verdict.CONFIRMED)
@@ -29,8 +32,13 @@ def test_one_bad_update_does_not_take_its_neighbours_down() -> None:
     lead = OneLead()
     bad = lead.arrive({"email": "not an address"}, 1)
     good = lead.arrive({"first_name": "Ann"}, 2)
-    for verdict in (Verdict.REJECTED, Verdict.REJECTED, Verdict.CONFIRMED):
-        lead.step(verdict)
+    lead.step(Verdict.REJECTED)
+    lead.claim()
+    assert lead.flight is not None
+    assert lead.flight.lead.lane is Lane.RETRY, "nothing of it is ahead of anybody's opt-out"
+    for verdict in (Verdict.REJECTED, Verdict.CONFIRMED):
+        lead.answer(verdict)
+        lead.claim()
     assert (lead.state(bad), lead.state(good)) == (State.REJECTED, State.UPDATED)
     assert lead.due_at is None
 
@@ -81,6 +89,52 @@ def test_a_standing_opt_out_does_not_hold_up_what_came_after_it() -> None:
     assert lead.state(opt_out) is State.STANDING
     lead.step(Verdict.CONFIRMED)
     assert lead.state(opt_out) is State.UPDATED
+
+
+def asserted_anew(lead: OneLead) -> None:
+    """Its opt-out was confirmed, but by a campaign that is another one now; two updates come."""
+    lead.arrive({"do_not_call": True}, 1)
+    lead.step(Verdict.CONFIRMED)
+    lead.forget_at_api()
+    lead.arrive({"email": "not an address"}, 2)
+    lead.arrive({"first_name": "Ann"}, 3)
+
+
+BESIDE = {"email": "not an address", "first_name": "Ann", "do_not_call": True}
+APART = [{"do_not_call": True}, {"email": "not an address"}, {"first_name": "Ann"}]
+
+
+def test_an_opt_out_that_goes_again_by_itself_is_taken_out_and_goes_first_too() -> None:
+    lead = OneLead()
+    asserted_anew(lead)
+    for verdict in (Verdict.REJECTED, Verdict.CONFIRMED, Verdict.REJECTED, Verdict.CONFIRMED):
+        lead.step(verdict)
+    assert lead.sends[1:] == [BESIDE, *APART]
+    assert lead.now == START, "nothing of it had to wait"
+    assert lead.due_at is None
+
+
+def test_an_opt_out_that_goes_again_and_is_not_found_is_not_put_off_by_what_was_beside_it() -> None:
+    lead = OneLead()
+    asserted_anew(lead)
+    for verdict in (Verdict.REJECTED, Verdict.NOT_FOUND, Verdict.REJECTED, Verdict.REJECTED):
+        lead.step(verdict)
+    assert lead.sends[1:] == [BESIDE, *APART]
+    lead.step(Verdict.NOT_FOUND)
+    assert lead.sends[-1] == {"do_not_call": True}
+    assert lead.now == START
+    assert lead.due_at == START + POLICY.standing_steps[1], "it was the second try of it"
+    lead.drain(most=1)
+
+
+def test_a_worker_lost_while_an_opt_out_goes_again_alone_lets_nothing_go_before_it() -> None:
+    lead = OneLead()
+    asserted_anew(lead)
+    lead.step(Verdict.REJECTED)
+    lead.claim()
+    lead.lose()
+    lead.step(Verdict.CONFIRMED)
+    assert lead.sends[-2:] == [{"do_not_call": True}] * 2
 
 
 def test_what_waits_behind_an_unclear_answer_does_not_cut_its_pause_short() -> None:

@@ -68,10 +68,12 @@ def test_arrivals_of_one_statement_count_together(database: Database) -> None:
             [
                 due(lane=Lane.FIRST, due_at=NOW + 50),
                 due(lane=Lane.OPT_OUT, due_at=NOW + 90),
-                due(lane=Lane.REPLAY, due_at=NOW + 70),
+                due(lane=Lane.REPLAY, due_at=NOW + 70, waiting_since=NOW - 3),
             ],
         )
         assert leads.next_due(connection, "main") == {Lane.OPT_OUT: NOW + 50}
+        assert leads.backlog(connection, "main") == {Lane.OPT_OUT: (1, NOW - 3)}
+        assert leads.next_due(connection, "other") == {}
 
 
 def test_leads_are_claimed_in_the_order_in_which_they_are_due(database: Database) -> None:
@@ -96,12 +98,13 @@ def test_a_claimed_lead_is_out_of_reach_until_it_is_released(database: Database)
         held = leads.held(connection, {number: row.fence + 1})
         assert held == {number: (Lane.OPT_OUT, NOW)}, "what arrived meanwhile is not lost"
         ledger = {"first_name": ["Zoë", 1, "k", False]}
-        step = released(
-            number, lane=Lane.OPT_OUT, due_at=NOW, ledger=ledger, tries=2, bare=True, opted_out=True
-        )
-        leads.release(connection, [step])
+        step = released(number, lane=Lane.OPT_OUT, due_at=NOW, ledger=ledger, opted_out=True)
+        leads.release(connection, [step._replace(tries=2, standing_tries=4, bare=True)])
+        assert leads.held(connection, {number: row.fence + 1}) == {}, "nor is it recorded twice"
         (back,) = leads.claimable(connection, "main", Lane.OPT_OUT, NOW, 9)
+        assert leads.backlog(connection, "main") == {Lane.OPT_OUT: (1, NOW)}, "it waits as long"
     assert (back.ledger, back.tries, back.bare) == (ledger, 2, True)
+    assert back.standing_tries == 4
     assert back.fence == row.fence + 1
 
 
@@ -112,6 +115,7 @@ def test_a_lead_that_rests_keeps_what_its_claim_has_stored(database: Database) -
         leads.claim(connection, [(number, ledger, True)], owner="w1", until=NOW + 30_000)
         leads.release(connection, [released(number, ledger=None, opted_out=None, tries=3)])
     assert cell(database, "opted_out", "lead", number)
+    assert json.loads(cell(database, "ledger", "lead", number)) == ledger
     with database.write() as connection:
         leads.claim(connection, [(number, ledger, True)], owner="w1", until=NOW + 30_000)
         leads.rest(connection, [(number, 2)])
@@ -202,6 +206,17 @@ def test_a_recovered_lead_is_due_at_once_and_keeps_what_arrived(database: Databa
         leads.recover(connection, expired_before=NEVER, now=NOW + 5)
         assert leads.next_due(connection, "main") == {Lane.OPT_OUT: NOW + 5}
         assert leads.recover(connection, expired_before=NEVER, now=NOW + 6) == []
+
+
+def test_a_recovered_lead_that_is_opted_out_asserts_that_and_any_other_is_tried_again(
+    database: Database,
+) -> None:
+    with database.write() as connection:
+        for n, opted_out in enumerate((True, False)):
+            number = a_lead(connection, f"+1415555000{n}")
+            leads.claim(connection, [(number, {}, opted_out)], owner="w1", until=NOW + n)
+        assert len(leads.recover(connection, expired_before=NOW + 9, now=NOW)) == 2
+        assert leads.next_due(connection, "main") == {Lane.STANDING: NOW, Lane.RETRY: NOW}
 
 
 def test_a_lead_that_has_nothing_left_no_longer_waits(database: Database) -> None:

@@ -41,6 +41,10 @@ DETAILS = BY_RECORD.replace("channel: voice", "channel: none").replace(
     "do_not_call: {value: true}", "last_name: name"
 )
 
+AT_FIRST_SIGHT = BY_RECORD.replace("contact.dnc == 'true'", "name == 'A'").replace(
+    "{phone_number: phone, do", "{phone_number: contact.phone, do"
+)
+
 
 @pytest.fixture
 def world(database: Database, tmp_path: Path) -> World:
@@ -67,9 +71,11 @@ def test_an_opt_in_of_a_clock_that_is_ahead_hides_no_opt_out_that_comes_next(wor
 
 
 @pytest.mark.parametrize(
-    ("rules", "state"), [(BY_RECORD, "pending"), (DETAILS, "done")], ids=["undecided", "details"]
+    ("rules", "state"),
+    [(BY_RECORD, "pending"), (AT_FIRST_SIGHT, "pending"), (DETAILS, "done")],
+    ids=["undecided", "whose number is looked up", "details"],
 )
-def test_a_look_up_that_alone_shows_an_opt_out_is_never_given_up_on(
+def test_a_look_up_that_an_opt_out_hangs_on_is_never_given_up_on(
     world: World, rules: str, state: str
 ) -> None:
     world.write(HEAD + LOOK_UP + rules, ("one",))
@@ -104,6 +110,16 @@ def complete(world: World) -> None:
 
 def several(*events: dict[str, Any]) -> dict[str, Any]:
     return {"items": [{"at": 1_700_000_000_000 + one["id"], **one} for one in events]}
+
+
+def test_what_a_look_up_shows_of_a_contact_is_known_to_its_next_event(world: World) -> None:
+    world.write(KNOWING + LOOK_UP + CONSENT, ("one",))
+    at = 1_700_000_000_000
+    world.take_in({"id": 1, "contact": "7", "phone": OLD, "dnc": True, "at": at})
+    world.write(KNOWING + NOT_ASKING + CONSENT, ("one",))
+    complete(world)
+    world.take_in({"id": 2, "contact": "7", "phone": NEW, "name": "A", "at": at + 1})
+    assert said(world, NEW) == [True]
 
 
 def test_an_edit_while_an_opt_out_is_looked_up_takes_no_other_event_for_it(world: World) -> None:

@@ -1,0 +1,65 @@
+"""What an answer that nobody can trust leaves behind, once a later one says how it went."""
+
+from __future__ import annotations
+
+import pytest
+
+from bridge.model import State, Trouble, Verdict
+
+from .one_lead import MARK, POLICY, OneLead
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"first_name": "Ann"}, State.UPDATED),
+        ({"do_not_call": True}, State.UPDATED),
+        ({"first_name": "Ann", MARK: True}, State.UNCONFIRMED),  # the wish went out once
+        ({"do_not_call": True, MARK: True}, State.UPDATED),  # it never did
+    ],
+)
+@pytest.mark.parametrize("trouble", [None, Trouble.SERVER])
+def test_what_is_confirmed_after_an_unclear_try_is_updated_but_for_a_wish_to_be_called(
+    fields: dict[str, object], state: State, trouble: Trouble | None
+) -> None:
+    lead = OneLead()
+    number = lead.arrive(fields, 1)
+    lead.step(Verdict.UNKNOWN, trouble)
+    lead.step(Verdict.CONFIRMED)
+    assert lead.state(number) is state
+    assert lead.due_at is None
+
+
+def test_a_try_that_went_nowhere_takes_no_doubt_away() -> None:
+    lead = OneLead()
+    number = lead.arrive({"first_name": "Ann", MARK: True}, 1)
+    lead.step(Verdict.UNKNOWN, Trouble.SERVER)
+    lead.step(Verdict.NOT_SENT, Trouble.REFUSED)
+    lead.step(Verdict.CONFIRMED)
+    assert lead.sends == [{"first_name": "Ann", MARK: True}] + [{"first_name": "Ann"}] * 2
+    assert lead.state(number) is State.UNCONFIRMED
+
+
+def test_once_confirmed_an_opt_out_that_comes_later_stands_from_the_first_pause_on() -> None:
+    lead = OneLead()
+    lead.arrive({"do_not_call": True}, 1)
+    found = []
+    for _ in range(2):
+        lead.step(Verdict.NOT_FOUND)
+        found.append((lead.due_at or 0) - lead.now)
+    lead.step(Verdict.CONFIRMED)
+    lead.arrive({"do_not_call": True}, 2)
+    lead.step(Verdict.NOT_FOUND)
+    found.append((lead.due_at or 0) - lead.now)
+    first, second, _ = POLICY.standing_steps
+    assert found == [first, second, first]
+
+
+def test_what_is_no_opt_out_ends_after_so_many_replies_that_say_nothing_of_it() -> None:
+    lead = OneLead()
+    number = lead.arrive({"first_name": "Ann"}, 1)
+    for _ in range(POLICY.unknown_tries):
+        assert lead.state(number) is State.WAITING
+        lead.step(Verdict.UNKNOWN)
+    assert lead.state(number) is State.UNCONFIRMED
+    assert lead.due_at is None
