@@ -114,16 +114,22 @@ def test_an_opt_out_that_goes_again_by_itself_is_taken_out_and_goes_first_too() 
     assert lead.due_at is None
 
 
-def test_an_opt_out_that_goes_again_and_is_not_found_is_not_put_off_by_what_was_beside_it() -> None:
+@pytest.mark.parametrize(
+    ("last", "pause"),
+    [(Verdict.REJECTED, 1), (Verdict.CONFIRMED, 0)],  # of another field: it is not told by that
+)
+def test_an_opt_out_that_goes_again_and_is_not_found_is_not_put_off_by_what_was_beside_it(
+    last: Verdict, pause: int
+) -> None:
     lead = OneLead()
     asserted_anew(lead)
-    for verdict in (Verdict.REJECTED, Verdict.NOT_FOUND, Verdict.REJECTED, Verdict.REJECTED):
+    for verdict in (Verdict.REJECTED, Verdict.NOT_FOUND, Verdict.REJECTED, last):
         lead.step(verdict)
     assert lead.sends[1:] == [BESIDE, *APART]
     lead.step(Verdict.NOT_FOUND)
     assert lead.sends[-1] == {"do_not_call": True}
     assert lead.now == START
-    assert lead.due_at == START + POLICY.standing_steps[1], "it was the second try of it"
+    assert lead.due_at == START + POLICY.standing_steps[pause]
     lead.drain(most=1)
 
 
