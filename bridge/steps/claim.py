@@ -21,6 +21,7 @@ from bridge.store.database import Connection, clock_ms
 from bridge.store.leads import Claimable
 from bridge.store.schema import NEVER
 
+
 class Claimed(NamedTuple):
     """A lead of a batch: what was claimed, what is sent for it, and the updates behind that."""
 

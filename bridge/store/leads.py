@@ -414,7 +414,7 @@ def recover(
                 lease_owner="",
                 lease_until=0,
                 lane=case(
-                    (lead.c.lane == int(Lane.OPT_OUT), lead.c.lane),
+                    ((lead.c.lane == int(Lane.OPT_OUT)) | lead.c.reassert, int(Lane.OPT_OUT)),
                     (lead.c.opted_out, int(Lane.STANDING)),
                     (lead.c.lane < int(Lane.RETRY), lead.c.lane),
                     else_=int(Lane.RETRY),

@@ -14,7 +14,6 @@ from typing import Any
 from bridge.model import Lane, Result, State, Trouble, Verdict
 from bridge.record import ledger as ledgers
 from bridge.record.decide import Call, Policy, decide
-from bridge.steps.claim import ASSERTED
 from bridge.store.leads import Claimable
 from bridge.store.outcomes import OpenUpdate
 from bridge.store.pauses import OPT_OUT_LANES
@@ -129,7 +128,7 @@ class OneLead:
             all_known=self.all_known,
             alone=lead.bare,
             reassert=lead.reassert,
-            ahead=lead.lane in ASSERTED,
+            ahead=lead.lane is Lane.OPT_OUT,
         )
         self._lane, self._due_at = Lane.IDLE, 2**62
         self._keep(plan.ledger)
@@ -191,7 +190,7 @@ class OneLead:
         for number in flight.plan.carried:
             self.updates[number] = self.updates[number]._replace(state=State.WAITING, doubtful=True)
         opts_out = any(self.updates[n].opts_out for n in flight.plan.carried)
-        if opts_out:
+        if opts_out or self._reassert:
             self._lane = Lane.OPT_OUT
         elif self._lane >= Lane.RETRY:
             latched = ledgers.opted_out(ledgers.read(self._stored))

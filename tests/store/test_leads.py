@@ -219,6 +219,16 @@ def test_a_recovered_lead_that_is_opted_out_asserts_that_and_any_other_is_tried_
         assert leads.next_due(connection, "main") == {Lane.STANDING: NOW, Lane.RETRY: NOW}
 
 
+def test_a_recovered_lead_whose_opt_out_is_to_go_again_says_that_first(database: Database) -> None:
+    with database.write() as connection:
+        number = a_lead(connection)
+        leads.release(connection, [released(number, opted_out=True)])
+        assert leads.assert_opt_outs_again(connection, "main", NOW) == 1
+        leads.claim(connection, [(number, {}, True)], owner="w1", until=NOW)
+        assert leads.recover(connection, expired_before=NOW + 9, now=NOW) == [number]
+        assert leads.next_due(connection, "main") == {Lane.OPT_OUT: NOW}
+
+
 def test_a_lead_that_has_nothing_left_no_longer_waits(database: Database) -> None:
     with database.write() as connection:
         number = a_lead(connection)
