@@ -14,7 +14,7 @@ from bridge.bells import Bells
 from bridge.clock import seconds_until
 from bridge.forward.client import CampaignClient
 from bridge.live import LiveMappings
-from bridge.model import Campaign, Lane
+from bridge.model import Called, Campaign, Lane
 from bridge.pipeline import Pipeline
 from bridge.record.gate import Gate
 from bridge.steps.conditions import HEAR_EVERY_S, Conditions, monotonic_ms
@@ -29,8 +29,8 @@ from bridge.store.schema import NEVER
 LOOK_AGAIN_S = 1.0
 """How long at most a thread waits for its turn before it looks again at what has changed."""
 
-Told = tuple[Condition, str] | None
-"""A campaign's condition and the id under which it was last called; None before its greeting."""
+Told = tuple[Condition, Called] | None
+"""A campaign's condition and as which it was last called; None before its greeting."""
 
 
 class Sending:
@@ -122,11 +122,11 @@ class Sending:
     def _due(self, campaign: Campaign, *, only_opt_outs: bool) -> dict[Lane, int]:
         """When each lane that this thread may serve has its next lead due.
 
-        Nothing is due to a campaign whose id another worker knows to be out of date. Its condition
+        Nothing is due to a campaign that another worker knows to be out of date. Its condition
         is read last: what is due after a failed call was set free after that had been noted.
         """
         due, found = self._database.ask(partial(_told, campaign.name))
-        if found is not None and found[1] != campaign.id:
+        if found is not None and not found[1].is_that_of(campaign.called):
             return {}
         return self._lanes(campaign, due, found, only_opt_outs=only_opt_outs)
 

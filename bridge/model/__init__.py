@@ -5,7 +5,7 @@ else, and imported from here. Nothing is changed after it was made. Times are in
 since 1970-01-01 UTC.
 """
 
-from bridge.model.campaign import CallLimits, Campaign
+from bridge.model.campaign import Called, CallLimits, Campaign
 from bridge.model.delivery import Delivery, Refused, Request, Verified
 from bridge.model.document import Decoder, Json, Place, Reading
 from bridge.model.event import NOBODY, ContactRef, Event, Known
@@ -58,6 +58,7 @@ __all__ = [
     "BearerScheme",
     "BodyScheme",
     "CallLimits",
+    "Called",
     "Campaign",
     "ChallengeHandshake",
     "Channel",

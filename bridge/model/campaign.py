@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from hashlib import sha256
+from typing import Literal, NamedTuple
 
 from bridge.model.secret import Secret
 
@@ -16,6 +17,20 @@ class CallLimits:
     concurrency: int = 2
     token_rate_per_s: float = 0
     token_concurrency: int = 0
+
+
+class Called(NamedTuple):
+    """Which campaign of which API it is. ``address``: a hash of the API's URL, which may hold a
+    password; "" where a version noted it that kept none."""
+
+    id: str
+    address: str
+
+    def is_that_of(self, other: Called) -> bool:
+        """Whether both are the same campaign, as far as is known."""
+        return self.id == other.id and (
+            self.address == other.address or "" in (self.address, other.address)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +61,11 @@ class Campaign:
     missing: tuple[str, ...] = ()
     token_rate_per_s: float = 0
     token_concurrency: int = 0
+
+    @property
+    def called(self) -> Called:
+        """Which campaign of which API it is."""
+        return Called(self.id, sha256(self.url.encode("utf-8", "surrogatepass")).hexdigest()[:32])
 
     @property
     def configured(self) -> bool:

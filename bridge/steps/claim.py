@@ -72,12 +72,12 @@ class Taken(NamedTuple):
 def claim(equipment: Equipment, campaign: Campaign, lane: Lane) -> Taken:
     """Leads of one lane with something to send, at most a batch; none if there are none.
 
-    None as well if the campaign has another id at the API by now: an opt-out that the one before
+    None as well if the campaign is another one at the API by now: an opt-out that the one before
     confirms would never reach the new one.
     """
     now = equipment.database.now_ms()
     with equipment.database.write(urgent=lane is Lane.OPT_OUT) as connection:
-        if not campaigns.still(connection, campaign.name, campaign.id):
+        if not campaigns.still(connection, campaign.name, campaign.called):
             return Taken()
         taken = take(connection, equipment, campaign, lane, now)
     log_outcomes(taken.lines)

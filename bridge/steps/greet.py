@@ -1,4 +1,4 @@
-"""A campaign that is new, or whose API id is another, has to hear of the opt-outs."""
+"""A campaign that is new, or has another id or API, has to hear of the opt-outs."""
 
 from __future__ import annotations
 
@@ -27,10 +27,14 @@ def greet(
     ``noted``: the campaigns that were there when it came (``bridge.store.arrivals``).
     """
     with database.read() as connection:
-        before = campaigns.api_id(connection, campaign.name)
+        before = campaigns.called(connection, campaign.name)
         formerly = campaigns.names_of(connection, campaign.id)
         away = before is not None and campaign.name not in campaigns.present(connection)
-    if before == campaign.id and not away:
+    same = before is not None and before.is_that_of(campaign.called)
+    if same and not away:
+        if before != campaign.called:
+            with database.write() as connection:
+                campaigns.note_address(connection, campaign.name, campaign.called)
         return []
     sisters = _sisters(campaign, others, noted, formerly) if before is None or away else []
     _adopt(database, campaign, sisters, stopping)
@@ -38,13 +42,14 @@ def greet(
         return []  # it may not have been told of all; whoever comes next tells it
     with database.write() as connection:
         now = database.now_ms()
-        if before != campaign.id:
-            campaigns.greet(connection, campaign.name, campaign.id, now, adopting=bool(sisters))
+        if not same:
+            campaigns.greet(connection, campaign.name, campaign.called, now, adopting=bool(sisters))
         elif not sisters:
             campaigns.adopted(connection, campaign.name)
-        if before not in (None, campaign.id):
+        if before is not None and not same:
             count = leads.assert_opt_outs_again(connection, campaign.name, now)
-            log.warning("campaign id changed", campaign=campaign.name, opt_outs_again=count)
+            moved = "campaign id changed" if before.id != campaign.id else "campaign's API changed"
+            log.warning(moved, campaign=campaign.name, opt_outs_again=count)
     return sisters
 
 

@@ -194,7 +194,7 @@ def _record(
     with equipment.database.write(urgent=ends or batch.lane is Lane.OPT_OUT) as connection:
         # before the leads, in the order in which a claim and whoever greets a campaign lock them
         go_on = turn.go_on
-        still = go_on is not None and campaigns.still(connection, campaign.name, campaign.id)
+        still = go_on is not None and campaigns.still(connection, campaign.name, campaign.called)
         held = leads.held(connection, {item.lead.id: item.fence for item in claimed})
         batch_id = outcomes.add_batch(
             connection,

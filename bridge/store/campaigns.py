@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, case, select, update
 
+from bridge.model import Called
 from bridge.store.bulk import Query
 from bridge.store.database import upsert
 from bridge.store.far_ahead import SLACK_MS
@@ -32,7 +33,8 @@ _CONDITION = (  # in the order of a Condition
     campaign.c.probe_until,
     campaign.c.changes,
 )
-_ONE = Query(select(*_CONDITION, campaign.c.api_id).where(campaign.c.name == bindparam("the_name")))
+_CALLED = campaign.c.api_id, campaign.c.api_address  # in the order of a Called
+_ONE = Query(select(*_CONDITION, *_CALLED).where(campaign.c.name == bindparam("the_name")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +67,23 @@ def condition(connection: Connection, name: str) -> Condition | None:
     return None if found is None else found[0]
 
 
-def known(connection: Connection, name: str) -> tuple[Condition, str] | None:
-    """The condition of one campaign, and the id under which it was last called; see above."""
-    for *values, api_id in _ONE.all(connection, the_name=name):
-        return Condition(*values), api_id
+def known(connection: Connection, name: str) -> tuple[Condition, Called] | None:
+    """The condition of one campaign, and as which it was last called; see above."""
+    for *values, api_id, address in _ONE.all(connection, the_name=name):
+        return Condition(*values), Called(api_id, address)
     return None
 
 
 def greet(
-    connection: Connection, name: str, api_id: str, now: int, *, adopting: bool = False
+    connection: Connection, name: str, called: Called, now: int, *, adopting: bool = False
 ) -> None:
-    """Note a campaign that is new or has another id at the API: it is open, as far as is known.
+    """Note a campaign that is new or another one at the API: it is open, as far as is known.
 
     ``adopting``: it counts as away until ``adopted`` says otherwise.
     """
     values: dict[str, Any] = {
-        "api_id": api_id,
+        "api_id": called.id,
+        "api_address": called.address,
         "condition": OPEN,
         "reason": "",
         "since": now,
@@ -97,6 +100,15 @@ def greet(
             index_elements=[campaign.c.name],
             set_={**values, "changes": campaign.c.changes + 1},
         )
+    )
+
+
+def note_address(connection: Connection, name: str, now: Called) -> None:
+    """Note the API's address of a campaign where a version before has noted none."""
+    connection.execute(
+        update(campaign)
+        .where(campaign.c.name == name, campaign.c.api_id == now.id, campaign.c.api_address == "")
+        .values(api_address=now.address)
     )
 
 
@@ -251,22 +263,22 @@ def names_of(connection: Connection, api_id: str) -> list[str]:
     )
 
 
-def api_id(connection: Connection, name: str) -> str | None:
-    """The id under which a campaign was last called; None if it never was."""
-    rows = _API_ID.all(connection, the_name=name)
-    return rows[0][0] if rows else None
+def called(connection: Connection, name: str) -> Called | None:
+    """As which a campaign was last called; None if it never was."""
+    rows = _NAMED.all(connection, the_name=name)
+    return Called(*rows[0]) if rows else None
 
 
-def still(connection: Connection, name: str, api_id: str) -> bool:
-    """Whether no worker has greeted the campaign under another id, and none will until the commit.
+def still(connection: Connection, name: str, now: Called) -> bool:
+    """Whether no worker has greeted the campaign as another one, and none will until the commit.
 
     Whoever sends by mapping files of a moment ago would tell the campaign that was there before.
     """
-    there = _API_ID if connection.dialect.name == "sqlite" else _API_ID_LOCKED
+    there = _NAMED if connection.dialect.name == "sqlite" else _NAMED_LOCKED
     rows = there.all(connection, the_name=name)
-    return not rows or rows[0][0] in (None, api_id)
+    return not rows or Called(*rows[0]).is_that_of(now)
 
 
-_NAMED = select(campaign.c.api_id).where(campaign.c.name == bindparam("the_name"))
-_API_ID = Query(_NAMED)
-_API_ID_LOCKED = Query(_NAMED.with_for_update(read=True))
+_BY_NAME = select(*_CALLED).where(campaign.c.name == bindparam("the_name"))
+_NAMED = Query(_BY_NAME)
+_NAMED_LOCKED = Query(_BY_NAME.with_for_update(read=True))

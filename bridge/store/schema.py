@@ -234,6 +234,7 @@ campaign = Table(
     metadata,
     Column("name", String(200), primary_key=True),
     Column("api_id", Text, nullable=False),
+    Column("api_address", String(32), nullable=False, server_default=""),
     Column("condition", String(16), nullable=False),
     Column("reason", Text, nullable=False),
     Column("since", BigInteger, nullable=False),

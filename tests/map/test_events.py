@@ -206,7 +206,7 @@ def test_no_event_makes_the_mapping_raise(
 def test_a_deep_event_does_not_end_the_mapping(shipped: MappingSet) -> None:
     deep: Json = {}
     for _ in range(3000):
-        deep = {"data": deep, "phone": [deep]}
+        deep = {"more": deep, "phone": [deep]}
     mapping = shipped.mappings["generic"]
     delivery = Delivery(1, "r", "generic", RECEIVED, "POST", {}, {"webhook-id": "m"}, b"", "x")
     (event,) = mapping.split(deep, delivery)

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from bridge.errors import SchemaError
-from bridge.model import Campaign, Lane, Secret
+from bridge.model import Called, Campaign, Lane, Secret
 from bridge.steps.greet import adopt_again, greet
 from bridge.store import adoption, campaigns, leads, outcomes, workers
 from bridge.store.database import Connection, Database
@@ -155,7 +155,7 @@ def test_an_opt_out_that_comes_beside_the_greeting_is_taken_over_a_while_later(
     """A worker that had not seen the new campaign took it in; and one lead was being sent."""
     both = [a_campaign("main"), a_campaign("new")]
     with database.write() as connection:
-        campaigns.greet(connection, "main", "id-main", NOW)
+        campaigns.greet(connection, "main", Called("id-main", ""), NOW)
         opted_out(connection, "main", FREE)
         busy = a_lead(connection, FREE, campaign="new")
         leads.claim(connection, [(busy, {}, False)], owner="w", until=2**50)
@@ -181,14 +181,14 @@ def test_a_greeting_that_broke_off_or_was_not_completed_begins_anew(
     monkeypatch.setattr(adoption, "AT_A_TIME", 1)
     both = [a_campaign("main"), a_campaign("new")]
     with database.write() as connection:
-        campaigns.greet(connection, "main", "id-main", NOW)
+        campaigns.greet(connection, "main", Called("id-main", ""), NOW)
         opted_out(connection, "main", OUT)
         opted_out(connection, "main", FREE)
     stopped = iter([False, True])
     assert greet(database, both[1], both, ["main"], lambda: next(stopped, True)) == []
     with database.write() as connection:
         assert told(connection, "new") == {OUT: ENTRY}
-        assert campaigns.api_id(connection, "new") is None
+        assert campaigns.called(connection, "new") is None
     assert greet(database, both[1], both, ["main"], never) == ["main"]
     with database.write() as connection:
         assert told(connection, "new") == {OUT: ENTRY, FREE: ENTRY}

@@ -10,7 +10,7 @@ import pytest
 from http_receiver import HttpReceiver
 from sqlalchemy import update
 
-from bridge.model import Campaign, Secret
+from bridge.model import Called, Campaign, Secret
 from bridge.operate.alerts.book import Policy
 from bridge.operate.alerts.heartbeat import undrained
 from bridge.operate.alerts.slack import Slack
@@ -160,7 +160,7 @@ def test_opt_outs_taken_over_that_do_not_go_out_hold_the_heartbeat_back(
     refused = campaigns.Condition("paused", "HTTP 401", NOW, NOW, 1, 401)
     said = {"+14155550101": [True, 1, "k", False]}
     with database.write() as connection:
-        campaigns.greet(connection, "one", "id", NOW)
+        campaigns.greet(connection, "one", Called("id", ""), NOW)
         if condition != "open":
             campaigns.close(connection, "one", NOW, refused)
         adoption.take_over(connection, "one", said, database.now_ms() - 30_000)

@@ -235,6 +235,41 @@ def test_who_sends_by_mapping_files_of_a_moment_ago_tells_no_campaign_that_is_go
     assert claimed.plan.payload == {"do_not_call": True}
 
 
+def test_a_campaign_of_the_same_id_at_another_api_hears_of_the_opt_outs(world: World) -> None:
+    """A sandbox has confirmed them, say, under the id that the campaign has at the API as well."""
+    world.write(KNOWING + CONSENT, ("one",))
+    before = world.mappings.campaigns["one"]
+    after = replace(before, url="https://api.example.com")
+    equipment = world.worker()._equipment
+    greet(world.database, before, [before], [], lambda: False)
+    world.take_in({"id": 1, "phone": OLD, "dnc": True, "at": 1_700_000_000_000})
+    assert claim(equipment, before, Lane.OPT_OUT).claimed
+    with world.database.write() as connection:  # it was confirmed
+        connection.execute(text("UPDATE outcome SET state = 'updated'"))
+        connection.execute(text("UPDATE lead SET lane = 9, lease_until = 0"))
+    for campaign, due in ((before, False), (after, True)):
+        greet(world.database, campaign, [campaign], ["one"], lambda: False)
+        with world.database.read() as connection:
+            assert bool(leads.next_due(connection, "one")) is due
+    assert not claim(equipment, before, Lane.OPT_OUT).claimed
+    (claimed,) = claim(equipment, after, Lane.OPT_OUT).claimed
+    assert claimed.plan.payload == {"do_not_call": True}
+
+
+def test_a_campaign_whose_address_no_version_has_noted_is_the_same_one(world: World) -> None:
+    world.write(KNOWING + CONSENT, ("one",))
+    campaign = world.mappings.campaigns["one"]
+    greet(world.database, campaign, [campaign], [], lambda: False)
+    with world.database.write() as connection:
+        connection.execute(text("UPDATE campaign SET api_address = ''"))
+        assert campaigns.still(connection, "one", campaign.called)
+    greet(world.database, campaign, [campaign], ["one"], lambda: False)
+    with world.database.read() as connection:
+        found = campaigns.known(connection, "one")
+    assert found is not None
+    assert (found[0].changes, found[1]) == (0, campaign.called)
+
+
 def test_a_campaign_gets_another_id_before_a_claim_or_after_it_never_meanwhile(
     world: World, database: Database
 ) -> None:
@@ -245,7 +280,7 @@ def test_a_campaign_gets_another_id_before_a_claim_or_after_it_never_meanwhile(
     world.take_in({"id": 1, "phone": OLD, "dnc": True, "at": 1_700_000_000_000})
 
     def claimed(connection: Connection) -> list[str]:
-        assert campaigns.still(connection, "one", before.id)
+        assert campaigns.still(connection, "one", before.called)
         (row,) = leads.claimable(connection, "one", Lane.OPT_OUT, now_ms(), 1)
         leads.claim(connection, [(row.id, {}, True)], owner="w", until=2**50)
         return [row.phone]

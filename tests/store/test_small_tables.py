@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bridge.model import State
+from bridge.model import Called, State
 from bridge.store import campaigns, lapses, operator_actions, pauses, workers
 from bridge.store.campaigns import Condition
 from bridge.store.database import Connection, Database
@@ -12,6 +12,7 @@ from bridge.store.pauses import Pause
 
 from .rows import NOW
 
+MAIN = Called("id=1", "")
 PAUSED = Condition("paused", "HTTP 401", NOW, NOW + 300_000, 0, status=401)
 
 
@@ -20,10 +21,10 @@ def test_a_failure_closes_a_campaign_and_the_later_time_counts(database: Databas
     broken = Condition("backoff", "HTTP 500", 0, NOW + 1_000, 1, status=500)
     with database.write() as connection:
         assert campaigns.close(connection, "main", NOW, busy) is None, "nobody has greeted it"
-        assert campaigns.api_id(connection, "main") is None
-        campaigns.greet(connection, "main", "id=1", NOW)
-        campaigns.greet(connection, "other", "id=2", NOW)
-        assert campaigns.api_id(connection, "main") == "id=1"
+        assert campaigns.called(connection, "main") is None
+        campaigns.greet(connection, "main", MAIN, NOW)
+        campaigns.greet(connection, "other", Called("id=2", ""), NOW)
+        assert campaigns.called(connection, "main") == MAIN
         campaigns.close(connection, "main", NOW, busy)
         after = campaigns.close(connection, "main", NOW + 5, broken)
         assert after == Condition("backoff", "HTTP 500", NOW + 5, NOW + 60_000, 1, 500, 0, 2)
@@ -32,7 +33,7 @@ def test_a_failure_closes_a_campaign_and_the_later_time_counts(database: Databas
 
 def test_since_when_a_campaign_is_closed_stays_while_the_reason_does(database: Database) -> None:
     with database.write() as connection:
-        campaigns.greet(connection, "main", "id=1", NOW - 1)
+        campaigns.greet(connection, "main", MAIN, NOW - 1)
         campaigns.close(connection, "main", NOW, PAUSED)
         after = campaigns.close(connection, "main", NOW + 300_000, PAUSED)
         assert after is not None
@@ -41,7 +42,7 @@ def test_since_when_a_campaign_is_closed_stays_while_the_reason_does(database: D
 
 def test_a_probe_opens_a_campaign_unless_something_was_noted_meanwhile(database: Database) -> None:
     with database.write() as connection:
-        campaigns.greet(connection, "main", "id=1", NOW)
+        campaigns.greet(connection, "main", MAIN, NOW)
         first = campaigns.close(connection, "main", NOW, PAUSED)
         second = campaigns.close(connection, "main", NOW + 1, PAUSED)
         assert first is not None
@@ -56,7 +57,7 @@ def test_a_probe_opens_a_campaign_that_was_wanted_to_be_tried_meanwhile(
     database: Database,
 ) -> None:
     with database.write() as connection:
-        campaigns.greet(connection, "main", "id=1", NOW)
+        campaigns.greet(connection, "main", MAIN, NOW)
         seen = campaigns.close(connection, "main", NOW, PAUSED)
         assert seen is not None
         assert campaigns.probe_soon(connection, ["main"], NOW + 1) == 1
@@ -67,7 +68,7 @@ def test_a_probe_opens_a_campaign_that_was_wanted_to_be_tried_meanwhile(
 
 def test_of_all_workers_one_has_the_probe_until_its_time_is_over(database: Database) -> None:
     with database.write() as connection:
-        campaigns.greet(connection, "main", "id=1", NOW)
+        campaigns.greet(connection, "main", MAIN, NOW)
         campaigns.close(connection, "main", NOW, PAUSED)
         later = NOW + 300_000
         assert not campaigns.claim_probe(connection, "main", later - 1, later + 10_000)
@@ -81,7 +82,7 @@ def test_of_all_workers_one_has_the_probe_until_its_time_is_over(database: Datab
 def test_those_that_one_status_closed_are_tried_at_once(database: Database) -> None:
     with database.write() as connection:
         for name, status in (("a", 401), ("b", 401), ("c", 404), ("d", None), ("e", 401)):
-            campaigns.greet(connection, name, name, NOW)
+            campaigns.greet(connection, name, Called(name, ""), NOW)
             if status:
                 campaigns.close(connection, name, NOW, replace(PAUSED, status=status))
         # one that is being tried is left to its own answer
@@ -103,7 +104,7 @@ def test_a_pause_by_hand_keeps_its_time_and_is_apart_from_the_condition(
     with database.write() as connection:
         assert not pauses.resume(connection, "main")
         pauses.pause(connection, "main", Pause(NOW, "ann@here", "rebuilding", False))
-        campaigns.greet(connection, "main", "id=1", NOW + 1)
+        campaigns.greet(connection, "main", MAIN, NOW + 1)
         pauses.pause(connection, "main", Pause(NOW + 2, "bob@there", "still", True))
         assert pauses.pauses(connection) == {"main": Pause(NOW, "bob@there", "still", True)}
         assert campaigns.conditions(connection)["main"].condition == "open"
