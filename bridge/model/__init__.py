@@ -8,7 +8,7 @@ since 1970-01-01 UTC.
 from bridge.model.campaign import CallLimits, Campaign
 from bridge.model.delivery import Delivery, Refused, Request, Verified
 from bridge.model.document import Decoder, Json, Place, Reading
-from bridge.model.event import NOBODY, ContactRef, Event, Known
+from bridge.model.event import NOBODY, ContactRef, Event, Known, Link, joined
 from bridge.model.lead_update import FIELDS, KeptMapping, LeadUpdate, Mapped, RuleTrace
 from bridge.model.lookup import Basic, Found, Lookup, OAuth, Phrase, Wanted
 from bridge.model.result import Answered, Result, Sent, Trouble, Verdict
@@ -81,6 +81,7 @@ __all__ = [
     "Known",
     "Lane",
     "LeadUpdate",
+    "Link",
     "Lookup",
     "Mapped",
     "NoneScheme",
@@ -107,4 +108,5 @@ __all__ = [
     "Verdict",
     "Verified",
     "Wanted",
+    "joined",
 ]
