@@ -8,7 +8,7 @@ since 1970-01-01 UTC.
 from bridge.model.campaign import Called, CallLimits, Campaign
 from bridge.model.delivery import Delivery, Refused, Request, Verified
 from bridge.model.document import Decoder, Json, Place, Reading
-from bridge.model.event import NOBODY, ContactRef, Event, Known
+from bridge.model.event import NOBODY, ContactRef, Event, Known, Link, joined
 from bridge.model.lead_update import FIELDS, KeptMapping, LeadUpdate, Mapped, RuleTrace
 from bridge.model.lookup import Basic, Found, Lookup, OAuth, Phrase, Wanted
 from bridge.model.result import Answered, Result, Sent, Trouble, Verdict
@@ -82,6 +82,7 @@ __all__ = [
     "Known",
     "Lane",
     "LeadUpdate",
+    "Link",
     "Lookup",
     "Mapped",
     "NoneScheme",
@@ -108,4 +109,5 @@ __all__ = [
     "Verdict",
     "Verified",
     "Wanted",
+    "joined",
 ]

@@ -16,6 +16,26 @@ class ContactRef(NamedTuple):
     id: str
 
 
+class Link(NamedTuple):
+    """Another contact of the account that events named as the same person.
+
+    ``first`` and ``last``: the times of the oldest and the newest of these events (ms).
+    """
+
+    id: str
+    first: int
+    last: int
+
+
+def joined(links: tuple[Link, ...], more: tuple[Link, ...]) -> tuple[Link, ...]:
+    """Links with what was learned since: one for each contact, over the time of both."""
+    found = {one.id: one for one in links}
+    for one in more:
+        old = found.get(one.id, one)
+        found[one.id] = Link(one.id, min(old.first, one.first), max(old.last, one.last))
+    return tuple(found.values())
+
+
 @dataclass(slots=True)
 class Event:
     """One thing that happened, one of up to a hundred in a delivery.
@@ -52,13 +72,14 @@ class Known:
     ``phones`` in E.164, newest first. ``opted_out``: any of the contacts was opted out of calls;
     ``consent_time``: when the last word on that was said (ms), 0 if none was.
     ``apart``: those of the numbers that are of other contacts than the one that said it, so that
-    its opt-out has not gone to them.
+    its opt-out has not gone to them. ``links``: of one contact, those who are the same person.
     """
 
     phones: tuple[str, ...] = ()
     opted_out: bool = False
     consent_time: int = field(default=0, compare=False)
     apart: tuple[str, ...] = field(default=(), compare=False)
+    links: tuple[Link, ...] = field(default=(), compare=False)
 
 
 NOBODY = Known()

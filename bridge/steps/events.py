@@ -16,6 +16,7 @@ from bridge.map import SourceMapping
 from bridge.map.events import too_many
 from bridge.model import Delivery, Event, Found, Mapped, State
 from bridge.receive.decode import decode
+from bridge.steps.linked import passed_on
 from bridge.steps.memory import Memory
 
 log = logs.get("map")
@@ -96,10 +97,11 @@ def map_event(
 ) -> Mapped:
     """What the mapping makes of an event; what it says of its contacts is learned."""
     try:
-        mapped = mapping.apply(event, found, memory.of(delivery.source, event))
+        said = mapping.apply(event, found, memory.of(delivery.source, event))
+        mapped, passed = passed_on(mapping, delivery.source, event, found, memory=memory, said=said)
     except Exception as error:
         log.exception("event not mapped", receipt=delivery.receipt, ordinal=event.ordinal)
         name = type(error).__name__
         return Mapped(state=State.DEAD, reason=f"an unexpected fault while mapping ({name})")
-    memory.learn(delivery.source, event, mapped)
+    memory.learn(delivery.source, event, said, passed)
     return mapped

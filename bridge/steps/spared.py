@@ -29,6 +29,9 @@ def without_records(
     failed = {name: one for name, one in answers.items() if isinstance(one, LookupFailed)}
     found = {name: one for name, one in answers.items() if isinstance(one, Found)}
     known = memory.of(delivery.source, event)
+    reached = memory.reached(delivery.source, event)
+    if any(memory.one(delivery.source, ref).opted_out for ref in reached):
+        return None  # the record may hold numbers of somebody who is opted out
     try:
         if mapping.spared(event, found, known, failed) is None:
             return None

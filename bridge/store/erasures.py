@@ -26,7 +26,7 @@ from bridge import jsontext
 from bridge.model import ContactRef
 from bridge.store import clues, erasing
 from bridge.store.bulk import insert_many
-from bridge.store.contacts import fitting
+from bridge.store.contacts import fitting, links_in, text_of
 from bridge.store.digest import Digest, load
 from bridge.store.schema import (
     PENDING,
@@ -207,12 +207,37 @@ def _are(source: str, refs: Sequence[ContactRef]) -> tuple[Any, Any]:
 
 
 def _forget(connection: Connection, source: str, refs: Sequence[ContactRef]) -> int:
-    """Contacts go; of one that is opted out the consent stays, without numbers."""
+    """Contacts go; of one that is opted out the consent stays, without numbers and links."""
     mine = _are(source, refs)
-    numbered = (*mine, contact.c.opted_out, contact.c.phones != "[]")
-    bare = connection.execute(update(contact).where(*numbered).values(phones="[]"))
+    _unlink(connection, source, refs)
+    held = (contact.c.phones != "[]") | contact.c.links.is_not(None)
+    numbered = (*mine, contact.c.opted_out, held)
+    bare = connection.execute(update(contact).where(*numbered).values(phones="[]", links=None))
     gone = connection.execute(delete(contact).where(*mine, contact.c.opted_out.is_(False)))
     return bare.rowcount + gone.rowcount
+
+
+def _unlink(connection: Connection, source: str, refs: Sequence[ContactRef]) -> None:
+    """Take these contacts out of the links of others."""
+    gone = set(map(fitting, refs))
+    linked = select(contact.c.account, contact.c.contact_id, contact.c.links).where(
+        contact.c.links.is_not(None)
+    )
+    others = {
+        ContactRef(row.account, link.id)
+        for row in connection.execute(linked.where(*_are(source, refs)))
+        for link in links_in(row.links)
+    } - gone
+    if not others:
+        return
+    both = _are(source, sorted(gone | others))
+    locked = linked.where(*both).order_by(contact.c.account, contact.c.contact_id)
+    for row in connection.execute(locked.with_for_update()).all():
+        ref = ContactRef(row.account, row.contact_id)
+        if ref in gone:
+            continue
+        kept = [one for one in links_in(row.links) if ContactRef(ref.account, one.id) not in gone]
+        connection.execute(update(contact).where(*_are(source, [ref])).values(links=text_of(kept)))
 
 
 def _purge(

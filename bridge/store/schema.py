@@ -226,6 +226,7 @@ contact = Table(
     Column("opted_out", Boolean, nullable=False),
     Column("consent_time", BigInteger, nullable=False),
     Column("seen_at", BigInteger, nullable=False),
+    Column("links", Text),
     Index("ix_contact_contact_id", "contact_id"),
 )
 

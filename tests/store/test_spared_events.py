@@ -152,6 +152,19 @@ def test_somebody_who_is_opted_out_is_not_passed_over(world: Looking) -> None:
     assert world.outcomes(receipt=receipt) == []
 
 
+def test_nor_somebody_who_was_named_as_one_with_somebody_who_is_opted_out(world: Looking) -> None:
+    """Later in time, and before this event came: its record may hold numbers of both."""
+    file = FILE.replace("SECONDS\n", "0\n    when: '!full'\n")
+    world.write(file.replace('"_known.opted_out && person"', "_known.opted_out"))
+    at = 1_700_000_000_000
+    merge = {"contact": ["7", "8"], "full": 1, "phone": PHONE, "at": at + 10}
+    opt_out = {"contact": "8", "full": 1, "phone": PHONE, "dnc": True, "at": at + 20}
+    world.take_in({**merge, "id": "a"}, {**opt_out, "id": "b"})
+    receipt = world.given(ago_s=600, phone=OTHER, name="Ann")
+    assert len(world.waiting()) == 1
+    assert world.outcomes(receipt=receipt) == []
+
+
 def test_a_replay_goes_on_without_it_after_its_tries(world: Looking) -> None:
     (receipt,) = world.take_in({"id": 1, "contact": "7", "name": "Ann", "phone": PHONE})
     with world.database.write() as connection:

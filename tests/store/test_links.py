@@ -1,0 +1,295 @@
+"""Contacts that one event named as one person: an opt-out that comes late reaches all of them.
+
+Whatever the order of arrival, nobody may be called whom the order of time opts out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import permutations, product
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from bridge.clock import now_ms
+from bridge.model import ContactRef, Known, Link, State
+from bridge.operate.audit import Audit
+from bridge.pipeline import Pipeline
+from bridge.steps.memory import MOST_LINKS, Memory
+from bridge.store import contacts, erasures
+from bridge.store.database import Connection, Database
+
+from .replaying import CONSENT, HEAD, World
+
+START = 1_700_000_000_000
+FILE = HEAD.replace("event_id", "contacts: {ids: [contact]}\n  event_id") + CONSENT
+MERGE: dict[str, Any] = {"contact": ["7", "8"], "phone": "+14155550001", "at": 10}
+LATER: dict[str, Any] = {"contact": "8", "phone": "+14155550002", "at": 20}
+OPT_OUT: dict[str, Any] = {"contact": "7", "phone": "+14155550001", "dnc": True, "at": 0}
+SEVEN, EIGHT = ContactRef("", "7"), ContactRef("", "8")
+
+Event = Mapping[str, Any]
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path) -> World:
+    folder = tmp_path / "mappings"
+    folder.mkdir()
+    made = World(database, folder)
+    made.write(FILE, ("one",))
+    return made
+
+
+def tell(world: World, *events: Event) -> None:
+    """Take in events, each by itself, in this order."""
+    for number, event in enumerate(events):
+        world.take_in({"id": f"{number} {event}", **event, "at": START + event["at"]})
+
+
+def consent(world: World, phone: str) -> Any:
+    """The newest word on a number's consent; at equal times an opt-out."""
+    said = [
+        (row["event_time"], row["fields"]["do_not_call"])
+        for row in world.outcomes(phones=[phone])
+        if "do_not_call" in row["fields"]
+    ]
+    return max(said, default=(0, None))[1]
+
+
+@pytest.mark.parametrize("order", list(permutations((MERGE, LATER, OPT_OUT))))
+def test_a_late_opt_out_reaches_whom_a_later_event_named_as_one_person(
+    world: World, order: Sequence[Event]
+) -> None:
+    tell(world, *order)
+    assert consent(world, LATER["phone"]) is True
+    assert consent(world, MERGE["phone"]) is True
+    assert Audit(world.database, standing_period=10**9, full=True).run().clean
+
+
+def test_the_opt_out_of_the_other_reaches_a_number_that_comes_late(world: World) -> None:
+    """In the order of time the number was both contacts' when the other opted out."""
+    early = {"contact": "7", "phone": "+14155550003", "name": "Ann", "at": 0}
+    tell(world, MERGE, {**OPT_OUT, "contact": "8", "at": 30}, early)
+    (row,) = world.outcomes(phones=[early["phone"]])
+    assert (row["fields"], row["event_time"]) == ({"do_not_call": True}, START + 30)
+    assert "left out first_name" in row["message"]
+
+
+def test_links_pass_on_opt_outs_alone_and_by_their_time(world: World) -> None:
+    tell(world, MERGE, LATER, {**OPT_OUT, "name": "Ann"})
+    (row,) = world.outcomes(phones=[LATER["phone"]])
+    assert (row["fields"], row["event_time"]) == ({"do_not_call": True}, START)
+    opt_in = {**OPT_OUT, "dnc": False, "at": 5, "contact": "8", "phone": "+14155550004"}
+    tell(world, opt_in)
+    assert consent(world, LATER["phone"]) is False  # 8 speaks for its numbers
+    with world.database.read() as connection:
+        known = contacts.recall(connection, "crm", [SEVEN, EIGHT])
+    assert (known[SEVEN].opted_out, known[EIGHT].opted_out) == (True, False)
+
+
+def test_who_was_named_together_before_an_opt_out_stays_apart(world: World) -> None:
+    """As in the order of time: that they are one was said of what was known then."""
+    tell(world, MERGE, LATER, {**OPT_OUT, "at": 15})
+    assert consent(world, LATER["phone"]) is None
+
+
+def test_an_opt_in_before_two_became_one_ends_what_was_said_before(world: World) -> None:
+    tell(world, {**OPT_OUT, "dnc": False, "at": 5}, MERGE, LATER, OPT_OUT)
+    assert consent(world, LATER["phone"]) is None
+
+
+def test_an_event_links_nobody_whom_it_would_not_opt_out_with_another(world: World) -> None:
+    """Several people in one event, of whom its mapping says nothing together."""
+    alone = "when: _known.opted_out && type(contact) == 'string'"
+    world.write(FILE.replace("when: _known.opted_out", alone), ("one",))
+    tell(world, MERGE, LATER, OPT_OUT)
+    assert consent(world, LATER["phone"]) is None
+    with world.database.read() as connection:
+        assert contacts.recall(connection, "crm", [SEVEN])[SEVEN].links == ()
+
+
+def test_a_contact_has_so_many_links_and_both_know_of_each(world: World) -> None:
+    tell(world, *({**MERGE, "contact": ["7", f"a{n}"], "at": n} for n in range(MOST_LINKS + 2)))
+    refs = [SEVEN, *(ContactRef("", f"a{n}") for n in range(MOST_LINKS + 2))]
+    with world.database.read() as connection:
+        known = contacts.recall(connection, "crm", refs)
+    linked = [ref.id for ref in refs[1:] if known[ref].links]
+    assert len(linked) == MOST_LINKS
+    assert [one.id for one in known[SEVEN].links] == linked
+    tell(world, {**MERGE, "contact": ["7", "a1"], "at": 90})  # one that is kept goes on
+    with world.database.read() as connection:
+        links = contacts.recall(connection, "crm", [SEVEN])[SEVEN].links
+    assert Link("a1", START + 1, START + 90) in links
+
+
+def events_of(names: Sequence[str]) -> list[dict[str, Any]]:
+    """What may be said of two contacts and two numbers."""
+    named = [*names, [names[0], names[1]], *([[names[1], names[2]]] if len(names) > 2 else [])]
+    return [
+        {"contact": contact} | ({"phone": phone} if phone else {}) | ({"dnc": True} if dnc else {})
+        for contact, phone, dnc in product(named, (0, 1, 2), (False, True))
+        if phone or dnc or not isinstance(contact, str)
+    ]
+
+
+def lost(world: World, sets: Sequence[Sequence[Event]]) -> list[Any]:
+    """The orders of arrival of these sets of events that opt out less than the order of time."""
+    orders = [(number, order) for number, of in enumerate(sets) for order in permutations(of)]
+    told = []
+    for place, (_, order) in enumerate(orders):
+        numbers = {1: f"+1415{2_000_000 + 2 * place}", 2: f"+1415{2_000_001 + 2 * place}"}
+        mine = []
+        for event in order:
+            ids = event["contact"]
+            ids = f"{ids} {place}" if isinstance(ids, str) else [f"{one} {place}" for one in ids]
+            phone = {"phone": numbers[event["phone"]]} if "phone" in event else {}
+            at = START + event["at"]
+            mine.append({**event, "contact": ids, **phone, "id": f"{at} {place}", "at": at})
+        told.append((numbers, mine))
+    for step in range(len(sets[0])):
+        world.take_in(*(mine[step] for _, mine in told))
+    out = everybody_out(world)
+    reached: dict[int, set[int]] = {}
+    for (number, order), (numbers, _) in zip(orders, told, strict=True):
+        if list(order) == sorted(order, key=lambda event: event["at"]):
+            reached[number] = {name for name, phone in numbers.items() if phone in out}
+    return [
+        order
+        for (number, order), (numbers, _) in zip(orders, told, strict=True)
+        if not reached[number] <= {name for name, phone in numbers.items() if phone in out}
+    ]
+
+
+def everybody_out(world: World) -> set[str]:
+    """Every number that an event opts out; no event opts in here."""
+    with world.database.read() as connection:
+        rows = connection.exec_driver_sql("SELECT phone FROM outcome WHERE opts_out")
+        return {row[0] for row in rows}
+
+
+def test_no_order_of_three_events_of_two_contacts_loses_an_opt_out(world: World) -> None:
+    choice = Random(44)
+    sets = [
+        [{**event, "at": 10 * place} for place, event in enumerate(three)]
+        for three in product(events_of(("a", "b")), repeat=3)
+        if any("dnc" in event for event in three)
+        and any(not isinstance(event["contact"], str) and "dnc" not in event for event in three)
+    ]
+    assert lost(world, choice.sample(sets, 250)) == []
+
+
+def test_no_order_of_events_of_three_contacts_loses_an_opt_out(world: World) -> None:
+    choice = Random(44)
+    events = events_of(("a", "b", "c"))
+    merges = [one for one in events if not isinstance(one["contact"], str) and "dnc" not in one]
+    sets = []
+    for _ in range(60):
+        four = [*choice.sample(merges, 2), *choice.sample(events, 2)]
+        choice.shuffle(four)
+        sets.append([{**event, "at": 10 * place} for place, event in enumerate(four)])
+    assert lost(world, sets) == []
+
+
+def test_an_erased_contact_is_in_no_link_any_more(world: World) -> None:
+    tell(world, MERGE, {**MERGE, "contact": ["8", "9"]}, LATER)
+    wanted = erasures.Wanted("crm", (SEVEN,))
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE lead SET lane = 9, due_at = 0")
+        connection.exec_driver_sql("UPDATE outcome SET state = 'updated'")
+        number = erasures.add(connection, wanted, now_ms())
+        while erasures.purge(connection, number, now_ms()).more:
+            pass
+        known = contacts.recall(connection, "crm", [SEVEN, EIGHT])
+    assert SEVEN not in known
+    assert [one.id for one in known[EIGHT].links] == ["9"]
+    tell(world, OPT_OUT)  # of somebody of whom nothing is known
+    with world.database.read() as connection:
+        assert contacts.recall(connection, "crm", [EIGHT])[EIGHT].opted_out is False
+
+
+def test_an_erased_contact_that_is_opted_out_keeps_no_link(world: World) -> None:
+    tell(world, MERGE, OPT_OUT)
+    with world.database.write() as connection:
+        assert erasures._forget(connection, "crm", [SEVEN]) == 1
+        known = contacts.recall(connection, "crm", [SEVEN, EIGHT])
+    assert (known[SEVEN], known[SEVEN].links) == (Known((), opted_out=True), ())
+    assert known[EIGHT].links == ()
+
+
+def test_a_replay_of_what_linked_two_links_them_again_and_says_nothing_new(world: World) -> None:
+    tell(world, MERGE, LATER, OPT_OUT)
+    with world.database.read() as connection:
+        before = contacts.recall(connection, "crm", [SEVEN, EIGHT])
+    world.replay()
+    with world.database.read() as connection:
+        after = contacts.recall(connection, "crm", [SEVEN, EIGHT])
+    assert [one.links for one in after.values()] == [one.links for one in before.values()]
+    assert {row["state"] for row in world.outcomes()} <= {State.WAITING, State.SKIPPED}
+
+
+def test_a_link_that_another_worker_stores_meanwhile_is_followed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(world, LATER)
+    recall = Memory.recall
+    raced: list[bool] = []
+
+    def recall_and_lose_time(connection: Connection, seen: Iterable[tuple[str, Any]]) -> Memory:
+        found = recall(connection, seen)
+        if not raced:
+            raced.append(True)
+            merge = ((MERGE["phone"],), None, 0)
+            links = {
+                SEVEN: (Link("8", START + 10, START + 10),),
+                EIGHT: (Link("7", START + 10, START + 10),),
+            }
+            with world.database.write() as other:
+                contacts.remember(other, "crm", {SEVEN: merge, EIGHT: merge}, 1, links=links)
+        return found
+
+    monkeypatch.setattr(Memory, "recall", staticmethod(recall_and_lose_time))
+    tell(world, OPT_OUT)
+    assert raced
+    assert consent(world, LATER["phone"]) is True
+
+
+def of_turn(event: Event, turn: int) -> dict[str, Any]:
+    """The same event of somebody else."""
+    named = event["contact"]
+    ids = f"{named} {turn}" if isinstance(named, str) else [f"{one} {turn}" for one in named]
+    phone = f"{event['phone'][:-3]}{turn:02d}{event['phone'][-1]}"
+    at = START + event["at"]
+    return {**event, "contact": ids, "phone": phone, "id": f"{at} {turn}", "at": at}
+
+
+@pytest.mark.parametrize("pair", [(MERGE, OPT_OUT), (LATER, OPT_OUT), (MERGE, LATER)])
+def test_two_workers_that_take_in_a_merge_and_a_late_opt_out_at_once(
+    world: World, pair: tuple[Event, Event]
+) -> None:
+    """Each has mapped by what it recalled; whoever stores second maps again, without a deadlock."""
+    workers = [world.worker(name) for name in ("one", "two")]
+    for turn in range(10):
+        first, *both = sorted(
+            (of_turn(one, turn) for one in (MERGE, LATER, OPT_OUT)),
+            key=lambda event: event["at"] in {START + one["at"] for one in pair},
+        )
+        world.take_in(first)
+        ready = threading.Barrier(2)
+
+        def work(worker: Pipeline, ready: threading.Barrier = ready) -> None:
+            ready.wait(10)
+            while worker.take_in():
+                pass
+
+        for one in both:
+            world.receive(one)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(work, workers))
+        while workers[0].take_in():
+            pass
+        phones = [of_turn(one, turn)["phone"] for one in (MERGE, LATER)]
+        assert [consent(world, phone) for phone in phones] == [True, True]
