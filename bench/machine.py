@@ -17,7 +17,7 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from typing import Any
 
-LIBRARIES = ("flask", "gunicorn", "gevent", "sqlalchemy", "psycopg", "httpx", "orjson")
+LIBRARIES = ("flask", "gunicorn", "gevent", "sqlalchemy", "psycopg", "httpx", "orjson", "isal")
 LOOPS = 2_000_000
 """Turns of an empty loop by which cores are compared: a tenth of a second or less."""
 
