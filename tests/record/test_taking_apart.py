@@ -143,6 +143,18 @@ def test_a_worker_lost_while_an_opt_out_goes_again_alone_lets_nothing_go_before_
     assert lead.sends[-2:] == [{"do_not_call": True}] * 2
 
 
+def test_what_waits_beside_an_opt_out_whose_call_failed_waits_as_long() -> None:
+    """Else a lead that brings its calls down would be called for without a pause."""
+    lead = OneLead()
+    asserted_anew(lead)
+    lead.step(Verdict.REJECTED)
+    lead.step(Verdict.UNKNOWN, Trouble.SERVER)
+    assert lead.sends[-1] == {"do_not_call": True}
+    assert lead.due_at == START + POLICY.backoff_first
+    lead.step(Verdict.CONFIRMED)
+    assert lead.sends[-1] == {"do_not_call": True}, "it still goes first"
+
+
 def test_what_waits_behind_an_unclear_answer_does_not_cut_its_pause_short() -> None:
     lead = OneLead()
     lead.arrive({"first_name": "Ann"}, 1)
