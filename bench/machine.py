@@ -48,7 +48,8 @@ def whole_cores() -> float:
     """How many times the work of one core all of them do at once."""
     count = os.cpu_count() or 1
     alone, together = min(_loops(1) for _ in range(3)), min(_loops(count) for _ in range(3))
-    return count * alone / together
+    # more is a turn in which the host took more from the one than from all of them
+    return min(float(count), count * alone / together)
 
 
 def _loops(count: int) -> float:

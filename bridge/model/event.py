@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from bridge.model.document import Json
 
+LONGEST_ID = 200
+"""Characters of an account or contact id that is kept as it is, and no CRM has a longer one."""
+
 
 class ContactRef(NamedTuple):
     """A contact as its CRM names it, within one account of that CRM."""

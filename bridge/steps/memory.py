@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from bridge.model import NOBODY, ContactRef, Event, Known, Link, Mapped, joined
+from bridge.model import LONGEST_ID, NOBODY, ContactRef, Event, Known, Link, Mapped, joined
 
 if TYPE_CHECKING:
     from bridge.store.database import Connection
@@ -23,9 +23,6 @@ query for contacts that have links."""
 
 MOST_AHEAD = 2_000
 """Linked contacts that are read at once, so that no batch reads a whole account."""
-
-LONGEST_ID = 200
-"""Characters of an id that is linked: a longer one is not kept as it is, and no CRM has one."""
 
 
 class PassedOn(NamedTuple):

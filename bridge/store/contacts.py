@@ -16,22 +16,18 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from bridge import jsontext
 from bridge.errors import StoreChanged
-from bridge.model import NOBODY, ContactRef, Known, Link, joined
+from bridge.model import LONGEST_ID, NOBODY, ContactRef, Known, Link, joined
 from bridge.store.bulk import Many, Query, among, insert_many, listed
 from bridge.store.schema import contact
 
 MOST_PHONES = 20
 """Numbers remembered per contact; the oldest give way."""
 
-LONGEST_ID = 200
-"""Characters of an account or contact id that the table holds."""
-
 Held = tuple[tuple[str, ...], bool, int, tuple[Link, ...]]
 """What a row holds: phones, opted out, when the last word on that was said, and links."""
 
 Said = tuple[tuple[str, ...], bool | None, int]
 """Phones, consent (None: unsaid) and event time."""
-
 
 _NO_LINKS: Mapping[ContactRef, tuple[Link, ...]] = {}
 

@@ -64,7 +64,7 @@ def test_a_benchmark_runs_and_its_books_balance(name: str, tmp_path: Path) -> No
     assert ran.returncode in (0, 1), ran.stderr  # 1: a target was missed, which says nothing here
     written = json.loads(figures.read_text())
     assert written["machine"]["libraries"]["flask"]
-    assert 0 < written["machine"]["whole cores"] < 2 * written["machine"]["cores"]
+    assert 0 < written["machine"]["whole cores"] <= written["machine"]["cores"]
     (report,) = written["reports"]
     assert report["durability"]
     found = {row["name"]: row["value"] for row in report["rows"]}

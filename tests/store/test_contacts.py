@@ -7,7 +7,7 @@ from itertools import permutations
 
 import pytest
 
-from bridge.model import ContactRef, Known
+from bridge.model import LONGEST_ID, ContactRef, Known
 from bridge.store import contacts
 from bridge.store.database import Connection, Database
 
@@ -93,7 +93,7 @@ def test_thousands_of_contacts_are_remembered_in_one_go(database: Database) -> N
 
 def test_ids_of_any_length_are_told_apart(database: Database) -> None:
     refs = [ContactRef("1", "9" * 500 + end) for end in ("a", "b")]
-    refs += [ContactRef("x" * 300, "501"), ContactRef("1", "9" * contacts.LONGEST_ID)]
+    refs += [ContactRef("x" * 300, "501"), ContactRef("1", "9" * LONGEST_ID)]
     seen = {ref: ((f"+{n}",), n == 0, 5) for n, ref in enumerate(refs)}
     with database.write() as connection:
         contacts.remember(connection, "hubspot", seen, 5)
