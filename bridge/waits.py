@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -25,9 +25,15 @@ if TYPE_CHECKING:  # at run time it would take hold of locks before gevent has p
 
 _ASIDE = Semaphore(2)
 
-QUICK_S = 0.001
-"""A disk that writes in less is waited for on the spot: handing over to a thread and back costs the
-requests of a group about as much."""
+QUICK_S = 0.0015
+"""A disk that mostly writes in less is waited for on the spot: handing over to a thread and back
+costs the requests of a group about as much, and the more the busier the host of the machine is."""
+
+LAST = 9
+"""How many flushes tell what the disk mostly does: one in twelve takes its time on any disk."""
+
+STUCK_S = 0.02
+"""A single flush that takes so long is enough: the disk is busy with something else."""
 
 CAREFUL = 64
 """How many times a thread waits for a disk that was slow, before it is given another chance."""
@@ -58,6 +64,7 @@ class Disk:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self._last: deque[float] = deque(maxlen=LAST)
         self.careful = 0
 
     def wait_for(self, work: Callable[[], None]) -> None:
@@ -70,8 +77,14 @@ class Disk:
         try:
             work()
         finally:
-            if self._clock() - began > QUICK_S:
-                self.careful = CAREFUL
+            self._took(self._clock() - began)
+
+    def _took(self, seconds: float) -> None:
+        self._last.append(seconds)
+        slow = len(self._last) == LAST and sorted(self._last)[LAST // 2] > QUICK_S
+        if slow or seconds > STUCK_S:
+            self.careful = CAREFUL
+            self._last.clear()
 
 
 def beside(work: Callable[[], None]) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from functools import partial
 
 import pytest
 
-from bridge.waits import CAREFUL, QUICK_S, Disk, beside
+from bridge.waits import CAREFUL, LAST, QUICK_S, STUCK_S, Disk, beside
 
 
 def said_by(script: str) -> tuple[int, str, str]:
@@ -182,12 +183,15 @@ class Clock:
     def __call__(self) -> float:
         return self.now
 
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
+
 
 ON_THE_SPOT = """
     from gevent import monkey
     monkey.patch_all()
     from gevent import monkey
-    from bridge.waits import CAREFUL, QUICK_S, Disk
+    from bridge.waits import CAREFUL, STUCK_S, Disk
 
     current = monkey.get_original("threading", "get_ident")
     here, seen, passed = current(), [], [0.0]
@@ -200,7 +204,7 @@ ON_THE_SPOT = """
 
     disk = Disk(lambda: passed[-1])
     disk.wait_for(write(0))
-    disk.wait_for(write(10 * QUICK_S))
+    disk.wait_for(write(2 * STUCK_S))
     for _ in range(CAREFUL):
         disk.wait_for(write(0))
     disk.wait_for(write(0))
@@ -217,9 +221,32 @@ def test_a_disk_that_fails_slowly_is_slow() -> None:
     disk = Disk(clock)
 
     def broken() -> None:
-        clock.now += 2 * QUICK_S
+        clock.now += 2 * STUCK_S
         raise OSError("no space left")
 
     with pytest.raises(OSError, match="no space left"):
         disk.wait_for(broken)
+    assert disk.careful == CAREFUL
+
+
+def test_a_disk_is_slow_once_most_of_its_last_flushes_were() -> None:
+    clock = Clock()
+    disk = Disk(clock)
+
+    def flushes(*seconds: float) -> None:
+        for took in seconds:
+            disk.wait_for(partial(clock.pass_by, took))
+
+    few, most = LAST // 2, LAST // 2 + 1
+    for _ in range(3):
+        flushes(*[5 * QUICK_S] * few, *[QUICK_S / 2] * most)
+        assert not disk.careful
+    flushes(*[2 * QUICK_S] * (most - 1))
+    assert not disk.careful
+    flushes(2 * QUICK_S)
+    assert disk.careful == CAREFUL
+    # another chance is one for a whole set of flushes
+    flushes(*[0.0] * CAREFUL, *[2 * QUICK_S] * (LAST - 1))
+    assert not disk.careful
+    flushes(2 * QUICK_S)
     assert disk.careful == CAREFUL
