@@ -379,7 +379,7 @@ SETTINGS: tuple[Setting, ...] = (
         int,
         500,
         "deliveries or events that a worker takes at a time; on SQLite twice as many while no "
-        "webhooks come in quickly; a quarter of them while they flood in",
+        "webhooks come in quickly; a quarter of them while they do",
         least=1,
         most=10_000,
     ),

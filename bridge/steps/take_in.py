@@ -38,9 +38,9 @@ UNDISTURBED = 2
 are hashes go to random pages, and the more of them there are, the more share a page. It is no
 more, since a webhook that comes alone waits for the lock until all is stored."""
 
-FLOODED = 4
-"""Into how many turns a batch is cut while the worker stands back for webhooks: it rests after each
-of them, and a turn that has begun keeps no opt-out waiting for long."""
+HURRIED = 4
+"""Into how many turns a batch is cut while webhooks come in quickly: once they are a flood it rests
+after each, and a turn that has begun keeps neither them nor an opt-out waiting for long."""
 
 Part = tuple[Delivery, list[Event]]
 Kept = tuple[list[NewOutcome], set[str]]
@@ -129,8 +129,8 @@ def _next_parts(
 def _most(equipment: Equipment) -> int:
     """How many events are taken in at once."""
     database, batch = equipment.database, equipment.bounds.batch
-    if database.right_of_way.flood:
-        return max(1, batch // FLOODED)
+    if database.right_of_way.marked:
+        return max(1, batch // HURRIED)
     return batch * UNDISTURBED if database.is_sqlite and database.right_of_way.quiet() else batch
 
 

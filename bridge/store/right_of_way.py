@@ -27,9 +27,9 @@ FRESH_S = 0.005, 0.05
 CLAIMED_S = 0.25
 """How long it lasts at most while deliveries wait for the lock or are being written."""
 
-FLOOD_S = 0.05
-"""For how long marks have followed each other before anybody gives way: what comes in by a few
-hundred is written beside a worker that goes on, since there may be a core for each."""
+FLOOD_S = 0.02
+"""For how long marks have followed each other before anybody gives way: what comes in by a hundred
+is written beside a worker that goes on, since there may be a core for each."""
 
 LOOK_EVERY_S = 0.005
 """How often who gives way looks at least whether the mark has faded: every look of every thread of
@@ -139,7 +139,12 @@ class RightOfWay:
     @property
     def flood(self) -> bool:
         """Whether webhooks come in quickly, and have for a while; asked by who gives way."""
-        return self._flood_left() > 0.0
+        return self._mark_left(FLOOD_S) > 0.0
+
+    @property
+    def marked(self) -> bool:
+        """Whether webhooks come in quickly, be it only since just now."""
+        return self._mark_left(0.0) > 0.0
 
     @property
     def owed(self) -> bool:
@@ -157,7 +162,7 @@ class RightOfWay:
             return
         try:
             while (left := min(last, self._free_at) - self._clock()) > 0.0:
-                if (mark := self._flood_left()) <= 0.0:
+                if (mark := self._mark_left(FLOOD_S)) <= 0.0:
                     return
                 self._sleep(min(left, mark, LOOK_EVERY_S))
         finally:
@@ -182,14 +187,17 @@ class RightOfWay:
         """Whether what is not urgent has waited for its turn for long enough."""
         return patience.until is not None and self._clock() >= patience.until
 
-    def _flood_left(self) -> float:
-        """For how many seconds the mark of a flood lasts, if no more webhooks come."""
+    def _mark_left(self, since_s: float) -> float:
+        """For how many seconds a mark lasts, if no more webhooks come.
+
+        ``since_s``: for how long there have to have been marks.
+        """
         if self._rest_per_s <= 0.0 or (file := self._opened()) is None:
             return 0.0
         since, until = _marked(file)
         now = self._clock()
         # a clock that is not the same for both processes says nothing
-        return until - now if now - since >= FLOOD_S and until - now <= CLAIMED_S else 0.0
+        return until - now if now - since >= since_s and until - now <= CLAIMED_S else 0.0
 
     def quiet(self) -> bool:
         """Whether webhooks have not come in quickly of late; asked by who gives way."""

@@ -81,7 +81,11 @@ class Webhooks:
     def end(self) -> None:
         """There have been none for long."""
         self._flooding = False
-        self._now += 10.0
+        self.go_by(10.0)
+
+    def go_by(self, seconds: float) -> None:
+        """None come for so long."""
+        self._now += seconds
 
     @contextmanager
     def flood(self, *, owing: bool = False) -> Iterator[None]:

@@ -78,6 +78,18 @@ def test_a_worker_stands_back_until_the_mark_fades(tmp_path: Path) -> None:
     assert not worker.flood
 
 
+def test_what_may_become_a_flood_is_seen_from_its_first_mark_on(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    worker = world.way(0.01)
+    world.write(MANY - 1)
+    assert not worker.marked
+    world.write()
+    assert worker.marked
+    assert not worker.flood
+    world.now += MOST_S
+    assert not worker.marked
+
+
 def test_nobody_stands_back_for_what_comes_in_quickly_but_is_few(tmp_path: Path) -> None:
     world = World(tmp_path)
     worker = world.way(0.01)
