@@ -43,6 +43,7 @@ from bridge.store.engines import (
     postgres_engine,
     sqlite_engine,
 )
+from bridge.store.opened import Opened
 from bridge.store.right_of_way import LONGEST_REST_S, RightOfWay, mark_of
 
 _LAST = "last"
@@ -116,6 +117,7 @@ class Database:
             # another one has written.
             self._engine = sqlite_engine(self.url, busy_timeout_s, 1, WRITER_KIB, flush)
             self._reader = sqlite_engine(self.url, busy_timeout_s, pool_size, READER_KIB)
+            self._opened = {self._engine: Opened(self._engine), self._reader: Opened(self._reader)}
         else:
             self._engine = postgres_engine(
                 self.url, busy_timeout_s, max(busy_timeout_s, statement_timeout_s), pool_size
@@ -226,12 +228,14 @@ class Database:
         prepared. A connection that the server has closed since its last use is noticed here, before
         anything was done by it; then all that wait in the pool are opened anew.
         """
-        for last in (self.is_sqlite, True):
+        if self.is_sqlite:
+            with self._opened[engine].one() as connection, _set_up(connection, write=write).begin():
+                yield connection
+            return
+        for last in (False, True):
             with engine.connect() as connection:
-                connection.info["write"] = write
-                connection.info.pop(_LAST, None)
                 try:
-                    transaction = connection.begin()
+                    transaction = _set_up(connection, write=write).begin()
                 except DBAPIError as error:
                     if last or not error.connection_invalidated:
                         raise
@@ -310,10 +314,18 @@ class Database:
             pooled.invalidate()
 
     def close(self) -> None:
-        """Give all pooled connections back."""
-        self._engine.dispose()
+        """Close all connections, those in use once their transaction has ended."""
         if self.is_sqlite:
-            self._reader.dispose()
+            for opened in self._opened.values():
+                opened.close()
+        else:
+            self._engine.dispose()
+
+
+def _set_up(connection: Connection, *, write: bool) -> Connection:
+    connection.info["write"] = write
+    connection.info.pop(_LAST, None)
+    return connection
 
 
 def at_the_end(connection: Connection) -> list[Callable[[Connection], None]]:
