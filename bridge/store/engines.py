@@ -31,6 +31,9 @@ PREPARE_AFTER = 1
 LOOK_EVERY_S = 0.0003
 """How often a write looks whether SQLite's lock is free."""
 
+_LOOKING = "looking"
+"""Under which name a connection keeps that SQLite itself does not wait by it any more."""
+
 WRITER_KIB = 16_000
 READER_KIB = 4_000
 """What a connection to SQLite may keep of the database in memory."""
@@ -144,20 +147,19 @@ def _know_plain_values() -> None:
 def _begin_immediate(connection: Connection, busy_timeout_s: float) -> None:
     """Take SQLite's write lock, looking for it often rather than sleeping ever longer."""
     raw: Any = connection.connection.driver_connection
+    if not connection.info.get(_LOOKING):  # whoever has the lock waits for nothing else
+        raw.execute("PRAGMA busy_timeout=0")
+        connection.info[_LOOKING] = True
     deadline = time.monotonic() + busy_timeout_s
-    raw.execute("PRAGMA busy_timeout=0")
-    try:
-        while True:
-            try:
-                raw.execute("BEGIN IMMEDIATE")
-            except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() >= deadline:
-                    raise StoreBusy(f"the database is busy ({error})") from error
-                time.sleep(LOOK_EVERY_S)
-            else:
-                return
-    finally:
-        raw.execute(f"PRAGMA busy_timeout={int(busy_timeout_s * 1000)}")
+    while True:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() >= deadline:
+                raise StoreBusy(f"the database is busy ({error})") from error
+            time.sleep(LOOK_EVERY_S)
+        else:
+            return
 
 
 def postgres_engine(
