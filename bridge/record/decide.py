@@ -6,7 +6,8 @@ The rules, in the order in which they bind:
 * An opt-out never ends for want of success: it stands, and is sent again on a schedule, until it
   is confirmed, cancelled by a newer opt-in, or its period is over.
 * ``mark_as_unanswered`` is never sent again after an answer that cannot be trusted.
-* A refused object that holds an opt-out and more is taken apart: first the opt-out alone.
+* A refused object that holds an opt-out and more is taken apart: first the opt-out alone. What
+  was beside it goes next; where that fails, the opt-out is asserted before it is tried again.
 """
 
 from __future__ import annotations
@@ -93,11 +94,11 @@ def decide(call: Call, policy: Policy) -> Next:
     """What one result means for the carried updates of one lead."""
     match call.result.verdict:
         case Verdict.CONFIRMED:
-            tally = _Tally(call, policy, tries=0, standing_tries=0)
+            tally = _Tally(call, policy, tries=_clear(call), standing_tries=0)
             for update in call.carried:
                 tally.confirmed(update)
         case Verdict.NOT_FOUND:
-            tally = _Tally(call, policy, tries=0)
+            tally = _Tally(call, policy, tries=_clear(call))
             for update in call.carried:
                 tally.refused(update, State.NOT_FOUND)
         case Verdict.REJECTED:
@@ -124,6 +125,7 @@ class _Tally:
         self.call = call
         self.policy = policy
         self.tries = lead.tries if tries is None else tries
+        self.held_back = call.plan.held_back > 0
         self.standing_tries = lead.standing_tries if standing_tries is None else standing_tries
         self.stood = False
         self.called = True
@@ -181,9 +183,13 @@ class _Tally:
             )
             return
         self.settle(update, State.STANDING, message)
-        steps = self.policy.standing_steps
-        self.follow(Lane.STANDING, now + steps[min(self.standing_tries, len(steps) - 1)])
+        self.follow(Lane.STANDING, now + self.standing_pause())
         self.stood = True
+
+    def standing_pause(self) -> int:
+        """How long an opt-out that is not confirmed waits on its schedule (ms)."""
+        steps = self.policy.standing_steps
+        return steps[min(self.standing_tries, len(steps) - 1)]
 
     def again(self, update: OpenUpdate, lane: Lane, due_at: int, *, sent: bool) -> None:
         """Send the update again later. ``sent``: this try may have reached the API."""
@@ -199,59 +205,74 @@ class _Tally:
         most = OPT_OUT_PAUSE if self.call.asserted else self.policy.backoff_most
         return min(most, self.policy.backoff_most, doubled)
 
+    def again_by_itself(self, due_at: int) -> None:
+        """The same for an opt-out that goes again although no update asks for it."""
+        if self.call.plan.reasserts:
+            self.follow(Lane.OPT_OUT, due_at)
+            self.resumed = True
+
     def keeps_an_opt_out(self) -> bool:
         """Whether an opt-out is among what waits for a later call."""
         plan = self.call.plan
-        return any(
+        return self.held_back and any(
             update.opts_out and update.id not in plan.carried and update.id not in plan.settled
             for update in self.call.updates
         )
 
-    def suspect(self) -> None:
-        """After many such tries an opt-out goes alone: what is beside it may be the cause."""
+    def suspect(self, *, spent: bool = False) -> bool:
+        """After many such tries an opt-out goes alone: what is beside it may be the cause.
+
+        ``spent``: these were enough. Whether it does.
+        """
         beside = self.call.asserted and len(self.call.plan.payload) > 1
-        if beside and self.tries >= SUSPECT_TRIES:
-            self.alone = True
+        suspected = beside and (spent or self.tries >= SUSPECT_TRIES)
+        self.alone = self.alone or suspected
+        return suspected
 
     def close(self) -> Next:
-        """The sum."""
+        """The sum: what was decided of the updates, and of what waits beside them."""
         call, plan = self.call, self.call.plan
         confirmed = call.result.verdict is Verdict.CONFIRMED
-        reassert = call.lead.reassert and not (confirmed and call.asserted)
+        latch = ledgers.opted_out(plan.ledger)
+        reassert = latch and call.lead.reassert and not (confirmed and call.asserted)
         reassert = reassert or plan.echoes
-        held_back = plan.held_back > 0
-        next_at_once = Lane.RETRY if held_back else None
+        waits = reassert or (latch and self.keeps_an_opt_out())
+        at_once = Lane.RETRY if self.held_back else None
         if reassert and not self.called:
             self.follow(Lane.OPT_OUT, call.now + (self.pause() if self.tries else 0))
-        elif reassert and call.asserted and self.alone and self.resumed:
-            self.lane = Lane.OPT_OUT  # what is beside it is taken off, and it goes before that
+        elif waits and self.resumed:
+            self.lane = Lane.OPT_OUT  # it goes before what was refused beside it, or failed
         elif reassert and (call.asserted or plan.echoes):
-            steps = self.policy.standing_steps
-            pause = steps[min(self.standing_tries, len(steps) - 1)]
-            self.follow(Lane.STANDING, call.now + pause)
+            self.follow(Lane.STANDING, call.now + self.standing_pause())
             self.stood = True
-        elif reassert and not held_back:  # this call was of what was refused beside it
-            next_at_once = Lane.STANDING
-        if next_at_once is not None and not self.resumed and (self.called or not reassert):
+        elif reassert and not self.held_back:  # this call was of what was refused beside it
+            at_once = Lane.STANDING
+        if at_once is not None and not self.resumed and (self.called or not reassert):
             # else they would cut short the pause of those before
-            self.follow(next_at_once, call.now)
-        stands = self.stood or reassert or (held_back and self.keeps_an_opt_out())
-        if stands and self.lane is not Lane.OPT_OUT:
+            self.follow(at_once, call.now)
+        if (self.stood or waits) and self.lane is not Lane.OPT_OUT:
             self.lane = Lane.STANDING  # in which it goes on while a person has paused all else
+        # between the tries of what fails beside it, an opt-out goes more often than it has to
+        counts = self.stood and not (self.held_back and self.tries)
         return Next(
             tuple(self.decisions),
             self.lane,
             self.due_at,
             0 if self.lane is Lane.IDLE else self.tries,
-            self.standing_tries + (1 if self.stood else 0),
-            self.alone and (self.resumed or held_back),
+            self.standing_tries + counts,
+            self.alone and (self.resumed or self.held_back),
             self.ledger,
             reassert,
         )
 
 
+def _clear(call: Call) -> int | None:
+    """The tries of a lead after a clear answer: those of what fails beside an opt-out go on."""
+    return None if call.asserted and call.plan.held_back else 0
+
+
 def _rejected(call: Call, policy: Policy) -> _Tally:
-    tally = _Tally(call, policy, tries=0)
+    tally = _Tally(call, policy, tries=_clear(call))
     carried, plan = call.carried, call.plan
     several = len(carried) > 1 and not call.lead.bare
     mixed = call.asserted and len(plan.payload) > 1
@@ -272,10 +293,12 @@ def _unknown(call: Call, policy: Policy) -> _Tally:
     tally = _Tally(call, policy, tries=call.lead.tries + 1)
     spent = tally.tries >= policy.unknown_tries
     due_at = call.now + tally.pause()
-    tally.suspect()
+    stands = not tally.suspect(spent=spent) and spent
+    if not stands:
+        tally.again_by_itself(due_at)
     for update in call.carried:
         if call.asserts(update):
-            if spent:
+            if stands:
                 tally.stand(update, State.UNCONFIRMED)
             else:
                 tally.again(update, Lane.OPT_OUT, due_at, sent=True)

@@ -122,8 +122,8 @@ def plan(
 
     ``all_known``: a payload with custom fields carries every custom field that the ledger knows.
     ``alone``: the API refused the updates together, so send the opt-out by itself, and after it
-    one update at a time. ``reassert``: send the opt-out of the ledger even if it is confirmed;
-    ``ahead``: where it goes alone, before the updates, since it has not been tried so.
+    one update at a time. ``reassert``: send the opt-out of the ledger even if it is confirmed.
+    ``ahead``: where one goes alone, an opt-out that has been tried so goes before the updates too.
     """
     ledger = read(stored)
     consent = ledger.get(DO_NOT_CALL)
@@ -148,10 +148,12 @@ def plan(
         owned.append((update, own))
         if len(own) < len(pairs) and (why := _why_left_out(pairs, own, blocked)):
             left_out[update.id] = why
-    ahead = ahead and reassert and latch
-    carried = _one_at_a_time(owned, latch, left_out, ahead=ahead) if alone else owned
+    by_itself = reassert and latch
+    carried = (
+        _one_at_a_time(owned, latch, left_out, ahead=ahead, by_itself=by_itself) if alone else owned
+    )
     payload = {name: ledger[name].value for _, own in carried for name in own}
-    reasserts = reassert and latch and not (alone and carried)
+    reasserts = by_itself and not (alone and carried)
     if reasserts:
         payload[DO_NOT_CALL] = True
     held: set[str] = set()
@@ -203,13 +205,22 @@ def _why_left_out(pairs: Pairs, own: Sequence[str], blocked: tuple[State, str] |
 
 
 def _one_at_a_time(
-    owned: list[tuple[Update, list[str]]], latch: bool, left_out: dict[int, str], *, ahead: bool
+    owned: list[tuple[Update, list[str]]],
+    latch: bool,
+    left_out: dict[int, str],
+    *,
+    ahead: bool,
+    by_itself: bool,
 ) -> list[tuple[Update, list[str]]]:
-    """The part of the updates that goes first when they were refused together."""
+    """The part of the updates that goes first when they were refused together.
+
+    None of them where an opt-out goes again by itself and is to go ahead.
+    """
     opt_outs = [(u, [DO_NOT_CALL]) for u, own in owned if latch and DO_NOT_CALL in own]
     fresh = [(u, own) for u, own in opt_outs if u.state is not State.STANDING]
     rest = [(u, own) for u, own in owned if not (latch and DO_NOT_CALL in own)]
-    chosen = opt_outs if fresh or ahead or not rest else rest[:1]
+    first = fresh or (ahead and (opt_outs or by_itself)) or not rest
+    chosen = opt_outs if first else rest[:1]
     for update, own in owned:
         if any(update is u for u, _ in chosen) and chosen is opt_outs and len(own) > 1:
             others = ", ".join(sorted(set(own) - {DO_NOT_CALL}))

@@ -31,7 +31,7 @@ class NewEvent(NamedTuple):
     pending: bool
     urgent: bool
     due_at: int
-    version: str = ""
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +68,23 @@ def add(connection: Connection, rows: Sequence[NewEvent]) -> dict[tuple[int, int
     rows = sorted(rows, key=lambda row: row.event.key)
     added: dict[tuple[int, int], Added] = {}
     copies = _add_new(connection, [(row.event.key, row) for row in rows], added)
-    if copies:
+    while copies:
         first = by_keys(connection, (row.event.key for row in copies))
         names = anew(connection, {row.event.key: row.version for row in copies}, first)
-        if names:
-            again = [(names[row.event.key], row) for row in copies if row.event.key in names]
-            left = _add_new(connection, sorted(again, key=itemgetter(0)), added)
-            copies = [row for row in copies if row.event.key not in names] + left
-            first |= by_keys(connection, names.values())
-        copied = _ADD_COPIES.execute(
-            connection,
-            [_values(row, None, first[names.get(row.event.key, row.event.key)]) for row in copies],
-        )
-        added.update(
-            ((delivery_id, ordinal), Added(number, duplicate_of))
-            for number, delivery_id, ordinal, duplicate_of in copied
-        )
+        named = [(names.get(row.event.key, row.event.key), row) for row in copies]
+        free = [(name, row) for name, row in named if name not in first]
+        if not free:
+            copied = _ADD_COPIES.execute(
+                connection, [_values(row, None, first[name]) for name, row in named]
+            )
+            added.update(
+                ((delivery_id, ordinal), Added(number, duplicate_of))
+                for number, delivery_id, ordinal, duplicate_of in copied
+            )
+            break
+        # another worker may take a name meanwhile, and what it stores under it may be dead as well
+        taken = [row for name, row in named if name in first]
+        copies = taken + _add_new(connection, sorted(free, key=itemgetter(0)), added)
     return added
 
 

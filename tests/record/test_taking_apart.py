@@ -84,8 +84,10 @@ def test_a_standing_opt_out_does_not_hold_up_what_came_after_it() -> None:
     lead.step(Verdict.NOT_FOUND)
     name = lead.arrive({"first_name": "Ann"}, 2)
     lead.step(Verdict.REJECTED)
+    lead.step(Verdict.NOT_FOUND)
+    assert lead.sends[-1] == {"do_not_call": True}, "it goes first"
     lead.step(Verdict.CONFIRMED)
-    assert lead.state(name) is State.UPDATED
+    assert (lead.state(name), lead.now) == (State.UPDATED, START)
     assert lead.state(opt_out) is State.STANDING
     lead.step(Verdict.CONFIRMED)
     assert lead.state(opt_out) is State.UPDATED

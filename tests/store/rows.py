@@ -39,7 +39,7 @@ def stored(database: Database, *rows: deliveries.NewDelivery) -> list[Delivery]:
 
 
 def an_event(delivery_id: int, ordinal: int, key: str, **changes: Any) -> events.NewEvent:
-    values: dict[str, Any] = {"pending": False, "urgent": False, "due_at": NOW}
+    values: dict[str, Any] = {"pending": False, "urgent": False, "due_at": NOW, "version": "v1"}
     event = Event(ordinal=ordinal, key=key, time_ms=NOW, weak_time=False, view={})
     return events.NewEvent(delivery_id, "hubspot", event, **(values | changes))
 

@@ -72,14 +72,18 @@ def test_of_two_copies_in_two_transactions_at_once_one_is_the_duplicate(
     assert theirs[2, 1].duplicate_of is None
 
 
+def dies(connection: Connection, event_id: int, version: str) -> None:
+    dead = {"campaign": "", "phone": "", "state": State.DEAD, "version": version}
+    outcomes.add(connection, [an_outcome(event_id, None, decided_at=NOW, **dead)])
+
+
 def test_of_two_copies_at_once_of_what_another_version_could_not_read_one_is_read(
     database: Database, opened: Callable[..., Database]
 ) -> None:
     other = opened()
     with database.write() as connection:
         first = events.add(connection, [an_event(1, 0, "k")])[1, 0]
-        dead = {"campaign": "", "phone": "", "state": State.DEAD, "version": "v1"}
-        outcomes.add(connection, [an_outcome(first.id, None, decided_at=NOW, **dead)])
+        dies(connection, first.id, "v1")
         same = events.add(connection, [an_event(2, 0, "k", version="v1")])
         assert same[2, 0].duplicate_of == first.id
 
@@ -93,6 +97,59 @@ def test_of_two_copies_at_once_of_what_another_version_could_not_read_one_is_rea
     mine, theirs = while_open(database, add, add_too)
     assert mine[3, 0].duplicate_of is None
     assert mine[3, 1].duplicate_of == theirs[4, 0].duplicate_of == mine[3, 0].id
+
+
+def test_what_one_version_after_the_other_cannot_read_is_read_by_each_once(
+    database: Database,
+) -> None:
+    """A file is mended in several steps, and the CRM sends again after each of them."""
+    ids: dict[str, int] = {}
+    for number, version in enumerate(("v1", "v2", "v3", "v4")):
+        with database.write() as connection:
+            rows = [an_event(2 * number + n, 0, "k", version=version) for n in range(2)]
+            added = events.add(connection, rows)
+            first = added[2 * number, 0]
+            assert first.duplicate_of is None
+            assert added[2 * number + 1, 0].duplicate_of == first.id
+            ids[version] = first.id
+            if version != "v4":
+                dies(connection, first.id, version)
+    with database.write() as connection:
+        again = {
+            version: events.add(connection, [an_event(20 + n, 0, "k", version=version)])[20 + n, 0]
+            for n, version in enumerate((*ids, "v5"))
+        }
+        assert events.came_again(connection, ids.values()) == {
+            ids["v1"]: ids["v2"],
+            ids["v2"]: ids["v3"],
+            ids["v3"]: ids["v4"],
+        }
+    of = {version: place.duplicate_of for version, place in again.items()}
+    assert of == {**ids, "v5": ids["v4"]}, "each has had its word, and the last one could read it"
+
+
+def test_a_copy_that_dies_while_another_version_takes_in_the_next_leaves_that_to_it(
+    database: Database, opened: Callable[..., Database]
+) -> None:
+    """Two workers, one of which has not yet seen the last edit."""
+    other = opened()
+    with database.write() as connection:
+        first = events.add(connection, [an_event(1, 0, "k", version="v1")])[1, 0]
+        dies(connection, first.id, "v1")
+
+    def add_in_vain(connection: Connection) -> dict[tuple[int, int], Added]:
+        added = events.add(connection, [an_event(2, 0, "k", version="v2")])
+        dies(connection, added[2, 0].id, "v2")
+        return added
+
+    def add() -> dict[tuple[int, int], Added]:
+        with other.write() as connection:
+            return events.add(connection, [an_event(3, n, "k", version="v3") for n in range(2)])
+
+    vain, added = while_open(database, add_in_vain, add)
+    assert vain[2, 0].duplicate_of is None
+    assert added[3, 0].duplicate_of is None, "by which it could be read"
+    assert added[3, 1].duplicate_of == added[3, 0].id
 
 
 def test_a_copy_whose_first_was_rolled_back_counts_as_the_first(database: Database) -> None:
