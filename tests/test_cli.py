@@ -30,9 +30,10 @@ from bridge.commands.send import post
 from bridge.commands.web import check_port
 from bridge.declared_settings import SETTINGS
 from bridge.errors import BridgeError, MappingError, Mistake, SettingError
+from bridge.model import ContactRef, Link
 from bridge.receive.sign import Signed
 from bridge.settings import Environment, Settings
-from bridge.store import events, outcomes
+from bridge.store import contacts, events, outcomes
 from bridge.store.database import Database
 
 ROOT = Path(__file__).parent.parent
@@ -313,6 +314,27 @@ def test_who_is_erased_is_told_on_standard_output_and_lines_go_beside_it(
     plain = call("erase", "--phone", "+14155550125", BRIDGE_LOG="text", BRIDGE_LOG_LEVEL="warning")
     assert (plain.stderr, plain.stdout.count("\n")) == ("", 1)
     assert plain.stdout.startswith("Request 3: erased ")
+
+
+def test_who_is_erased_is_told_whom_the_crm_named_as_the_same_person(
+    call: Run, migrated: Path
+) -> None:
+    """They stay, but for the numbers, since an event may name several people."""
+    database = Database(f"sqlite:///{migrated}")
+    one, other = ContactRef("33", "42"), ContactRef("33", "43")
+    said = dict.fromkeys((one, other), (("+14155550123",), None, 0))
+    links = {one: (Link("43", 1, 1),), other: (Link("42", 1, 1),)}
+    with world(database) as w:
+        contacts.remember(w.connection, "hubspot", said, 1, links=links)
+    database.close()
+    wanted = ("erase", "--source", "hubspot", "--account", "33", "--contact")
+    told = call(*wanted, "42").stdout
+    assert told.splitlines()[1] == (
+        "The CRM named 43 as the same person. Only the numbers were taken from there; if it is the "
+        "same person, erase it too."
+    )
+    again = json.loads(call(*wanted, "43", "--json").stdout)
+    assert (again["linked"], again["erased"]["contacts"]) == ([], 1)
 
 
 def test_outcomes_are_found_by_a_number_as_people_write_it(call: Run, migrated: Path) -> None:

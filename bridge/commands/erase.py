@@ -19,7 +19,7 @@ from bridge.commands.listings import (
 from bridge.commands.output import table
 from bridge.model import ContactRef
 from bridge.steps.erase import erase_now
-from bridge.store import erasures
+from bridge.store import contacts, erasures
 
 COLUMNS = ("id", "requested_at", "done_at", "source", "erased", "receipt")
 
@@ -63,12 +63,22 @@ def command(
         if source:
             with database.read() as connection:
                 must_know_source(connection, source)
+        with database.read() as connection:
+            known = contacts.recall(connection, source, refs)
+        linked = [link.id for one in known.values() for link in one.links]
         number, erased, waiting = erase_now(database, erasures.Wanted(source, refs, phones))
     if json_:
-        as_json({"request": number, "erased": dict(erased), "waiting": waiting})
+        told_of = {"erased": dict(erased), "waiting": waiting, "linked": linked}
+        as_json({"request": number, **told_of})
     else:
         told = ", ".join(f"{count} {name}" for name, count in erased.items() if count)
         click.echo(f"Request {number}: erased {told or 'nothing'}.")
+        if linked:
+            them = "them" if len(linked) > 1 else "it"
+            click.echo(
+                f"The CRM named {', '.join(linked)} as the same person. Only the numbers were "
+                f"taken from there; if it is the same person, erase {them} too."
+            )
         if waiting:
             click.echo(f"{waiting} rows are on their way still; a worker goes on when they end.")
     sys.exit(1 if waiting else 0)

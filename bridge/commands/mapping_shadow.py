@@ -14,6 +14,7 @@ from bridge.settings import Settings
 from bridge.steps.equipment import Bounds
 from bridge.steps.replay_lookups import Desk
 from bridge.steps.shadow import shadow_stored
+from bridge.steps.token_keeper import BorrowedTokens
 from bridge.store import revision
 from bridge.store.database import Database
 
@@ -23,7 +24,7 @@ DAY_MS = 86_400_000
 @click.command(
     "shadow",
     help="What two versions of SOURCE's file make of the deliveries of the last days. Nothing is "
-    "sent or stored. Exit status: 0 the same, 1 not.",
+    "sent or stored. Exit status: 0 the same, 1 not, or with --look-up not all looked up.",
 )
 @click.argument("source")
 @from_option
@@ -50,8 +51,8 @@ def command(
     settings = Settings.current()
     sides = Sides(settings, source, placeholders=False)
     old, new = sides.load(before, after)
-    desk = Desk() if look_up else None
     database = Database(settings["DATABASE_URL"])
+    desk = Desk(wall=database.now_ms, keeper=BorrowedTokens(database)) if look_up else None
     now = now_ms()
     try:
         revision.check(database)

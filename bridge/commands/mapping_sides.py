@@ -118,9 +118,15 @@ class Sides:
         return self._kept(None)
 
 
+_REASONS = 5
+
+
 def tell_of(found: Shadow, names: tuple[str, str], json_: bool) -> int:
-    """Prints the comparison, and gives the exit status: 1 where anything differs."""
-    status = 1 if found.differs else 0
+    """Prints the comparison, and gives the exit status.
+
+    That is 1 where anything differs, or could not be compared although that was asked for.
+    """
+    status = 1 if found.differs or found.failed else 0
     if json_:
         as_json({"from": names[0], "to": names[1], **found.as_json()})
         return status
@@ -136,8 +142,11 @@ def tell_of(found: Shadow, names: tuple[str, str], json_: bool) -> int:
             click.echo(f"  {title}: {told}")
     if found.keys or found.times:
         click.echo(f"  another identity: {found.keys}, another time: {found.times}")
+    for reason, count in found.failed.most_common(_REASONS):
+        click.echo(f"  not looked up: {count} events: {reason}")
     if found.look_ups:
-        click.echo(f"  not compared, since they need a look-up (--look-up): {found.look_ups}")
+        how = "" if found.failed else " (--look-up)"
+        click.echo(f"  not compared, since they need a look-up{how}: {found.look_ups}")
     for example in found.difference.examples:
         _example(example)
     return status

@@ -26,6 +26,7 @@ from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_lookups import Desk
 from bridge.steps.replay_plan import Planner, Wish
 from bridge.steps.replay_select import CURRENT, FAILED, Selection, with_mapping
+from bridge.steps.token_keeper import BorrowedTokens
 from bridge.store import mapping_versions, replays, revision
 from bridge.store.database import Database
 from bridge.store.replays import ReplayState
@@ -246,7 +247,7 @@ def _plan(
     live = LiveMappings(settings)
     with database.read() as connection:
         selection = with_mapping(connection, selection, wish.mapping)
-    desk = Desk() if look_up else None
+    desk = Desk(wall=database.now_ms, keeper=BorrowedTokens(database)) if look_up else None
     planner = Planner(
         database,
         live.current(),
@@ -262,10 +263,10 @@ def _plan(
         if desk is not None:
             desk.close()
     if json_:
-        as_json(made.as_json())
+        as_json({**made.as_json(), "look_ups_failed": made.failed})
     else:
         print_plan(made)
-    return 0 if made.deliveries else 1
+    return 0 if made.deliveries and not made.failed else 1
 
 
 def _go(database: Database, number: int, *, detach: bool, json_: bool) -> int:

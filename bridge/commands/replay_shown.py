@@ -31,10 +31,14 @@ def print_plan(made: Plan) -> None:
     click.echo(f"  of what would be sent: {made.opt_outs} opt-outs, {made.marks} marks")
     if made.passed_over:
         click.echo(f"  on their way by themselves, and left alone: {made.passed_over}")
+    for source, reasons in sorted(made.failed.items()):
+        for reason, count in reasons.most_common(_SHOWN):
+            click.echo(f"  not looked up, of {source}: {count} events: {reason}")
     if made.look_ups:
+        asked = bool(made.failed)
         click.echo(
-            f"  {made.look_ups} events need a look-up: what they lead to shows when it runs, or "
-            "with --look-up"
+            f"  {made.look_ups} events need a look-up: what they lead to shows when it runs"
+            + ("" if asked else ", or with --look-up")
         )
     for problem, count in made.problems.most_common(_SHOWN):
         click.echo(f"  would be dead ({count}): {problem}")

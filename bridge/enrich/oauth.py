@@ -87,7 +87,7 @@ class Tokens:
         if not oauth.rotates:
             return fetch(self._client, oauth, None)
         if self._keeper is None:
-            why = "no place is given to keep its refresh tokens, which end with each use"
+            why = "gives each refresh token once (rotates: true), and workers keep the newest"
             return _failed(oauth, why, SETTING_S)
         kept = self._keeper.current(oauth)
         if kept is not None and kept.life_s > 0 and kept.access_token != refused:

@@ -40,6 +40,10 @@ EXTRA_CALLS = 50
 MOST_PAGES = 20
 
 
+LATELY = "A moment ago: "
+"""In front of why a call was not made, where that is what became of the one before it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """A record and the monotonic time, in seconds, from which on it is too old."""
@@ -132,7 +136,7 @@ class Round:
         ask = self._pending[0]
         rest = self._account.rests(self._reach.now())
         if rest > 0:
-            self._give_up(f"A moment ago: {self._account.why}", rest)
+            self._give_up(f"{LATELY}{self._account.why}", rest)
             return None
         if self._calls_left <= 0:
             self._give_up("needs more calls for these ids than fit in one round", 1.0)

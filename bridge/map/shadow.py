@@ -25,7 +25,8 @@ class Shadow:
 
     ``states``: what becomes of events, ``before → after`` where that differs. ``keys`` and
     ``times``: events that would get another identity, or another time; either changes what counts
-    as a copy and what as newer. ``look_ups``: events of which only a look-up would tell.
+    as a copy and what as newer. ``look_ups``: events of which only a look-up would tell;
+    ``failed``: why it was tried for some of them in vain.
     """
 
     difference: Difference
@@ -34,6 +35,7 @@ class Shadow:
     keys: int = 0
     times: int = 0
     states: Counter[str] = field(default_factory=Counter)
+    failed: Counter[str] = field(default_factory=Counter)
 
     @property
     def differs(self) -> bool:
@@ -75,6 +77,7 @@ class Shadow:
             "events": self.events,
             "events_that_differ": self.difference.different,
             "look_ups": self.look_ups,
+            "look_ups_failed": dict(self.failed),
             "other_keys": self.keys,
             "other_times": self.times,
             "states": dict(self.states),

@@ -8,7 +8,16 @@ since 1970-01-01 UTC.
 from bridge.model.campaign import Called, CallLimits, Campaign
 from bridge.model.delivery import Delivery, Refused, Request, Verified
 from bridge.model.document import Decoder, Json, Place, Reading
-from bridge.model.event import LONGEST_ID, NOBODY, ContactRef, Event, Known, Link, joined
+from bridge.model.event import (
+    LONGEST_ID,
+    MOST_HOPS,
+    NOBODY,
+    ContactRef,
+    Event,
+    Known,
+    Link,
+    joined,
+)
 from bridge.model.lead_update import FIELDS, KeptMapping, LeadUpdate, Mapped, RuleTrace
 from bridge.model.lookup import Basic, Found, Lookup, OAuth, Phrase, Wanted
 from bridge.model.result import Answered, Result, Sent, Trouble, Verdict
@@ -48,6 +57,7 @@ from bridge.model.states import OPEN_STATES, Channel, Lane, State
 __all__ = [
     "FIELDS",
     "LONGEST_ID",
+    "MOST_HOPS",
     "NOBODY",
     "OPEN_STATES",
     "AllOfScheme",

@@ -11,6 +11,10 @@ from bridge.model.document import Json
 LONGEST_ID = 200
 """Characters of an account or contact id that is kept as it is, and no CRM has a longer one."""
 
+MOST_HOPS = 4
+"""Over how many links an opt-out goes: each is a merge whose opt-out came even later, and each is a
+query for contacts that have links."""
+
 
 class ContactRef(NamedTuple):
     """A contact as its CRM names it, within one account of that CRM."""

@@ -6,7 +6,17 @@ from collections.abc import Iterable
 from itertools import combinations
 from typing import TYPE_CHECKING, NamedTuple
 
-from bridge.model import LONGEST_ID, NOBODY, ContactRef, Event, Known, Link, Mapped, joined
+from bridge.model import (
+    LONGEST_ID,
+    MOST_HOPS,
+    NOBODY,
+    ContactRef,
+    Event,
+    Known,
+    Link,
+    Mapped,
+    joined,
+)
 
 if TYPE_CHECKING:
     from bridge.store.database import Connection
@@ -16,10 +26,6 @@ Learned = tuple[tuple[str, ...], bool | None, int]
 MOST_LINKS = 20
 """Links that a contact keeps, as many as phone numbers: a person has been merged out of that many
 at most. One that is named with everybody, such as a company, would else lead to all of them."""
-
-MOST_HOPS = 4
-"""Over how many links an opt-out goes: each is a merge whose opt-out came even later, and each is a
-query for contacts that have links."""
 
 MOST_AHEAD = 2_000
 """Linked contacts that are read at once, so that no batch reads a whole account."""

@@ -12,6 +12,7 @@ from bridge.clock import now_ms
 from bridge.enrich import Lookups
 from bridge.enrich.lookups import sleep
 from bridge.enrich.oauth import Keeper
+from bridge.enrich.round import LATELY
 from bridge.errors import LookupFailed
 from bridge.map import SourceMapping
 from bridge.map.search import search
@@ -96,6 +97,14 @@ def _wanted(delivery: Delivery, event: Event, mapping: SourceMapping) -> list[Wa
 def failure(answers: Mapping[str, Found | LookupFailed]) -> LookupFailed | None:
     """The look-up that failed, if one did."""
     return next((one for one in answers.values() if isinstance(one, LookupFailed)), None)
+
+
+def reason(failed: LookupFailed) -> str:
+    """Why, in the same words for all that failed for the same reason, so that they can be counted.
+
+    A CRM that has failed is left alone for a while, and each event meanwhile says what was then.
+    """
+    return str(failed).replace(LATELY, "", 1)
 
 
 def records(answers: Mapping[str, Found | LookupFailed]) -> dict[str, Found]:

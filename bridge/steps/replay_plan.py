@@ -21,7 +21,7 @@ from bridge.steps.memory import Memory
 from bridge.steps.replay_choice import Choice
 from bridge.steps.replay_events import Again, read_slice
 from bridge.steps.replay_limits import limited
-from bridge.steps.replay_lookups import Desk, failure, records
+from bridge.steps.replay_lookups import Desk, failure, reason, records
 from bridge.steps.replay_select import Scan, Selection, begin, pages
 from bridge.store import ledgers as stored_ledgers
 from bridge.store.database import Database
@@ -53,7 +53,8 @@ class Plan:
 
     ``events`` counts what would become of events, ``updates`` what of lead updates as things
     stand: ``to_send``, or the state in which they would end without being sent. ``look_ups``:
-    events of which only their CRM's answer will tell. ``problems``: why events would be dead.
+    events of which only their CRM's answer will tell. ``failed``: for each source why it was asked
+    for some of them in vain. ``problems``: why events would be dead.
     """
 
     difference: Difference
@@ -66,6 +67,7 @@ class Plan:
     updates: Counter[str] = field(default_factory=Counter)
     problems: Counter[str] = field(default_factory=Counter)
     versions: Counter[str] = field(default_factory=Counter)
+    failed: dict[str, Counter[str]] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Json]:
         """The plan as an object."""
@@ -125,7 +127,7 @@ class Planner:
             # between two transactions: a CRM may take its time
             done = [
                 (again, _limited(again, mapped, self.current, selection, wish))
-                for again, mapped in self._completed(part.agains, part.memory)
+                for again, mapped in self._completed(made, part.agains, part.memory)
             ]
             with self.database.read() as connection:
                 stored = stored_ledgers.ledgers(
@@ -144,7 +146,7 @@ class Planner:
             left = left[len(part.items) :]
 
     def _completed(
-        self, agains: Sequence[Again], memory: Memory
+        self, plan: Plan, agains: Sequence[Again], memory: Memory
     ) -> list[tuple[Again, Mapped | None]]:
         asking = [a for a in agains if a.ready.mapped is None and a.mapping is not None]
         if self.desk is None or not asking:
@@ -154,9 +156,10 @@ class Planner:
         )
         made: dict[int, Mapped] = {}
         for again, answer in zip(asking, answers, strict=True):
-            failed = failure(answer)
-            if again.mapping is not None and failed is None:
-                ready = again.ready
+            ready, failed = again.ready, failure(answer)
+            if failed is not None:
+                plan.failed.setdefault(ready.delivery.source, Counter())[reason(failed)] += 1
+            elif again.mapping is not None:
                 made[id(again)] = map_event(
                     ready.delivery, ready.event, again.mapping, records(answer), memory
                 )

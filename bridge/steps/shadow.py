@@ -15,7 +15,7 @@ from bridge.model import Delivery
 from bridge.steps.equipment import Bounds
 from bridge.steps.events import events_of, map_event, prepare
 from bridge.steps.memory import Memory
-from bridge.steps.replay_lookups import Desk, failure, records
+from bridge.steps.replay_lookups import Desk, failure, reason, records
 from bridge.store import deliveries
 from bridge.store.database import Database
 
@@ -53,7 +53,9 @@ def shadow_stored(
                 rows = deliveries.by_ids(connection, mine[start : start + AT_A_TIME])
             ordered = [rows[number] for number in sorted(rows)]
             sides = [_seen(database, mapping, ordered, bounds, desk) for mapping in (before, after)]
-            for row, old, new in zip(ordered, *sides, strict=True):
+            failed = [why for _, why in sides]
+            found.failed.update({**failed[0], **failed[1]}.values())
+            for row, old, new in zip(ordered, *(seen for seen, _ in sides), strict=True):
                 found.add({"receipt": row.receipt}, old, new)
         if len(heads) < PAGE:
             return found
@@ -69,8 +71,11 @@ def _seen(
     rows: Sequence[Delivery],
     bounds: Bounds,
     desk: Desk | None,
-) -> list[list[Seen]]:
-    """What a mapping makes of some deliveries: their events, in the order of the deliveries."""
+) -> tuple[list[list[Seen]], dict[tuple[int, int], str]]:
+    """What a mapping makes of some deliveries: their events, in the order of the deliveries.
+
+    Beside them, by delivery and place, why events could not be looked up.
+    """
     split = [(row, events_of(row, mapping, bounds)) for row in rows]
     with database.read() as connection:
         memory = Memory.recall(
@@ -79,13 +84,16 @@ def _seen(
     ready = [prepare(row, event, mapping, memory) for row, events in split for event in events]
     asking = [one for one in ready if one.mapped is None]
     mapped = {id(one): one.mapped for one in ready}
+    failed: dict[tuple[int, int], str] = {}
     if desk is not None and asking:
         answers = desk.ask([(one.delivery, one.event, mapping) for one in asking])
         for one, answer in zip(asking, answers, strict=True):
-            if failure(answer) is None:
+            if (why := failure(answer)) is not None:
+                failed[one.delivery.id, one.event.ordinal] = reason(why)
+            else:
                 brought = records(answer)
                 mapped[id(one)] = map_event(one.delivery, one.event, mapping, brought, memory)
     by_delivery: dict[int, list[Seen]] = {row.id: [] for row in rows}
     for one in ready:
         by_delivery[one.delivery.id].append((one.event, mapped[id(one)]))
-    return [by_delivery[row.id] for row in rows]
+    return [by_delivery[row.id] for row in rows], failed

@@ -8,7 +8,7 @@ from hashlib import blake2b
 
 from bridge import logs
 from bridge.enrich.oauth import Grant
-from bridge.enrich.reading import Cause, Failed
+from bridge.enrich.reading import SETTING_S, Cause, Failed
 from bridge.errors import StoreError
 from bridge.model import OAuth
 from bridge.seal import opened, sealed
@@ -101,6 +101,23 @@ class TokenKeeper:
                 oauth_tokens.let_go(connection, name, fence)
         except StoreError as error:
             log.warning("tokens not let go", reason=str(error))
+
+
+class BorrowedTokens(TokenKeeper):
+    """The tokens of workers, for a command: used while they serve, and never renewed.
+
+    A command is stopped at any moment, and would take the only refresh token with it.
+    """
+
+    def renew(self, *_: object) -> Grant | Failed:
+        """Says that this is for workers."""
+        return Failed(
+            "was not asked, since workers alone renew its access tokens (rotates: true), and the "
+            "one that they keep is none, too old or refused; try again once a worker has looked "
+            "something up there",
+            Cause.TOKEN,
+            SETTING_S,
+        )
 
 
 def name_of(oauth: OAuth) -> str:

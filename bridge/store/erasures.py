@@ -23,10 +23,10 @@ from sqlalchemy import (
 )
 
 from bridge import jsontext
-from bridge.model import ContactRef
+from bridge.model import MOST_HOPS, ContactRef
 from bridge.store import clues, erasing
 from bridge.store.bulk import insert_many
-from bridge.store.contacts import fitting, links_in, text_of
+from bridge.store.contacts import fitting, links_in, recall, text_of
 from bridge.store.digest import Digest, load
 from bridge.store.schema import (
     PENDING,
@@ -143,14 +143,16 @@ def purge(connection: Connection, number: int, now: int) -> Purged:
     document = jsontext.loads(row.wanted)
     refs = [ContactRef(*pair) for pair in document["contacts"]]
     hashes = [_contact(digest, row.source, ref) for ref in refs]
-    if _looked_up(connection, hashes):
+    phones = sorted({*document["phones"], *_numbers(connection, row.source, refs)})
+    sharing = _sharing(connection, row.source, refs, phones)
+    theirs = [_contact(digest, row.source, ref) for ref in sharing]
+    if _looked_up(connection, [*hashes, *theirs]):
         # an opt-out among these events may need the numbers that are remembered
         purged = Purged(waiting=1)
         phones = list(document["phones"])
     else:
-        phones = sorted({*document["phones"], *_numbers(connection, row.source, refs)})
         purged = _purge(connection, digest, hashes, phones, now)
-        purged.erased["contacts"] += _forget(connection, row.source, refs)
+        purged.erased["contacts"] += _forget(connection, row.source, refs, sharing, phones)
         clues.forget(connection, digests=[clues.of_contact(digest, ref.id) for ref in refs])
     if _stands_before(connection, row.source, row.receipt):
         purged = replace(purged, waiting=purged.waiting + 1)
@@ -206,10 +208,40 @@ def _are(source: str, refs: Sequence[ContactRef]) -> tuple[Any, Any]:
     return contact.c.source == source, tuple_(contact.c.account, contact.c.contact_id).in_(names)
 
 
-def _forget(connection: Connection, source: str, refs: Sequence[ContactRef]) -> int:
-    """Contacts go; of one that is opted out the consent stays, without numbers and links."""
+def _sharing(
+    connection: Connection, source: str, refs: Sequence[ContactRef], phones: Sequence[str]
+) -> set[ContactRef]:
+    """To whom one of these numbers of the contacts went over links, as they are in the table.
+
+    It is remembered of each on the way, so that whoever does not have it leads to nobody.
+    """
+    numbers, sharing = set(phones), set[ContactRef]()
+    known = recall(connection, source, set(map(fitting, refs)))
+    read = set(known)
+    for _ in range(MOST_HOPS):
+        linked = {ContactRef(ref.account, to.id) for ref in known for to in known[ref].links} - read
+        if not linked:
+            break
+        read |= linked
+        found = recall(connection, source, linked)
+        known = {ref: one for ref, one in found.items() if not numbers.isdisjoint(one.phones)}
+        sharing |= known.keys()
+    return sharing
+
+
+def _forget(
+    connection: Connection,
+    source: str,
+    refs: Sequence[ContactRef],
+    sharing: set[ContactRef],
+    phones: Sequence[str],
+) -> int:
+    """Contacts go; of one that is opted out the consent stays, without numbers and links.
+
+    Their ``phones`` go from those as well who are ``sharing`` them, and who stay otherwise.
+    """
     mine = _are(source, refs)
-    _unlink(connection, source, refs)
+    _part(connection, source, refs, sharing, phones)
     held = (contact.c.phones != "[]") | contact.c.links.is_not(None)
     numbered = (*mine, contact.c.opted_out, held)
     bare = connection.execute(update(contact).where(*numbered).values(phones="[]", links=None))
@@ -217,12 +249,21 @@ def _forget(connection: Connection, source: str, refs: Sequence[ContactRef]) -> 
     return bare.rowcount + gone.rowcount
 
 
-def _unlink(connection: Connection, source: str, refs: Sequence[ContactRef]) -> None:
-    """Take these contacts out of the links of others."""
+def _part(
+    connection: Connection,
+    source: str,
+    refs: Sequence[ContactRef],
+    sharing: set[ContactRef],
+    phones: Sequence[str],
+) -> None:
+    """Take these contacts out of the links of others, and their numbers from who is sharing them.
+
+    An opt-out of such a number stays with its leads, and one of such a contact with its row.
+    """
     gone = set(map(fitting, refs))
-    linked = select(contact.c.account, contact.c.contact_id, contact.c.links).where(
-        contact.c.links.is_not(None)
-    )
+    linked = select(
+        contact.c.account, contact.c.contact_id, contact.c.phones, contact.c.links
+    ).where(contact.c.links.is_not(None))
     others = {
         ContactRef(row.account, link.id)
         for row in connection.execute(linked.where(*_are(source, refs)))
@@ -230,14 +271,21 @@ def _unlink(connection: Connection, source: str, refs: Sequence[ContactRef]) -> 
     } - gone
     if not others:
         return
-    both = _are(source, sorted(gone | others))
+    both = _are(source, sorted(gone | others | sharing))
     locked = linked.where(*both).order_by(contact.c.account, contact.c.contact_id)
     for row in connection.execute(locked.with_for_update()).all():
         ref = ContactRef(row.account, row.contact_id)
         if ref in gone:
             continue
         kept = [one for one in links_in(row.links) if ContactRef(ref.account, one.id) not in gone]
-        connection.execute(update(contact).where(*_are(source, [ref])).values(links=text_of(kept)))
+        numbers = jsontext.loads(row.phones)
+        if ref in sharing:
+            numbers = [phone for phone in numbers if phone not in phones]
+        connection.execute(
+            update(contact)
+            .where(*_are(source, [ref]))
+            .values(links=text_of(kept), phones=jsontext.dumps(numbers))
+        )
 
 
 def _purge(

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from bridge.clock import now_ms
-from bridge.model import ContactRef, State
+from bridge.model import ContactRef, Link, State
 from bridge.operate.audit import Audit
 from bridge.steps.erase import ages, erase_now, erase_old, erase_people
 from bridge.store import contacts, digest, erasures, outcomes, retention
@@ -206,3 +206,30 @@ def test_an_event_of_the_contact_that_is_looked_up_still_needs_its_numbers(old: 
     assert (count.total(), waiting) == (0, 1)
     with old.read() as connection:
         assert contacts.recall(connection, "hubspot", [JANES])[JANES].phones == (JANE,)
+
+
+def test_an_event_of_a_linked_contact_that_is_looked_up_still_needs_the_number(
+    old: Database,
+) -> None:
+    other = ContactRef("33", "43")
+    links = {JANES: (Link("43", 1, 1),), other: (Link("42", 1, 1),)}
+    with old.write() as connection:
+        said = {JANES: ((JANE,), None, 0), other: ((JANE,), None, 0)}
+        contacts.remember(connection, "hubspot", said, now_ms(), links=links)
+        found = connection.execute(text("SELECT id FROM event WHERE delivery_id = 5")).scalar()
+        waits = int(found or 0)
+        erasures.note_contacts(connection, [(waits, "hubspot", [other])])
+    _, count, waiting = erase_now(old, Wanted("hubspot", (JANES,)))
+    assert (count.total(), waiting) == (0, 1)
+    with old.write() as connection:
+        assert contacts.recall(connection, "hubspot", [other])[other].phones == (JANE,)
+    with world(old) as w:
+        final = {"campaign": "", "phone": "", "state": State.SKIPPED}
+        w.outcome(waits, 5, None, key="e", decided_at=w.now, **final)
+        w.connection.execute(text("UPDATE event SET state = 'done'"))
+        w.connection.execute(text("UPDATE erasure SET due_at = 0"))
+    while erase_people(old):
+        pass
+    with old.read() as connection:
+        left = contacts.recall(connection, "hubspot", [JANES, other])
+    assert {ref: (known.phones, known.links) for ref, known in left.items()} == {other: ((), ())}

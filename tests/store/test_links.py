@@ -19,6 +19,7 @@ from bridge.clock import now_ms
 from bridge.model import ContactRef, Known, Link, State
 from bridge.operate.audit import Audit
 from bridge.pipeline import Pipeline
+from bridge.steps.erase import erase_now
 from bridge.steps.memory import MOST_LINKS, Memory
 from bridge.store import contacts, erasures
 from bridge.store.database import Connection, Database
@@ -214,10 +215,72 @@ def test_an_erased_contact_is_in_no_link_any_more(world: World) -> None:
 def test_an_erased_contact_that_is_opted_out_keeps_no_link(world: World) -> None:
     tell(world, MERGE, OPT_OUT)
     with world.database.write() as connection:
-        assert erasures._forget(connection, "crm", [SEVEN]) == 1
+        assert erasures._forget(connection, "crm", [SEVEN], set(), []) == 1
         known = contacts.recall(connection, "crm", [SEVEN, EIGHT])
     assert (known[SEVEN], known[SEVEN].links) == (Known((), opted_out=True), ())
     assert known[EIGHT].links == ()
+
+
+def erase(world: World, *refs: ContactRef) -> None:
+    """Erase contacts once all that was told has been confirmed."""
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE lead SET lane = 9, due_at = 0")
+        connection.exec_driver_sql("UPDATE outcome SET state = 'updated'")
+    _, _, waiting = erase_now(world.database, erasures.Wanted("crm", refs))
+    assert waiting == 0
+
+
+def rows_of_contacts(world: World) -> str:
+    with world.database.read() as connection:
+        return str(connection.exec_driver_sql("SELECT * FROM contact").all())
+
+
+def test_an_erased_contact_takes_its_numbers_from_whom_it_was_linked_with(world: World) -> None:
+    """Over links of links too, as far as the number went."""
+    nine = ContactRef("", "9")
+    tell(world, MERGE, {"contact": ["8", "9"], "phone": "+14155550003", "at": 15}, LATER)
+    tell(world, {"contact": "7", "phone": "+14155550004", "name": "Ann", "at": 5})
+    with world.database.read() as connection:
+        assert "+14155550004" in contacts.recall(connection, "crm", [nine])[nine].phones
+    erase(world, SEVEN)
+    with world.database.read() as connection:
+        known = contacts.recall(connection, "crm", [SEVEN, EIGHT, nine])
+    assert SEVEN not in known
+    assert known[EIGHT].phones == (LATER["phone"], "+14155550003")
+    assert known[nine].phones == ("+14155550003",)
+
+
+def test_of_an_erased_contact_that_is_opted_out_the_number_stays_with_its_leads_alone(
+    world: World,
+) -> None:
+    tell(world, MERGE, LATER, OPT_OUT)
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE lead SET opted_out = TRUE")
+    erase(world, SEVEN)
+    assert OPT_OUT["phone"] not in rows_of_contacts(world)
+    with world.database.read() as connection:
+        known = contacts.recall(connection, "crm", [SEVEN, EIGHT])
+        leads = connection.exec_driver_sql("SELECT phone, opted_out FROM lead").all()
+    assert known[SEVEN] == Known((), opted_out=True)
+    assert (known[EIGHT].phones, known[EIGHT].opted_out) == ((LATER["phone"],), True)
+    assert {(phone, bool(out)) for phone, out in leads} == {
+        (OPT_OUT["phone"], True),
+        (LATER["phone"], True),
+    }
+    # whoever brings the number again, and the other contact with what it has left, stays out
+    tell(world, {**LATER, "phone": OPT_OUT["phone"], "at": 50}, {**OPT_OUT, "dnc": None, "at": 51})
+    assert [row["fields"] for row in world.outcomes(phones=[OPT_OUT["phone"]])[-2:]] == [
+        {"do_not_call": True}
+    ] * 2
+
+
+def test_a_number_of_another_who_is_not_linked_stays(world: World) -> None:
+    """A number that two people share is forgotten of who asks for it, and of their links."""
+    tell(world, MERGE, {"contact": "5", "phone": MERGE["phone"], "name": "Eve", "at": 20})
+    erase(world, SEVEN)
+    with world.database.read() as connection:
+        five = contacts.recall(connection, "crm", [ContactRef("", "5")])
+    assert [known.phones for known in five.values()] == [(MERGE["phone"],)]
 
 
 def test_a_replay_of_what_linked_two_links_them_again_and_says_nothing_new(world: World) -> None:
