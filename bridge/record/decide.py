@@ -207,10 +207,10 @@ class _Tally:
             for update in self.call.updates
         )
 
-    def suspect(self) -> None:
-        """After many such tries an opt-out goes alone: what is beside it may be the cause."""
+    def suspect(self, least: int = SUSPECT_TRIES) -> None:
+        """After so many tries an opt-out goes alone: what is beside it may be the cause."""
         beside = self.call.asserted and len(self.call.plan.payload) > 1
-        if beside and self.tries >= SUSPECT_TRIES:
+        if beside and self.tries >= least:
             self.alone = True
 
     def close(self) -> Next:
@@ -292,12 +292,15 @@ def _not_done(call: Call, policy: Policy) -> _Tally:
     What was not sent never ends here, however long its campaign was closed. A lead that was in a
     call which failed may be the cause: it steps behind the others, its next batch is smaller
     (``bridge.steps.claim``), and it is given up once it is old and has had its share of tries.
+    Of one that was refused by itself only the opt-out goes next: the rest may be the cause.
     """
     sent = call.result.verdict is Verdict.UNKNOWN
     tally = _Tally(call, policy, tries=call.lead.tries + 1 if sent else None)
     due_at = call.now + (tally.pause() if sent else 0)
     if sent:
         tally.suspect()
+    elif call.trouble is Trouble.REFUSED_ALONE:
+        tally.suspect(0)
     for update in call.carried:
         if call.asserts(update):
             tally.again(update, Lane.OPT_OUT, due_at, sent=sent)
