@@ -4,6 +4,7 @@ from typing import Any
 
 from bridge import logs
 from bridge.settings import Settings
+from bridge.unknown_settings import warn_of_unknown_settings
 
 _settings = Settings.current()
 
@@ -28,6 +29,7 @@ def post_worker_init(worker: Any) -> None:
     if worker.age > 1 or live is None:  # None: another application under this configuration
         return
     log = logs.get("web")
+    warn_of_unknown_settings(_settings, log)
     host, port, *_ = worker.sockets[0].getsockname()
     where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     found = live.current()

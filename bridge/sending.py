@@ -76,6 +76,12 @@ class Sending:
                 seen = self._bells.count(*bells)
                 due = self._due(campaign, only_opt_outs=turns.only_opt_outs)
                 lane = turns.choose(due, self._database.now_ms())
+                if lane is Lane.OPT_OUT and gate.others_first:
+                    if turns.only_opt_outs:
+                        self._bells.sleep(min(self._poll_s, LOOK_AGAIN_S))
+                        continue
+                    del due[lane]
+                    lane = turns.choose(due, self._database.now_ms()) or lane
                 if lane is None:
                     until = min(due.values(), default=None)
                     seconds = seconds_until(until, self._database.now_ms(), self._poll_s)
@@ -102,7 +108,8 @@ class Sending:
         way = Way(client, gate, pace, self._conditions.note, go_on)
         probe, sent = False, 0
         try:
-            if lane is not Lane.OPT_OUT and self._opt_out_due(campaign):
+            due = lane is not Lane.OPT_OUT and not gate.others_first
+            if due and self._opt_out_due(campaign):
                 lane = Lane.OPT_OUT
             turns.served(lane)
             if gate.probing:
@@ -178,7 +185,8 @@ class Sending:
     def _pacer(self, name: str, gate: Gate) -> Callable[[Lane, float], bool]:
         def pace(lane: Lane, deadline: float) -> bool:
             urgent = lane is Lane.OPT_OUT
-            while (pause := gate.try_pass(monotonic_ms(), urgent=urgent) / 1000) > 0:
+            ask = partial(gate.try_pass, urgent=urgent, further=True)
+            while (pause := ask(monotonic_ms()) / 1000) > 0:
                 if time.monotonic() + pause >= deadline or not self._bells.sleep(pause):
                     return False
             # the process may have slept, perhaps past its lease

@@ -73,6 +73,10 @@ class Environment(Mapping[str, str]):
     def __len__(self) -> int:
         return len(self._values)
 
+    def written(self, name: str) -> str:
+        """The value as it stands there under exactly this name, without blanks around it."""
+        return self._values.get(name, "").strip()
+
     def files(self) -> list[Path]:
         """The files that settings name by ``NAME_FILE``."""
         return sorted(

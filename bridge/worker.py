@@ -56,6 +56,7 @@ from bridge.store.database import Connection, Database
 from bridge.store.shared_clock import SharedClock
 from bridge.store.wakeup import listen
 from bridge.telling import Telling
+from bridge.unknown_settings import warn_of_unknown_settings
 from bridge.wellbeing import mapping_problem
 
 log = logs.get("worker")
@@ -157,6 +158,7 @@ class Worker:
                 while self.pipeline.recover(all_of_them=True):
                     pass
             _spare_what_stays()
+            warn_of_unknown_settings(self.settings, log)
             log.info("worker started", worker=self.name, version=__version__)
             while not self.bells.stopping:
                 self._tend()

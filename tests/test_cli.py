@@ -180,6 +180,17 @@ def test_settings_as_a_table_hold_no_secret(run: Run) -> None:
     assert SECRET not in done.stdout
 
 
+def test_settings_warn_of_a_name_that_is_none_and_name_the_nearest(call: Run) -> None:
+    done = call("settings", "--json", BRIDGE_BACH="5", BRIDGE_PORT="9000")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)
+    assert (
+        "BRIDGE_BACH is no setting and changes nothing. Did you mean BRIDGE_BATCH?" in done.stderr
+    )
+    assert "BRIDGE_PORT is no setting and changes nothing. Did you mean PORT?" in done.stderr
+    assert not call("settings").stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "settings", "said"),
     [

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from bridge.commands.as_json import as_json
 from bridge.commands.output import table
 from bridge.declared_settings import SETTINGS
 from bridge.settings import Settings
+from bridge.unknown_settings import advice, unknown_settings
 
 
 @click.command(help="Print every setting, its value (secrets masked) and its meaning.")
@@ -18,6 +21,8 @@ def command(json_: bool, markdown: bool) -> None:
         click.echo(page(), nl=False)
         return
     settings = Settings.current()
+    for name, near in unknown_settings(settings.environment, Path(settings["BRIDGE_MAPPINGS"])):
+        click.echo(f"crm-bridge: {advice(name, near)}", err=True)
     rows = [
         {
             "name": s.name,
@@ -42,6 +47,8 @@ def page() -> str:
         "Every name also as `NAME_FILE`, a file that holds the value. For a secret,",
         "`NAME_PREVIOUS` is accepted beside `NAME` while it is being rotated. Mapping files bring",
         "settings of their own; `crm-bridge mapping check` names those that are missing.",
+        "A name that begins with `BRIDGE_` and is no setting is warned of by web, worker and",
+        "`crm-bridge settings`, with the nearest that is one.",
         "",
         "`crm-bridge settings` prints this table with the values in force.",
         "This page is made by `crm-bridge settings --markdown`.",

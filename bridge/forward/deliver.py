@@ -3,7 +3,8 @@
 413 halves the batch. 400 and 422 bisect it until the offending lead stands alone, so that one bad
 value never keeps its neighbours from being updated. 403 usually means that the token lacks a
 right; but a firewall in front of the API may answer so because of one value. Both halves are
-tried: if one of them passes, the other is bisected as well.
+tried: if one of them passes, the other is bisected as well. One lead alone has no other half: it
+is to blame if it was refused before and others got through since, and is in doubt until then.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bridge.model import Answered, Result, Sent, Verdict
+from bridge.model import Answered, Result, Sent, Trouble, Verdict
 
 Call = Callable[[Sequence[Sent]], Answered]
 
@@ -24,6 +25,7 @@ def deliver(
     deadline: float,
     pace: Callable[[float], bool],
     note: Callable[[Answered], None] = lambda _: None,
+    blames: Callable[[Sent], bool] = lambda _: False,
     clock: Callable[[], float] = time.monotonic,
 ) -> Answered:
     """One result per lead of the batch, in its order, from as many calls as it takes.
@@ -31,15 +33,20 @@ def deliver(
     ``deadline``: no call begins after that (monotonic seconds), since the lease ends; the leads
     that are left count as not sent. ``pace``: waits for the next call's turn; False when it would
     not come before the deadline, or the process is stopping. ``note`` hears of every answer that
-    says how the campaign as a whole is doing.
+    says how the campaign as a whole is doing. ``blames`` hears of every lead that got a 403 by
+    itself, and says whether others of the campaign have got through since it got one before.
     """
     if clock() >= deadline:
         return _not_sent(batch, "the lease of the batch had ended before it was sent")
-    way = _Way(call, deadline, pace, note, clock)
+    way = _Way(call, deadline, pace, note, blames, clock)
     first = call(batch)
-    if first.status == 403 and len(batch) > 1:
+    if first.status != 403:
+        return way.follow(batch, first, token_works=False)
+    if len(batch) > 1:
         return way.second_opinion(batch, first)
-    return way.follow(batch, first, token_works=False)
+    if blames(batch[0]):
+        return way.rejected(batch, first)
+    return way.follow(batch, replace(first, trouble=Trouble.REFUSED_ALONE), token_works=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +57,24 @@ class _Way:
     deadline: float
     pace: Callable[[float], bool]
     note: Callable[[Answered], None]
+    blames: Callable[[Sent], bool]
     clock: Callable[[], float]
 
     def follow(self, batch: Sequence[Sent], answer: Answered, *, token_works: bool) -> Answered:
         """What an answer to a call with this batch leads to."""
         if token_works and answer.status == 403:
-            answer = replace(
-                answer,
-                results=tuple(Result(Verdict.REJECTED, answer.detail) for _ in batch),
-                trouble=None,
-            )
+            if len(batch) == 1:
+                self.blames(batch[0])
+            return self.rejected(batch, answer)
+        return self._noted(batch, answer, token_works=token_works)
+
+    def rejected(self, batch: Sequence[Sent], answer: Answered) -> Answered:
+        """What a 403 leads to that is known to be about a lead of this batch."""
+        results = tuple(Result(Verdict.REJECTED, answer.detail) for _ in batch)
+        answer = replace(answer, results=results, trouble=None)
+        return self._noted(batch, answer, token_works=True)
+
+    def _noted(self, batch: Sequence[Sent], answer: Answered, *, token_works: bool) -> Answered:
         self.note(answer)
         if not _to_be_taken_apart(answer, len(batch)):
             return answer

@@ -36,12 +36,16 @@ class Result(NamedTuple):
 
 
 class Trouble(StrEnum):
-    """Why a whole call failed."""
+    """Why a whole call failed.
+
+    ``REFUSED_ALONE``: by a 403 for one lead, which does not say whether it is the campaign's.
+    """
 
     TRANSPORT = "transport"
     BUSY = "busy"
     SERVER = "server"
     REFUSED = "refused"
+    REFUSED_ALONE = "refused_alone"
 
 
 @dataclass(frozen=True, slots=True)

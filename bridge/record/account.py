@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bridge.record.pace import Pace
@@ -64,14 +65,18 @@ class Account:
                 self._pace.state(rate_per_s)
             self._most, self._campaigns = concurrency, campaigns
 
-    def try_pass(self, campaign: str, now: float, *, urgent: bool) -> float:
-        """0 if a call of the campaign may go now, which it then must; else how long to wait."""
+    def try_pass(self, campaign: str, now: float, *, urgent: bool, further: bool = False) -> float:
+        """0 if a call of the campaign may go now, which it then must; else how long to wait.
+
+        ``further``: it takes the place of this thread's call before, should that count still.
+        """
         with self._lock:
             wait = self._held(campaign, now)
             extra = False
-            if not wait and self._full(campaign):
+            others = self._others() if further else self._out
+            if not wait and self._full(campaign, others):
                 extra = urgent and not any(
-                    out.extra and out.campaign == campaign for out in self._out.values()
+                    out.extra and out.campaign == campaign for out in others.values()
                 )
                 wait = 0.0 if extra else FULL
             wait = wait or self._turn(now, urgent)
@@ -92,13 +97,17 @@ class Account:
         _, until = self._told.get(campaign, (0.0, 0.0))
         return max(0.0, until - now, self._next_probe - now)
 
-    def _full(self, campaign: str) -> bool:
+    def _others(self) -> dict[int, _Out]:
+        me = threading.get_ident()
+        return {who: out for who, out in self._out.items() if who != me}
+
+    def _full(self, campaign: str, outs: Mapping[int, _Out]) -> bool:
         """Whether as many calls are out as may be. No campaign takes more than half of them."""
         if not self._most:
             return False
-        mine = sum(out.campaign == campaign for out in self._out.values())
+        mine = sum(out.campaign == campaign for out in outs.values())
         share = self._most if self._campaigns == 1 else max(1, (self._most + 1) // 2)
-        return len(self._out) >= self._most or mine >= share
+        return len(outs) >= self._most or mine >= share
 
     def _turn(self, now: float, urgent: bool) -> float:
         """How long to wait for the pace, in a row with those who wait already."""

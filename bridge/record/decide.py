@@ -315,12 +315,15 @@ def _not_done(call: Call, policy: Policy) -> _Tally:
     What was not sent never ends here, however long its campaign was closed. A lead that was in a
     call which failed may be the cause: it steps behind the others, its next batch is smaller
     (``bridge.steps.claim``), and it is given up once it is old and has had its share of tries.
+    Of one that was refused by itself only the opt-out goes next: the rest may be the cause.
     """
     sent = call.result.verdict is Verdict.UNKNOWN
     tally = _Tally(call, policy, tries=call.lead.tries + 1 if sent else None)
     due_at = call.now + (tally.pause() if sent else 0)
     if sent:
         tally.suspect()
+    elif call.trouble is Trouble.REFUSED_ALONE:
+        tally.suspect(spent=True)
     for update in call.carried:
         if call.asserts(update):
             tally.again(update, Lane.OPT_OUT, due_at, sent=sent)

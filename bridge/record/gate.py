@@ -6,6 +6,9 @@ Paused: 401, 403 or 404 say that something has to be mended; the queue is kept, 
 time to time notices when it is. While a probe of ordinary updates is out, an opt-out may be a
 second one, so that it never waits for a slow answer.
 
+A 403 for a lead that was alone in its call may be about that lead. The first few in a row are a
+back-off, which the next call of another lead ends; once one did, the next is the lead's own.
+
 A gate is shared by the threads of one campaign in one worker. Only a thread whose call is a probe
 can open it again, and only if nothing failed since that call began, so that an older call that
 comes back well does not cut a pause short. What other workers note is heard by ``heed``. Times
@@ -15,13 +18,19 @@ are monotonic milliseconds.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from bridge.model import Trouble
 from bridge.record.account import Account
 from bridge.record.pace import Pace
+
+SUSPECTS = 10_000
+"""Of how many leads at most it is remembered that they got a 403 by themselves."""
+
+REFUSALS = 5
+"""After how many 403 in a row, each for one lead by itself, the campaign is taken to be refused."""
 
 PROBE_OUT = 50.0
 """How long to wait before looking again whether a probe has come back."""
@@ -104,6 +113,8 @@ class Gate:
         self._closed_until = 0.0
         self._closings = 0
         self._probes: dict[int, _Probe] = {}
+        self._suspects: dict[int, None] = {}
+        self._others_first = False
         self._changes = -1
         self._edits = 0
         self._unsaved = False
@@ -115,23 +126,28 @@ class Gate:
 
     # ------------------------------------------------------------------ calls
 
-    def try_pass(self, now: float, *, urgent: bool = False) -> float:
+    def try_pass(self, now: float, *, urgent: bool = False, further: bool = False) -> float:
         """0 if a call may go now, which it then must; otherwise how many milliseconds to wait.
 
-        ``urgent``: it carries opt-outs.
+        ``urgent``: it carries opt-outs. ``further``: it is one more of the batch that this thread
+        was let through with, and belongs to its probe.
         """
         with self._lock:
-            closed = self._state is not GateState.OPEN
+            closed, mine = self._state is not GateState.OPEN, False
             if closed:
                 if now < self._closed_until:
                     return self._closed_until - now
-                if any(probe.urgent or not urgent for probe in self._probes.values()):
+                mine = further and threading.get_ident() in self._probes
+                probes = self._probes.values()
+                if not mine and any(probe.urgent or not urgent for probe in probes):
                     return self._pace.interval + PROBE_OUT
             wait = self._pace.wait(now)
-            wait = wait or self._account.try_pass(self._campaign, now, urgent=urgent)
+            wait = wait or self._account.try_pass(
+                self._campaign, now, urgent=urgent, further=further
+            )
             if wait:
                 return wait
-            if closed:
+            if closed and not mine:
                 self._probes[threading.get_ident()] = _Probe(urgent, self._closings)
             self._pace.take(now)
             return 0.0
@@ -178,13 +194,15 @@ class Gate:
         self._account.ended(now, well=False)
         with self._lock:
             before = (self._state, self._reason)
+            again = self._status == 403 and self._failures >= REFUSALS - 1
+            enough = again or self._state is GateState.PAUSED
             mine = self._probes.pop(threading.get_ident(), None) is not None
             # calls that were on their way together are one failure, however many they are
             counts = mine or self._state is GateState.OPEN
             self._closings += 1
             self._edits += 1
             self._reason, self._status, self._unsaved = detail, status, True
-            if trouble is Trouble.REFUSED:
+            if trouble is Trouble.REFUSED or (trouble is Trouble.REFUSED_ALONE and enough):
                 self._state = GateState.PAUSED
                 pause = float(self._policy.probe or "inf")
             else:
@@ -196,9 +214,38 @@ class Gate:
             self._closed_until = max(self._closed_until, now + pause)
             return before != (self._state, self._reason)
 
+    def blames(self, lead: int) -> bool:
+        """A lead by itself got a 403: whether it did so before, and others got through since.
+
+        If not, that 403 closes the gate, which only a call that gets through will open again.
+        """
+        with self._lock:
+            known = lead in self._suspects
+            self._suspects[lead] = None
+            if len(self._suspects) > SUSPECTS:
+                del self._suspects[next(iter(self._suspects))]
+            return known and self._state is GateState.OPEN and not self.probing
+
+    def let_others_first(self, *, yes: bool) -> None:
+        """The call that failed last had opt-outs, and a 403, which may be about one of them."""
+        self._others_first = yes
+
+    @property
+    def others_first(self) -> bool:
+        """Whether the next probe is for whatever waits beside opt-outs."""
+        return self._others_first and self._state is not GateState.OPEN
+
+    def absolve(self, leads: Iterable[int]) -> None:
+        """The API answered for these leads: their next 403 may be the campaign's again."""
+        if self._suspects:
+            with self._lock:
+                for lead in leads:
+                    self._suspects.pop(lead, None)
+
     def _open(self) -> None:
         self._state = GateState.OPEN
         self._reason, self._status = "", None
+        self._others_first = False
         self._failures = 0
         self._closed_until = 0.0
 

@@ -17,7 +17,7 @@ from bridge import logs
 from bridge.errors import StoreBusy
 from bridge.forward.client import CampaignClient
 from bridge.forward.deliver import deliver
-from bridge.model import Answered, Campaign, Lane, State
+from bridge.model import Answered, Campaign, Lane, State, Verdict
 from bridge.record import ledger as ledgers
 from bridge.record.decide import Call, decide
 from bridge.record.decide import Next as Step
@@ -115,6 +115,16 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
         deadline=_lease_end(equipment, batch) - campaign.timeout_s * _tokens(campaign),
         pace=partial(way.pace, batch.lane),
         note=lambda answer: way.note(campaign, way.gate, answer),
+        blames=lambda sent: way.gate.blames(sent.lead_id),
+    )
+    if answered.trouble is not None:
+        refused = answered.status == 403 and batch.lane is Lane.OPT_OUT
+        way.gate.let_others_first(yes=refused)
+    way.gate.absolve(
+        item.lead.id
+        for item, result in zip(batch.taken.claimed, answered.results, strict=True)
+        # what was beside an opt-out may be to blame, which went alone for that
+        if result.verdict in (Verdict.CONFIRMED, Verdict.NOT_FOUND) and not item.lead.bare
     )
     if answered.calls == 0:
         way.gate.unused()

@@ -216,3 +216,45 @@ def test_after_a_403_only_a_call_that_got_through_shows_that_a_lead_is_to_blame(
         assert answered.trouble is Trouble.REFUSED
     if Verdict.UNKNOWN in {result.verdict for result in answered.results}:
         assert answered.trouble is not None
+
+
+@pytest.mark.parametrize(
+    ("known", "verdict"), [(True, Verdict.REJECTED), (False, Verdict.NOT_SENT)]
+)
+def test_a_lead_that_alone_gets_a_403_is_to_blame_if_others_got_through_since(
+    known: bool, verdict: Verdict
+) -> None:
+    heard: list[Answered] = []
+    asked: list[int] = []
+
+    def blames(sent: Sent) -> bool:
+        asked.append(sent.lead_id)
+        return known
+
+    answered = deliver(
+        leads(1),
+        Scripted(["403"]),
+        deadline=1e9,
+        pace=lambda _: True,
+        note=heard.append,
+        blames=blames,
+    )
+    assert [result.verdict for result in answered.results] == [verdict]
+    assert answered.trouble is (None if known else Trouble.REFUSED_ALONE)
+    assert (heard, asked) == ([answered], [0])
+
+
+def test_who_is_found_in_a_batch_to_be_to_blame_is_known_from_then_on() -> None:
+    asked: list[int] = []
+
+    def blames(sent: Sent) -> bool:
+        asked.append(sent.lead_id)
+        return False
+
+    api = Api({3}, status=403)
+    answered = deliver(leads(4), api, deadline=1e9, pace=lambda _: True, blames=blames)
+    assert [result.verdict is Verdict.REJECTED for result in answered.results] == [
+        *[False] * 3,
+        True,
+    ]
+    assert asked == [3]

@@ -89,6 +89,15 @@ def test_a_call_that_has_ended_or_did_not_take_place_makes_room() -> None:
         end()
 
 
+def test_a_further_call_takes_the_place_of_the_one_before() -> None:
+    account = shared(concurrency=1)
+    assert account.try_pass("a", 0, urgent=False) == 0
+    assert account.try_pass("a", 0, urgent=False, further=True) == 0
+    assert elsewhere(lambda: account.try_pass("a", 0, urgent=False, further=True)) == FULL
+    account.ended(1, well=True)
+    assert elsewhere(lambda: account.try_pass("a", 1, urgent=False)) == 0
+
+
 def test_one_campaigns_429_holds_nobody_else_back() -> None:
     account = shared()
     assert account.busy("a", 0, 60_000) is False

@@ -266,3 +266,93 @@ def test_a_change_during_the_noting_of_another_is_not_taken_for_noted() -> None:
     shut.failed(Trouble.BUSY, "HTTP 500", 60.0, 0)
     shut.saved(view, 1)
     assert shut.unsaved
+
+
+def test_further_calls_of_a_probe_belong_to_it() -> None:
+    # only so can it ask whether a 403 is about the campaign or about one lead
+    shut = gate()
+    shut.failed(Trouble.REFUSED, "HTTP 403", None, 0, status=403)
+    assert shut.try_pass(300_000) == 0
+    assert shut.try_pass(300_001, further=True) == 0
+    waits: list[float] = []
+    other = Thread(target=lambda: waits.append(shut.try_pass(300_002, further=True)))
+    other.start()
+    other.join()
+    assert waits[0] > 0, "it has no probe out"
+    assert shut.succeeded(300_003) is True
+
+
+def refused_alone(shut: Gate, lead: int, now: float) -> bool:
+    """A call for one lead goes and gets a 403; whether that is the lead's."""
+    assert shut.try_pass(now) == 0
+    if shut.blames(lead):
+        shut.succeeded(now)
+        return True
+    shut.failed(Trouble.REFUSED_ALONE, "HTTP 403", None, now, status=403)
+    return False
+
+
+def test_a_403_for_one_lead_is_its_own_once_others_got_through_since() -> None:
+    shut = gate()
+    assert not refused_alone(shut, 1, 0)
+    assert (shut.view(0).state, shut.view(0).wait_ms) == (GateState.BACKOFF, 1_000)
+    assert not refused_alone(shut, 1, 1_000), "nobody else was asked"
+    assert shut.try_pass(3_000) == 0
+    shut.succeeded(3_000)
+    assert not refused_alone(shut, 2, 3_001), "of this one nothing is known yet"
+    assert shut.try_pass(4_001) == 0
+    shut.succeeded(4_001)
+    assert refused_alone(shut, 1, 4_002)
+    assert refused_alone(shut, 2, 4_003)
+    assert shut.view(4_003).state is GateState.OPEN
+    shut.absolve([1])
+    assert not refused_alone(shut, 1, 4_004), "the API has answered for it since"
+
+
+def test_a_probe_never_blames_the_lead_that_it_is_made_with() -> None:
+    shut = gate()
+    refused_alone(shut, 1, 0)
+    assert shut.try_pass(1_000) == 0
+    shut.succeeded(1_000)
+    shut.failed(Trouble.SERVER, "HTTP 503", None, 1_001, status=503)
+    assert not refused_alone(shut, 1, 2_001)
+    assert shut.view(2_001).state is GateState.BACKOFF
+
+
+def test_single_leads_that_are_refused_in_a_row_pause_the_campaign() -> None:
+    shut = gate()
+    for number, now in enumerate([0, 1_000, 3_000, 7_000]):
+        assert not refused_alone(shut, number, now)
+        assert shut.view(now).state is GateState.BACKOFF
+    assert not refused_alone(shut, 4, 15_000)
+    view = shut.view(15_000)
+    assert (view.state, view.wait_ms, view.status) == (GateState.PAUSED, 300_000, 403)
+
+
+def test_a_campaign_that_was_refused_as_a_whole_stays_paused_for_a_single_lead() -> None:
+    shut = gate()
+    shut.failed(Trouble.REFUSED, "HTTP 403", None, 0, status=403)
+    assert not refused_alone(shut, 1, 300_000)
+    assert (shut.view(300_000).state, shut.view(300_000).wait_ms) == (GateState.PAUSED, 300_000)
+
+
+def test_after_a_refused_opt_out_others_have_the_probe_while_the_gate_is_closed() -> None:
+    shut = gate()
+    shut.let_others_first(yes=True)
+    assert not shut.others_first, "it is open: opt-outs go first"
+    refused_alone(shut, 1, 0)
+    shut.let_others_first(yes=True)
+    assert shut.others_first
+    assert shut.try_pass(1_000) == 0
+    shut.succeeded(1_000)
+    assert not shut.others_first
+
+
+def test_no_more_suspects_are_remembered_than_there_is_room_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bridge.record.gate.SUSPECTS", 2)
+    shut = gate()
+    for lead in (1, 2, 3):
+        assert not shut.blames(lead)
+    assert [shut.blames(lead) for lead in (3, 2, 1)] == [True, True, False]

@@ -281,3 +281,13 @@ def test_an_opt_out_that_waits_goes_in_the_lane_of_opt_outs() -> None:
     lead.answer(Verdict.NOT_SENT, Trouble.BUSY)
     lead.claim()
     assert lead.flight.lead.lane is Lane.OPT_OUT
+
+
+def test_an_opt_out_that_was_refused_by_itself_goes_without_what_is_beside_it() -> None:
+    lead = OneLead()
+    opt_out = lead.arrive({"do_not_call": True, "first_name": "Robert'); DROP TABLE"}, 1)
+    lead.step(Verdict.NOT_SENT, Trouble.REFUSED_ALONE)
+    assert lead.due_at == START
+    lead.step(Verdict.CONFIRMED)
+    assert lead.state(opt_out) is State.UPDATED
+    assert lead.sends[1:] == [{"do_not_call": True}]

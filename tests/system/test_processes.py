@@ -225,6 +225,16 @@ def test_run_ends_well_when_asked_to(sandbox: Sandbox, make_bridge: MakeBridge) 
 # --------------------------------------------------------------------- how they begin
 
 
+def test_web_and_worker_warn_of_a_misspelt_setting(make_bridge: MakeBridge) -> None:
+    bridge = make_bridge(campaigns=ONE, settings={"BRIDGE_BACH": "5"})
+    bridge.start_both()
+    for kind in ("web", "worker"):
+        (line,) = [line for line in bridge.log(kind).splitlines() if "no such setting" in line]
+        told = json.loads(line)
+        assert told["log.level"] == "warning"
+        assert "BRIDGE_BATCH" in told["crmbridge.advice"]
+
+
 def test_a_second_worker_on_one_sqlite_file_waits_for_the_first(
     sandbox: Sandbox, make_bridge: MakeBridge
 ) -> None:

@@ -1,0 +1,141 @@
+"""A 403 may be about one lead, which never holds up the others of its campaign."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bridge_process import Bridge, wait_until
+from firewall import Firewall
+from sandbox_client import Sandbox
+
+from bridge.store import campaigns as campaign_rows
+
+from .mapping_files import write_mappings
+
+PHONES = [f"+1415555{number:04d}" for number in range(6)]
+BAD = "Robert'); DROP TABLE"
+
+
+def opt_out(phone: str) -> dict[str, Any]:
+    return {"phone": phone, "dnc": True}
+
+
+def named(phone: str, name: str = "Jane") -> dict[str, Any]:
+    return {"phone": phone, "details": {"first_name": name}}
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
+    with Sandbox(tmp_path, campaigns=["camp_one"]) as running:
+        running.put_leads("camp_one", [{"phone_number": phone} for phone in PHONES])
+        yield running
+
+
+@pytest.fixture
+def firewall(sandbox: Sandbox) -> Iterator[Firewall]:
+    with Firewall(sandbox.url) as running:
+        yield running
+
+
+@pytest.fixture
+def bridge(tmp_path: Path, sandbox: Sandbox, firewall: Firewall) -> Iterator[Bridge]:
+    """A bridge with the pauses that are set by default."""
+    made = Bridge(
+        tmp_path,
+        mappings=write_mappings(tmp_path / "mappings", {"one": "camp_one"}, concurrency=1),
+        api_url=firewall.url,
+        api_token=sandbox.token,
+        settings={
+            "BRIDGE_BACKOFF": "0.5",
+            "BRIDGE_BACKOFF_MAX": "300",
+            "BRIDGE_PAUSE_PROBE": "300",
+        },
+    )
+    with made:
+        made.start_both()
+        yield made
+
+
+def condition(bridge: Bridge) -> campaign_rows.Condition:
+    with bridge.database.read() as connection:
+        return campaign_rows.conditions(connection)["one"]
+
+
+def ends(bridge: Bridge, receipt: str, *states: str) -> None:
+    def seen() -> list[str]:
+        rows = sorted(bridge.outcomes(receipt=receipt), key=lambda row: row["ordinal"])
+        return [row["state"] for row in rows]
+
+    wait_until(lambda: seen() == list(states), 30, lambda: f"{states} instead of {seen()}")
+
+
+def refused(firewall: Firewall) -> int:
+    return sum(call.status == 403 for call in firewall.calls)
+
+
+def test_a_lead_that_alone_is_refused_does_not_hold_up_an_opt_out(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    firewall.refused = [BAD]
+    bad = bridge.deliver("crm", [named(PHONES[0], BAD)])
+    wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+    good = bridge.deliver("crm", [opt_out(PHONES[1])])
+    ends(bridge, good, "updated")
+    ends(bridge, bad, "rejected")
+    assert condition(bridge).condition == "open"
+    assert sandbox.leads("camp_one")[PHONES[1]].do_not_call
+
+
+def test_a_refused_opt_out_stands_and_lets_the_others_go_before_it(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    firewall.refused = [PHONES[0]]
+    bad = bridge.deliver("crm", [opt_out(PHONES[0])])
+    wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+    good = bridge.deliver("crm", [named(PHONES[1])])
+    ends(bridge, good, "updated")
+    ends(bridge, bad, "standing")
+    assert condition(bridge).condition == "open"
+    calls = len(firewall.calls)
+    bridge.deliver("crm", [opt_out(PHONES[0])])  # it is known by now, and closes nothing
+    wait_until(lambda: len(firewall.calls) > calls, what="one more try")
+    ends(bridge, bridge.deliver("crm", [opt_out(PHONES[2])]), "updated")
+    assert condition(bridge).changes == 2, "closed once, and opened once"
+
+
+def test_an_opt_out_is_not_lost_with_a_value_that_the_firewall_refuses(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    firewall.refused = [BAD]
+    both = bridge.deliver("crm", [{**opt_out(PHONES[0]), "details": {"first_name": BAD}}])
+    ends(bridge, both, "updated")
+    assert sandbox.leads("camp_one")[PHONES[0]].do_not_call
+
+
+def test_a_right_that_was_taken_away_pauses_the_campaign_also_for_one_lead_alone(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    ends(bridge, bridge.deliver("crm", [named(PHONES[0])]), "updated")
+    firewall.refused = [""]
+    receipt = bridge.deliver("crm", [named(PHONES[1])])
+    wait_until(lambda: condition(bridge).condition == "paused", 60, what="the pause")
+    assert condition(bridge).status == 403
+    ends(bridge, receipt, "waiting")
+    firewall.refused = []
+    bridge.call("campaigns", "resume", "one")
+    ends(bridge, receipt, "updated")
+
+
+def test_the_probe_of_a_paused_campaign_finds_out_which_lead_is_to_blame(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    firewall.refused = [""]
+    receipt = bridge.deliver("crm", [named(PHONES[0], BAD), named(PHONES[1]), named(PHONES[2])])
+    wait_until(lambda: condition(bridge).condition == "paused", what="the pause")
+    firewall.refused = [BAD]
+    bridge.call("campaigns", "resume", "one")
+    ends(bridge, receipt, "rejected", "updated", "updated")
+    assert condition(bridge).condition == "open"
