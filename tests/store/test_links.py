@@ -136,8 +136,11 @@ def events_of(names: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-def lost(world: World, sets: Sequence[Sequence[Event]]) -> list[Any]:
-    """The orders of arrival of these sets of events that opt out less than the order of time."""
+def lost(world: World, sets: Sequence[Sequence[Event]], *, together: bool = False) -> list[Any]:
+    """The orders of arrival of these sets of events that opt out less than the order of time.
+
+    ``together``: all that is said of somebody is taken in at once.
+    """
     orders = [(number, order) for number, of in enumerate(sets) for order in permutations(of)]
     told = []
     for place, (_, order) in enumerate(orders):
@@ -150,8 +153,11 @@ def lost(world: World, sets: Sequence[Sequence[Event]]) -> list[Any]:
             at = START + event["at"]
             mine.append({**event, "contact": ids, **phone, "id": f"{at} {place}", "at": at})
         told.append((numbers, mine))
-    for step in range(len(sets[0])):
-        world.take_in(*(mine[step] for _, mine in told))
+    if together:
+        world.take_in(*(event for _, mine in told for event in mine))
+    else:
+        for step in range(len(sets[0])):
+            world.take_in(*(mine[step] for _, mine in told))
     out = everybody_out(world)
     reached: dict[int, set[int]] = {}
     for (number, order), (numbers, _) in zip(orders, told, strict=True):
@@ -182,7 +188,10 @@ def test_no_order_of_three_events_of_two_contacts_loses_an_opt_out(world: World)
     assert lost(world, choice.sample(sets, 250)) == []
 
 
-def test_no_order_of_events_of_three_contacts_loses_an_opt_out(world: World) -> None:
+@pytest.mark.parametrize("together", [False, True])
+def test_no_order_of_events_of_three_contacts_loses_an_opt_out(
+    world: World, together: bool
+) -> None:
     choice = Random(44)
     events = events_of(("a", "b", "c"))
     merges = [one for one in events if not isinstance(one["contact"], str) and "dnc" not in one]
@@ -191,7 +200,7 @@ def test_no_order_of_events_of_three_contacts_loses_an_opt_out(world: World) -> 
         four = [*choice.sample(merges, 2), *choice.sample(events, 2)]
         choice.shuffle(four)
         sets.append([{**event, "at": 10 * place} for place, event in enumerate(four)])
-    assert lost(world, sets) == []
+    assert lost(world, sets, together=together) == []
 
 
 def test_an_erased_contact_is_in_no_link_any_more(world: World) -> None:
