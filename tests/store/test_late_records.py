@@ -76,7 +76,7 @@ def world(database: Database, tmp_path: Path) -> Waiting:
     return Waiting(database, folder)
 
 
-SAID = {"id": "a", "at": 1_700_000_000_000, "contact": "7", "dnc": True}
+SAID: dict[str, Any] = {"id": "a", "at": 1_700_000_000_000, "contact": "7", "dnc": True}
 
 
 @pytest.mark.parametrize(
