@@ -7,7 +7,7 @@ hashes are left, with what was erased and when. What is open or standing is wait
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from bridge import jsontext
-from bridge.model import ContactRef
+from bridge.model import ContactRef, Link
 from bridge.store import clues, erasing
 from bridge.store.bulk import insert_many
 from bridge.store.contacts import fitting, links_in, text_of
@@ -220,24 +220,41 @@ def _forget(connection: Connection, source: str, refs: Sequence[ContactRef]) -> 
 def _unlink(connection: Connection, source: str, refs: Sequence[ContactRef]) -> None:
     """Take these contacts out of the links of others."""
     gone = set(map(fitting, refs))
-    linked = select(contact.c.account, contact.c.contact_id, contact.c.links).where(
-        contact.c.links.is_not(None)
+    both = gone | _linked(_links_of(connection, source, gone), gone)
+    # in one go, as others lock them; who has got a link of these meanwhile is locked as well
+    while True:
+        found = _links_of(connection, source, both, locked=True)
+        if both >= (linked := _linked(found, gone)):
+            break
+        both |= linked
+    for ref, links in found.items():
+        kept = [one for one in links if ContactRef(ref.account, one.id) not in gone]
+        if ref not in gone and len(kept) < len(links):
+            connection.execute(
+                update(contact).where(*_are(source, [ref])).values(links=text_of(kept))
+            )
+
+
+def _linked(
+    found: Mapping[ContactRef, Sequence[Link]], gone: Collection[ContactRef]
+) -> set[ContactRef]:
+    """Whom the links of these contacts lead to."""
+    return {ContactRef(ref.account, one.id) for ref in gone for one in found.get(ref, ())}
+
+
+def _links_of(
+    connection: Connection, source: str, refs: Collection[ContactRef], *, locked: bool = False
+) -> dict[ContactRef, Sequence[Link]]:
+    """The links of contacts that are there, locked to this transaction if need be."""
+    query = (
+        select(contact.c.account, contact.c.contact_id, contact.c.links)
+        .where(*_are(source, sorted(refs)))
+        .order_by(contact.c.account, contact.c.contact_id)
     )
-    others = {
-        ContactRef(row.account, link.id)
-        for row in connection.execute(linked.where(*_are(source, refs)))
-        for link in links_in(row.links)
-    } - gone
-    if not others:
-        return
-    both = _are(source, sorted(gone | others))
-    locked = linked.where(*both).order_by(contact.c.account, contact.c.contact_id)
-    for row in connection.execute(locked.with_for_update()).all():
-        ref = ContactRef(row.account, row.contact_id)
-        if ref in gone:
-            continue
-        kept = [one for one in links_in(row.links) if ContactRef(ref.account, one.id) not in gone]
-        connection.execute(update(contact).where(*_are(source, [ref])).values(links=text_of(kept)))
+    return {
+        ContactRef(row.account, row.contact_id): () if row.links is None else links_in(row.links)
+        for row in connection.execute(query.with_for_update() if locked else query)
+    }
 
 
 def _purge(

@@ -6,7 +6,7 @@ Whatever the order of arrival, nobody may be called whom the order of time opts 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations, product
 from pathlib import Path
@@ -24,6 +24,7 @@ from bridge.store import contacts, erasures
 from bridge.store.database import Connection, Database
 
 from .replaying import CONSENT, HEAD, World
+from .waiting import while_open
 
 START = 1_700_000_000_000
 FILE = HEAD.replace("event_id", "contacts: {ids: [contact]}\n  event_id") + CONSENT
@@ -227,6 +228,32 @@ def test_an_erased_contact_that_is_opted_out_keeps_no_link(world: World) -> None
         known = contacts.recall(connection, "crm", [SEVEN, EIGHT])
     assert (known[SEVEN], known[SEVEN].links) == (Known((), opted_out=True), ())
     assert known[EIGHT].links == ()
+
+
+def test_an_erasure_takes_out_a_link_too_that_another_worker_is_storing(
+    world: World, opened: Callable[..., Database]
+) -> None:
+    tell(world, MERGE)
+    other = opened()
+    nine = ContactRef("", "9")
+
+    def link(connection: Connection) -> None:
+        merge = ((), None, 0)
+        links = {
+            SEVEN: (Link("9", START, START),),
+            nine: (Link("7", START, START),),
+        }
+        contacts.remember(connection, "crm", {SEVEN: merge, nine: merge}, 1, links=links)
+
+    def forget() -> None:
+        with other.write() as connection:
+            erasures._forget(connection, "crm", [SEVEN])
+
+    while_open(world.database, link, forget)
+    with world.database.read() as connection:
+        known = contacts.recall(connection, "crm", [SEVEN, EIGHT, nine])
+    assert SEVEN not in known
+    assert (known[EIGHT].links, known[nine].links) == ((), ())
 
 
 def test_a_replay_of_what_linked_two_links_them_again_and_says_nothing_new(world: World) -> None:
