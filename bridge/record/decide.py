@@ -230,7 +230,16 @@ class _Tally:
         return suspected
 
     def close(self) -> Next:
-        """The sum: what was decided of the updates, and of what waits beside them."""
+        """The sum: what was decided of the updates, and of what waits beside them.
+
+        A lead whose opt-out is still to be told, by an update that waits or by itself, goes
+
+        * to the lane of opt-outs, after a pause, if its call was broken off, or what that carried
+          is sent again: the opt-out goes before it;
+        * to that of standing ones, by the schedule, if the call carried the opt-out;
+        * to that of standing ones, at once, if the call was of what was refused beside it, or
+          more of that is left: the next of it goes, and at last the opt-out.
+        """
         call, plan = self.call, self.call.plan
         confirmed = call.result.verdict is Verdict.CONFIRMED
         latch = ledgers.opted_out(plan.ledger)

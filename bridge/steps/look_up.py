@@ -282,8 +282,11 @@ def _mapped(
 
 
 def _open(event: Event, mapped: Mapped, mapping: SourceMapping, lacking: Collection[str]) -> bool:
-    """Whether a record that comes yet could make an opt-out of an event, or anything at all."""
-    if any(update.opts_out for update in mapped.updates):
+    """Whether a record that comes yet could make an opt-out of an event, or anything at all.
+
+    An opt-out that only reaches the numbers of others, over links, lacks its own.
+    """
+    if any(update.opts_out and update.phone in mapped.phones for update in mapped.updates):
         return False
     return not mapped.updates or mapped.opts_out is True or mapping.undecided(event, lacking)
 

@@ -7,7 +7,7 @@ hashes are left, with what was erased and when. What is open or standing is wait
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 from bridge import jsontext
-from bridge.model import MOST_HOPS, ContactRef
+from bridge.model import MOST_HOPS, ContactRef, Link
 from bridge.store import clues, erasing
 from bridge.store.bulk import insert_many
 from bridge.store.contacts import fitting, links_in, recall, text_of
@@ -261,31 +261,49 @@ def _part(
     An opt-out of such a number stays with its leads, and one of such a contact with its row.
     """
     gone = set(map(fitting, refs))
-    linked = select(
-        contact.c.account, contact.c.contact_id, contact.c.phones, contact.c.links
-    ).where(contact.c.links.is_not(None))
-    others = {
-        ContactRef(row.account, link.id)
-        for row in connection.execute(linked.where(*_are(source, refs)))
-        for link in links_in(row.links)
-    } - gone
-    if not others:
-        return
-    both = _are(source, sorted(gone | others | sharing))
-    locked = linked.where(*both).order_by(contact.c.account, contact.c.contact_id)
-    for row in connection.execute(locked.with_for_update()).all():
-        ref = ContactRef(row.account, row.contact_id)
-        if ref in gone:
-            continue
-        kept = [one for one in links_in(row.links) if ContactRef(ref.account, one.id) not in gone]
-        numbers = jsontext.loads(row.phones)
-        if ref in sharing:
-            numbers = [phone for phone in numbers if phone not in phones]
-        connection.execute(
-            update(contact)
-            .where(*_are(source, [ref]))
-            .values(links=text_of(kept), phones=jsontext.dumps(numbers))
+    both = gone | sharing | _linked(_rows_of(connection, source, gone), gone)
+    # in one go, as others lock them; who has got a link of these meanwhile is locked as well
+    while True:
+        found = _rows_of(connection, source, both, locked=True)
+        if both >= (linked := _linked(found, gone)):
+            break
+        both |= linked
+    for ref, (numbers, links) in found.items():
+        kept = [one for one in links if ContactRef(ref.account, one.id) not in gone]
+        left = [phone for phone in numbers if phone not in phones]
+        if ref not in gone and (len(kept) < len(links) or len(left) < len(numbers)):
+            connection.execute(
+                update(contact)
+                .where(*_are(source, [ref]))
+                .values(links=text_of(kept), phones=jsontext.dumps(left))
+            )
+
+
+_Row = tuple[list[str], Sequence[Link]]
+"""The numbers of a contact, and its links."""
+
+
+def _linked(found: Mapping[ContactRef, _Row], gone: Collection[ContactRef]) -> set[ContactRef]:
+    """Whom the links of these contacts lead to."""
+    return {ContactRef(ref.account, to.id) for ref in gone if ref in found for to in found[ref][1]}
+
+
+def _rows_of(
+    connection: Connection, source: str, refs: Collection[ContactRef], *, locked: bool = False
+) -> dict[ContactRef, _Row]:
+    """What is remembered of contacts, locked to this transaction if need be."""
+    query = (
+        select(contact.c.account, contact.c.contact_id, contact.c.phones, contact.c.links)
+        .where(*_are(source, sorted(refs)))
+        .order_by(contact.c.account, contact.c.contact_id)
+    )
+    return {
+        ContactRef(row.account, row.contact_id): (
+            jsontext.loads(row.phones),
+            () if row.links is None else links_in(row.links),
         )
+        for row in connection.execute(query.with_for_update() if locked else query)
+    }
 
 
 def _purge(

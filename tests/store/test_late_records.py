@@ -76,7 +76,7 @@ def world(database: Database, tmp_path: Path) -> Waiting:
     return Waiting(database, folder)
 
 
-SAID = {"id": "a", "at": 1_700_000_000_000, "contact": "7", "dnc": True}
+SAID: dict[str, Any] = {"id": "a", "at": 1_700_000_000_000, "contact": "7", "dnc": True}
 
 
 @pytest.mark.parametrize(
@@ -131,3 +131,32 @@ def test_what_the_record_cannot_make_an_opt_out_goes_on_at_once(world: Waiting) 
     world.look_up(Late())
     rows = world.outcomes(receipt=receipt)
     assert (world.pending(), {row["phone"] for row in rows}) == (0, {OTHER})
+
+
+LINKED = (
+    FILE.replace("    ids: contact\nrules", "    ids: contact\n    when: dnc\nrules")
+    .replace("WHEN", "dnc || _known.opted_out")
+    .replace("phone_number: person.phone,", "phone_number: {all: [phone, person.phone, KNOWN]},")
+    .replace("KNOWN", "_known.phones")
+)
+
+
+def test_an_opt_out_waits_for_its_record_also_where_it_reaches_the_numbers_of_others(
+    world: Waiting,
+) -> None:
+    """Those whom a later event named as the same person are opted out at once."""
+    world.write(LINKED, ("one",))
+    at = SAID["at"]
+    world.take_in({"id": "b", "at": at + 10, "contact": ["7", "8"]})
+    world.take_in({"id": "c", "at": at + 20, "contact": "8", "phone": OTHER, "details": {}})
+    (receipt,) = world.take_in(SAID)
+    late = Late()
+    for _ in range(2):
+        world.look_up(late)
+        assert world.pending() == 1
+        assert [row["phone"] for row in world.outcomes(receipt=receipt)] == [OTHER]
+    late.record = {"phone": PHONE}
+    world.look_up(late)
+    assert world.pending() == 0
+    rows = world.outcomes(receipt=receipt)
+    assert [(row["phone"], row["opts_out"]) for row in rows] == [(OTHER, True), (PHONE, True)]

@@ -6,7 +6,7 @@ Whatever the order of arrival, nobody may be called whom the order of time opts 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations, product
 from pathlib import Path
@@ -25,6 +25,7 @@ from bridge.store import contacts, erasures
 from bridge.store.database import Connection, Database
 
 from .replaying import CONSENT, HEAD, World
+from .waiting import while_open
 
 START = 1_700_000_000_000
 FILE = HEAD.replace("event_id", "contacts: {ids: [contact]}\n  event_id") + CONSENT
@@ -137,8 +138,11 @@ def events_of(names: Sequence[str]) -> list[dict[str, Any]]:
     ]
 
 
-def lost(world: World, sets: Sequence[Sequence[Event]]) -> list[Any]:
-    """The orders of arrival of these sets of events that opt out less than the order of time."""
+def lost(world: World, sets: Sequence[Sequence[Event]], *, together: bool = False) -> list[Any]:
+    """The orders of arrival of these sets of events that opt out less than the order of time.
+
+    ``together``: all that is said of somebody is taken in at once.
+    """
     orders = [(number, order) for number, of in enumerate(sets) for order in permutations(of)]
     told = []
     for place, (_, order) in enumerate(orders):
@@ -151,8 +155,11 @@ def lost(world: World, sets: Sequence[Sequence[Event]]) -> list[Any]:
             at = START + event["at"]
             mine.append({**event, "contact": ids, **phone, "id": f"{at} {place}", "at": at})
         told.append((numbers, mine))
-    for step in range(len(sets[0])):
-        world.take_in(*(mine[step] for _, mine in told))
+    if together:
+        world.take_in(*(event for _, mine in told for event in mine))
+    else:
+        for step in range(len(sets[0])):
+            world.take_in(*(mine[step] for _, mine in told))
     out = everybody_out(world)
     reached: dict[int, set[int]] = {}
     for (number, order), (numbers, _) in zip(orders, told, strict=True):
@@ -183,7 +190,10 @@ def test_no_order_of_three_events_of_two_contacts_loses_an_opt_out(world: World)
     assert lost(world, choice.sample(sets, 250)) == []
 
 
-def test_no_order_of_events_of_three_contacts_loses_an_opt_out(world: World) -> None:
+@pytest.mark.parametrize("together", [False, True])
+def test_no_order_of_events_of_three_contacts_loses_an_opt_out(
+    world: World, together: bool
+) -> None:
     choice = Random(44)
     events = events_of(("a", "b", "c"))
     merges = [one for one in events if not isinstance(one["contact"], str) and "dnc" not in one]
@@ -192,7 +202,7 @@ def test_no_order_of_events_of_three_contacts_loses_an_opt_out(world: World) -> 
         four = [*choice.sample(merges, 2), *choice.sample(events, 2)]
         choice.shuffle(four)
         sets.append([{**event, "at": 10 * place} for place, event in enumerate(four)])
-    assert lost(world, sets) == []
+    assert lost(world, sets, together=together) == []
 
 
 def test_an_erased_contact_is_in_no_link_any_more(world: World) -> None:
@@ -281,6 +291,32 @@ def test_a_number_of_another_who_is_not_linked_stays(world: World) -> None:
     with world.database.read() as connection:
         five = contacts.recall(connection, "crm", [ContactRef("", "5")])
     assert [known.phones for known in five.values()] == [(MERGE["phone"],)]
+
+
+def test_an_erasure_takes_out_a_link_too_that_another_worker_is_storing(
+    world: World, opened: Callable[..., Database]
+) -> None:
+    tell(world, MERGE)
+    other = opened()
+    nine = ContactRef("", "9")
+
+    def link(connection: Connection) -> None:
+        merge = ((), None, 0)
+        links = {
+            SEVEN: (Link("9", START, START),),
+            nine: (Link("7", START, START),),
+        }
+        contacts.remember(connection, "crm", {SEVEN: merge, nine: merge}, 1, links=links)
+
+    def forget() -> None:
+        with other.write() as connection:
+            erasures._forget(connection, "crm", [SEVEN], set(), ())
+
+    while_open(world.database, link, forget)
+    with world.database.read() as connection:
+        known = contacts.recall(connection, "crm", [SEVEN, EIGHT, nine])
+    assert SEVEN not in known
+    assert (known[EIGHT].links, known[nine].links) == ((), ())
 
 
 def test_a_replay_of_what_linked_two_links_them_again_and_says_nothing_new(world: World) -> None:
