@@ -348,6 +348,36 @@ def test_who_is_erased_is_told_whom_the_crm_named_as_the_same_person(
     assert (again["linked"], again["erased"]["contacts"]) == ([], 1)
 
 
+def test_a_number_that_is_remembered_of_contacts_is_told_with_what_to_do(
+    call: Run, migrated: Path
+) -> None:
+    """Their rows are theirs, and a deletion that names only an id needs the number."""
+    phone = "+14155550123"
+    refs = [ContactRef("33", "42"), ContactRef("", "43"), ContactRef("33", "44")]
+    said = {ref: ((phone if ref.id != "44" else phone + "4",), None, 0) for ref in refs}
+    database = Database(f"sqlite:///{migrated}")
+    with world(database) as w:
+        contacts.remember(w.connection, "hubspot", said, 1)
+        w.updated(phone, phone)
+    database.close()
+    done = call("erase", "--phone", phone)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[1:] == [
+        "The number is still remembered of contacts. If they are this person, erase them too:",
+        "  crm-bridge erase --contact 43 --source hubspot",
+        "  crm-bridge erase --contact 42 --source hubspot --account 33",
+    ]
+    told = json.loads(call("erase", "--json", "--phone", phone).stdout)
+    assert told["remembered"] == [
+        {"source": "hubspot", "account": "", "contact": "43"},
+        {"source": "hubspot", "account": "33", "contact": "42"},
+    ]
+    for account, one in (("33", "42"), ("", "43")):
+        named = ("--contact", one, "--source", "hubspot", "--account", account)
+        assert call("erase", *named).returncode == 0
+    assert call("erase", "--phone", phone).returncode == 0
+
+
 def test_outcomes_are_found_by_a_number_as_people_write_it(call: Run, migrated: Path) -> None:
     database = Database(f"sqlite:///{migrated}")
     (delivery,) = stored(database, a_delivery())

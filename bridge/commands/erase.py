@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
+from collections.abc import Sequence
 
 import click
 
@@ -21,13 +23,17 @@ from bridge.model import ContactRef
 from bridge.steps.erase import erase_now
 from bridge.store import contacts, erasures
 
+MOST = 100
+"""Contacts that a number is told to be remembered of."""
+
 COLUMNS = ("id", "requested_at", "done_at", "source", "erased", "receipt")
 
 
 @click.command(
     help="Erase what is kept of a person: requests, names, values, remembered numbers. An opt-out "
     "that is in force stays so, with its number. What is still on its way is erased by a worker "
-    "once it has ended; the command then ends with 1."
+    "once it has ended; the command then ends with 1, and so it does where the number is still "
+    "remembered of a contact that was not named."
 )
 @click.option("--phone", help="The phone number, in E.164 (+14155550123).")
 @click.option("--contact", help="The id of the contact in its CRM; needs --source.")
@@ -67,9 +73,15 @@ def command(
             known = contacts.recall(connection, source, refs)
         linked = [link.id for one in known.values() for link in one.links]
         number, erased, waiting = erase_now(database, erasures.Wanted(source, refs, phones))
+        with database.read() as connection:
+            held = [one for phone in phones for one in contacts.holding(connection, phone, MOST)]
+        others = [(name, ref) for name, ref in held if name != source or ref not in refs]
     if json_:
         told_of = {"erased": dict(erased), "waiting": waiting, "linked": linked}
-        as_json({"request": number, **told_of})
+        remembered = [
+            {"source": name, "account": ref.account, "contact": ref.id} for name, ref in others
+        ]
+        as_json({"request": number, **told_of, "remembered": remembered})
     else:
         told = ", ".join(f"{count} {name}" for name, count in erased.items() if count)
         click.echo(f"Request {number}: erased {told or 'nothing'}.")
@@ -79,9 +91,21 @@ def command(
                 f"The CRM named {', '.join(linked)} as the same person. Only the numbers were "
                 f"taken from there; if it is the same person, erase {them} too."
             )
+        _tell_of(others)
         if waiting:
             click.echo(f"{waiting} rows are on their way still; a worker goes on when they end.")
-    sys.exit(1 if waiting else 0)
+    sys.exit(1 if waiting or others else 0)
+
+
+def _tell_of(others: Sequence[tuple[str, ContactRef]]) -> None:
+    if others:
+        click.echo(
+            "The number is still remembered of contacts. If they are this person, erase them too:"
+        )
+    for source, ref in others:
+        account = ("--account", ref.account) if ref.account else ()
+        words = ("crm-bridge", "erase", "--contact", ref.id, "--source", source, *account)
+        click.echo(f"  {shlex.join(words)}")
 
 
 def _unicode(text: str) -> str:

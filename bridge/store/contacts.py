@@ -59,6 +59,20 @@ def recall(
     }
 
 
+def holding(connection: Connection, phone: str, limit: int) -> list[tuple[str, ContactRef]]:
+    """Of which contacts a number is remembered: (source, contact), in order.
+
+    For a person who asks: it goes through all contacts.
+    """
+    rows = connection.execute(
+        select(contact.c.source, contact.c.account, contact.c.contact_id)
+        .where(contact.c.phones.contains(jsontext.dumps(phone), autoescape=True))
+        .order_by(contact.c.source, contact.c.account, contact.c.contact_id)
+        .limit(limit)
+    )
+    return [(row.source, ContactRef(row.account, row.contact_id)) for row in rows]
+
+
 _REMEMBERED = select(
     contact.c.account,
     contact.c.contact_id,
