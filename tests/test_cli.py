@@ -233,7 +233,9 @@ CRM = {"HUBSPOT_CLIENT_SECRET": "x", "HUBSPOT_ACCESS_TOKEN": "y"}
         (("deliveries", "--body", NO_UNICODE), "a text is nothing"),
         (("refusals", "--source", NO_UNICODE), "a text is nothing"),
         (("replay", "--receipt", NO_UNICODE), "a text is nothing"),
-        (("erase", "--phone", "+١٢٣٤٥٦٧٨٩"), "in E.164"),
+        (("erase", "--phone", "+١٢٣٤٥٦٧٨٩"), "is no phone number. Write +14155550123, or as"),
+        (("erase", "--phone", "(415) 555-01"), "is no phone number. Write +14155550123, or as"),
+        (("erase", "--phone", "4155550123, 4155550124"), "one phone number at a time"),
         (("send", "hubspot", "p.json", "--to", "http://[::1"), "http://[::1 is no address"),
         (("send", "hubspot", "p.json", "--to", "here and there"), "is no address"),
         (("send", "hubspot", "p.json", "--header", "X-A: ☃"), "HTTP has no header of that"),
@@ -324,6 +326,22 @@ def test_who_is_erased_is_told_on_standard_output_and_lines_go_beside_it(
     plain = call("erase", "--phone", "+14155550125", BRIDGE_LOG="text", BRIDGE_LOG_LEVEL="warning")
     assert (plain.stderr, plain.stdout.count("\n")) == ("", 1)
     assert plain.stdout.startswith("Request 3: erased ")
+
+
+def test_a_person_is_erased_by_a_number_as_people_write_it(call: Run, migrated: Path) -> None:
+    database = Database(f"sqlite:///{migrated}")
+    with world(database) as w:
+        for phone in ("+14155550123", "+493012345678"):
+            w.updated(phone, phone)
+    database.close()
+    done = call("erase", "--json", "--phone", "(415) 555-0123")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["phones"]) == (0, ["+14155550123"])
+    assert told["erased"]["outcomes"] == 1
+    done = call("erase", "--phone", "030 12345678", BRIDGE_DEFAULT_REGION="DE")
+    assert done.stdout.startswith("Request 2: erased ")
+    assert "of +493012345678." in done.stdout
+    assert "1 outcomes" in done.stdout
 
 
 def test_outcomes_are_found_by_a_number_as_people_write_it(call: Run, migrated: Path) -> None:
