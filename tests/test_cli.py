@@ -30,6 +30,7 @@ from bridge.commands.send import post
 from bridge.commands.web import check_port
 from bridge.declared_settings import SETTINGS
 from bridge.errors import BridgeError, MappingError, Mistake, SettingError
+from bridge.model import Lane
 from bridge.receive.sign import Signed
 from bridge.settings import Environment, Settings
 from bridge.store import events, outcomes
@@ -342,6 +343,27 @@ def test_a_person_is_erased_by_a_number_as_people_write_it(call: Run, migrated: 
     assert done.stdout.startswith("Request 2: erased ")
     assert "of +493012345678." in done.stdout
     assert "1 outcomes" in done.stdout
+
+
+def test_campaigns_show_a_pause_and_what_waits_in_words(call: Run, migrated: Path) -> None:
+    database = Database(f"sqlite:///{migrated}")
+    with world(database) as w:
+        w.lead("+14155550123")
+        w.lead("+14155550124", Lane.OPT_OUT)
+    database.close()
+    paused = call("campaigns", "pause", "main", "--reason", "the script\n is rebuilt")
+    assert paused.returncode == 0, paused.stderr
+    shown = call("campaigns").stdout
+    assert re.search(r"\S+@\S+ since \d{4}-\S+Z, but for opt-outs: the script is rebuilt", shown), (
+        shown
+    )
+    assert "{" not in shown
+    assert "1 opt_out, 1 first" in shown
+    rows = {row["name"]: row for row in json.loads(call("campaigns", "--json").stdout)}
+    assert rows["main"]["paused_by_hand"]["opt_outs"] == "go on"
+    assert rows["main"]["waiting"] == {"opt_out": 1, "first": 1}
+    call("campaigns", "pause", "main", "--hold-opt-outs")
+    assert re.search(r"\S+@\S+ since \S+Z, with its opt-outs +\S", call("campaigns").stdout)
 
 
 def test_outcomes_are_found_by_a_number_as_people_write_it(call: Run, migrated: Path) -> None:
