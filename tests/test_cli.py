@@ -30,7 +30,7 @@ from bridge.commands.send import post
 from bridge.commands.web import check_port
 from bridge.declared_settings import SETTINGS
 from bridge.errors import BridgeError, MappingError, Mistake, SettingError
-from bridge.model import ContactRef, Link
+from bridge.model import ContactRef, Lane, Link
 from bridge.receive.sign import Signed
 from bridge.settings import Environment, Settings
 from bridge.store import contacts, events, outcomes
@@ -234,7 +234,9 @@ CRM = {"HUBSPOT_CLIENT_SECRET": "x", "HUBSPOT_ACCESS_TOKEN": "y"}
         (("deliveries", "--body", NO_UNICODE), "a text is nothing"),
         (("refusals", "--source", NO_UNICODE), "a text is nothing"),
         (("replay", "--receipt", NO_UNICODE), "a text is nothing"),
-        (("erase", "--phone", "+١٢٣٤٥٦٧٨٩"), "in E.164"),
+        (("erase", "--phone", "+١٢٣٤٥٦٧٨٩"), "is no phone number. Write +14155550123, or as"),
+        (("erase", "--phone", "(415) 555-01"), "is no phone number. Write +14155550123, or as"),
+        (("erase", "--phone", "4155550123, 4155550124"), "one phone number at a time"),
         (("send", "hubspot", "p.json", "--to", "http://[::1"), "http://[::1 is no address"),
         (("send", "hubspot", "p.json", "--to", "here and there"), "is no address"),
         (("send", "hubspot", "p.json", "--header", "X-A: ☃"), "HTTP has no header of that"),
@@ -376,6 +378,43 @@ def test_a_number_that_is_remembered_of_contacts_is_told_with_what_to_do(
         named = ("--contact", one, "--source", "hubspot", "--account", account)
         assert call("erase", *named).returncode == 0
     assert call("erase", "--phone", phone).returncode == 0
+
+
+def test_a_person_is_erased_by_a_number_as_people_write_it(call: Run, migrated: Path) -> None:
+    database = Database(f"sqlite:///{migrated}")
+    with world(database) as w:
+        for phone in ("+14155550123", "+493012345678"):
+            w.updated(phone, phone)
+    database.close()
+    done = call("erase", "--json", "--phone", "(415) 555-0123")
+    told = json.loads(done.stdout)
+    assert (done.returncode, told["phones"]) == (0, ["+14155550123"])
+    assert told["erased"]["outcomes"] == 1
+    done = call("erase", "--phone", "030 12345678", BRIDGE_DEFAULT_REGION="DE")
+    assert done.stdout.startswith("Request 2: erased ")
+    assert "of +493012345678." in done.stdout
+    assert "1 outcomes" in done.stdout
+
+
+def test_campaigns_show_a_pause_and_what_waits_in_words(call: Run, migrated: Path) -> None:
+    database = Database(f"sqlite:///{migrated}")
+    with world(database) as w:
+        w.lead("+14155550123")
+        w.lead("+14155550124", Lane.OPT_OUT)
+    database.close()
+    paused = call("campaigns", "pause", "main", "--reason", "the script\n is rebuilt")
+    assert paused.returncode == 0, paused.stderr
+    shown = call("campaigns").stdout
+    assert re.search(r"\S+@\S+ since \d{4}-\S+Z, but for opt-outs: the script is rebuilt", shown), (
+        shown
+    )
+    assert "{" not in shown
+    assert "1 opt_out, 1 first" in shown
+    rows = {row["name"]: row for row in json.loads(call("campaigns", "--json").stdout)}
+    assert rows["main"]["paused_by_hand"]["opt_outs"] == "go on"
+    assert rows["main"]["waiting"] == {"opt_out": 1, "first": 1}
+    call("campaigns", "pause", "main", "--hold-opt-outs")
+    assert re.search(r"\S+@\S+ since \S+Z, with its opt-outs +\S", call("campaigns").stdout)
 
 
 def test_outcomes_are_found_by_a_number_as_people_write_it(call: Run, migrated: Path) -> None:

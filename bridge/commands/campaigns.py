@@ -16,6 +16,7 @@ from bridge.commands.output import table
 from bridge.live import load
 from bridge.model import Campaign, Lane
 from bridge.operate import pausing
+from bridge.operate.concern import clean, who
 from bridge.settings import Settings
 from bridge.store import campaigns, leads, pauses
 from bridge.store.campaigns import Condition
@@ -59,7 +60,7 @@ def command(ctx: click.Context, json_: bool) -> None:
     if json_:
         as_json(rows)
     else:
-        table(COLUMNS, rows)
+        table(COLUMNS, [_shown(row, paused.get(row["name"])) for row in rows])
 
 
 @command.command(help="Send nothing but opt-outs to a campaign, until it is resumed.")
@@ -71,10 +72,10 @@ def command(ctx: click.Context, json_: bool) -> None:
     help="Hold opt-outs as well: who opted out may be called until the campaign is resumed.",
 )
 def pause(name: str, reason: str, hold_opt_outs: bool) -> None:
-    who = actor()
+    me = actor()
     with writing() as connection:
         _know(connection, name)
-        pausing.pause(connection, name, actor=who, reason=reason, hold_opt_outs=hold_opt_outs)
+        pausing.pause(connection, name, actor=me, reason=reason, hold_opt_outs=hold_opt_outs)
         waiting = _backlog(leads.backlog(connection, name), clock_ms(connection))["waiting"]
     click.echo(f"{name} is paused. {_words(waiting)} Workers obey within two seconds.")
     if hold_opt_outs:
@@ -86,10 +87,10 @@ def pause(name: str, reason: str, hold_opt_outs: bool) -> None:
 @command.command(help="End a pause, and try a campaign that is held back at once.")
 @click.argument("name")
 def resume(name: str) -> None:
-    who = actor()
+    me = actor()
     with writing() as connection:
         _know(connection, name)
-        ended, tried = pausing.resume(connection, name, actor=who)
+        ended, tried = pausing.resume(connection, name, actor=me)
         found = campaigns.conditions(connection).get(name, Condition())
     click.echo(f"{name} is resumed." if ended else f"{name} was not paused by hand.")
     if tried:
@@ -109,7 +110,22 @@ def _know(connection: Connection, name: str) -> None:
 def _words(waiting: Mapping[str, int]) -> str:
     if not waiting:
         return "Nothing waits for it."
-    return f"Its queue is kept: {', '.join(f'{n} {lane}' for lane, n in waiting.items())}."
+    return f"Its queue is kept: {_counts(waiting)}."
+
+
+def _counts(waiting: Mapping[str, int]) -> str:
+    return ", ".join(f"{n} {lane}" for lane, n in waiting.items())
+
+
+def _shown(row: Mapping[str, Any], pause: Pause | None) -> dict[str, Any]:
+    """A row as a table shows it: in words."""
+    by_hand = ""
+    if pause is not None:
+        rest = "with its opt-outs" if pause.holds_opt_outs else "but for opt-outs"
+        reason = clean(pause.reason)
+        by_hand = f"by {who(pause.actor)} since {iso(pause.since)}, {rest}"
+        by_hand += f": {reason}" if reason else ""
+    return {**row, "waiting": _counts(row["waiting"]), "paused_by_hand": by_hand}
 
 
 def _configured(campaign: Campaign | None) -> str:

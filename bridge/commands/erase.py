@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import click
 
 from bridge.commands.as_json import as_json
-from bridge.commands.known import must_know_source
+from bridge.commands.known import must_know_source, read_phones
 from bridge.commands.listings import (
     before_option,
     json_option,
@@ -35,7 +35,7 @@ COLUMNS = ("id", "requested_at", "done_at", "source", "erased", "receipt")
     "once it has ended; the command then ends with 1, and so it does where the number is still "
     "remembered of a contact that was not named."
 )
-@click.option("--phone", help="The phone number, in E.164 (+14155550123).")
+@click.option("--phone", help="The phone number, as people write it; one at a time.")
 @click.option("--contact", help="The id of the contact in its CRM; needs --source.")
 @click.option("--source", default="", help="The source that the contact is of.")
 @click.option("--account", default="", help="The account of the CRM, where there are several.")
@@ -60,11 +60,9 @@ def command(
         raise click.UsageError("Name the person: --phone, or --contact with --source.")
     if contact is not None and not source:
         raise click.UsageError("A contact's id needs --source: the name of its mapping file.")
-    if phone is not None and not re.fullmatch(r"\+[0-9]+", phone):
-        raise click.UsageError("Write the phone number in E.164, such as +14155550123.")
     source = _unicode(source)
     refs = () if contact is None else (ContactRef(_unicode(account), _unicode(contact)),)
-    phones = () if phone is None else (phone,)
+    phones = () if phone is None else _one(phone)
     with opened() as database:
         if source:
             with database.read() as connection:
@@ -77,14 +75,15 @@ def command(
             held = [one for phone in phones for one in contacts.holding(connection, phone, MOST)]
         others = [(name, ref) for name, ref in held if name != source or ref not in refs]
     if json_:
-        told_of = {"erased": dict(erased), "waiting": waiting, "linked": linked}
+        done = {"phones": phones, "erased": dict(erased), "waiting": waiting, "linked": linked}
         remembered = [
             {"source": name, "account": ref.account, "contact": ref.id} for name, ref in others
         ]
-        as_json({"request": number, **told_of, "remembered": remembered})
+        as_json({"request": number, **done, "remembered": remembered})
     else:
-        told = ", ".join(f"{count} {name}" for name, count in erased.items() if count)
-        click.echo(f"Request {number}: erased {told or 'nothing'}.")
+        rows = ", ".join(f"{count} {name}" for name, count in erased.items() if count)
+        person = "".join(f" of {one}" for one in phones)
+        click.echo(f"Request {number}: erased {rows or 'nothing'}{person}.")
         if linked:
             them = "them" if len(linked) > 1 else "it"
             click.echo(
@@ -106,6 +105,16 @@ def _tell_of(others: Sequence[tuple[str, ContactRef]]) -> None:
         account = ("--account", ref.account) if ref.account else ()
         words = ("crm-bridge", "erase", "--contact", ref.id, "--source", source, *account)
         click.echo(f"  {shlex.join(words)}")
+
+
+def _one(phone: str) -> tuple[str, ...]:
+    """The number in E.164. What is written so is taken as it is: it may be stored, valid or not."""
+    if re.fullmatch(r"\+[0-9]+", phone):
+        return (phone,)
+    numbers = read_phones(phone)
+    if len(numbers) > 1:
+        raise click.UsageError("Nothing brings a person back: name one phone number at a time.")
+    return numbers
 
 
 def _unicode(text: str) -> str:

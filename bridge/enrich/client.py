@@ -121,16 +121,14 @@ class Client:
             for piece in response.iter_raw():
                 raw += piece
                 if len(raw) > LARGEST_REPLY:
-                    return _too_large()
+                    break
         finally:
             response.close()
-        try:
-            encoding = response.headers.get("content-encoding", "")
-            plain = unpacked(bytes(raw), encoding, LARGEST_REPLY)
-        except PackedTooLargeError:
-            return _too_large()
-        except NotUnpackedError as error:
-            return NoReply(f"sent a reply {error}")
+        plain = _plain(bytes(raw), response.headers.get("content-encoding", ""))
+        if isinstance(plain, NoReply):
+            if response.is_success:
+                return plain
+            plain = bytes(raw)  # the status says what counts, and this will not pass for JSON
         return Reply(response.status_code, response.headers.get("retry-after"), plain)
 
 
@@ -175,6 +173,18 @@ def host(url: str) -> str:
 
 def _late(timeout_s: float) -> NoReply:
     return NoReply(f"did not answer within {timeout_s:g} s")
+
+
+def _plain(raw: bytes, encoding: str) -> bytes | NoReply:
+    """The body of a reply, unpacked."""
+    if len(raw) > LARGEST_REPLY:
+        return _too_large()
+    try:
+        return unpacked(raw, encoding, LARGEST_REPLY)
+    except PackedTooLargeError:
+        return _too_large()
+    except NotUnpackedError as error:
+        return NoReply(f"sent a reply {error}")
 
 
 def _too_large() -> NoReply:

@@ -34,9 +34,9 @@ OPT_OUT_PAUSE = 30_000
 class Policy:
     """The settings that decide. Times in milliseconds.
 
-    ``standing_steps``: pauses between tries of a standing opt-out, the last one repeats.
-    ``backoff_first``: the pause after the first try of a lead that was not answered well; each
-    further one doubles it, up to ``backoff_most``.
+    ``unknown_tries``: of each update. ``standing_steps``: pauses between tries of a standing
+    opt-out, the last one repeats. ``backoff_first``: the pause after the first try of a lead that
+    was not answered well; each further one doubles it, up to ``backoff_most``.
     """
 
     unknown_tries: int
@@ -199,6 +199,15 @@ class _Tally:
         self.follow(lane, due_at)
         self.resumed = True
 
+    def spent(self, update: OpenUpdate) -> bool:
+        """Whether the update itself has had its share of tries whose answer says nothing.
+
+        The lead's may be those of an older update. An update's own also count calls that never
+        went out; one that is not doubtful has been in no other.
+        """
+        own = min(self.tries, update.tries + 1) if update.doubtful else 1
+        return own >= self.policy.unknown_tries
+
     def pause(self) -> int:
         """How long a lead waits after a try that was not answered well (ms)."""
         doubled: int = self.policy.backoff_first * 2 ** min(self.tries - 1, 20)
@@ -300,12 +309,12 @@ def _rejected(call: Call, policy: Policy) -> _Tally:
 def _unknown(call: Call, policy: Policy) -> _Tally:
     """The call went well, but its reply does not say in a trustworthy way what became of this."""
     tally = _Tally(call, policy, tries=call.lead.tries + 1)
-    spent = tally.tries >= policy.unknown_tries
     due_at = call.now + tally.pause()
     stands = not tally.suspect(spent=spent) and spent
     if not stands:
         tally.again_by_itself(due_at)
     for update in call.carried:
+        spent = tally.spent(update)
         if call.asserts(update):
             if stands:
                 tally.stand(update, State.UNCONFIRMED)
@@ -338,7 +347,7 @@ def _not_done(call: Call, policy: Policy) -> _Tally:
             tally.again(update, Lane.OPT_OUT, due_at, sent=sent)
             continue
         old = call.now - update.accepted_at >= policy.give_up_after
-        if sent and old and tally.tries >= policy.unknown_tries:
+        if sent and old and tally.spent(update):
             message = f"given up; last answer: {call.result.message}"
             tally.settle(update, State.UNCONFIRMED, message, doubtful=True)
         elif sent and set(update.fields) == {ledgers.MARK}:

@@ -214,13 +214,14 @@ class Gate:
             self._closed_until = max(self._closed_until, now + pause)
             return before != (self._state, self._reason)
 
-    def blames(self, lead: int) -> bool:
+    def blames(self, lead: int, *, known: bool = False) -> bool:
         """A lead by itself got a 403: whether it did so before, and others got through since.
 
         If not, that 403 closes the gate, which only a call that gets through will open again.
+        ``known``: another worker has seen both.
         """
         with self._lock:
-            known = lead in self._suspects
+            known = known or lead in self._suspects
             self._suspects[lead] = None
             if len(self._suspects) > SUSPECTS:
                 del self._suspects[next(iter(self._suspects))]

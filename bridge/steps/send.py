@@ -14,10 +14,10 @@ from functools import partial
 from typing import NamedTuple
 
 from bridge import logs
-from bridge.errors import StoreBusy
+from bridge.errors import StoreBusy, StoreError
 from bridge.forward.client import CampaignClient
 from bridge.forward.deliver import deliver
-from bridge.model import Answered, Campaign, Lane, State, Verdict
+from bridge.model import Answered, Campaign, Lane, Sent, State, Verdict
 from bridge.record import ledger as ledgers
 from bridge.record.decide import Call, decide
 from bridge.record.decide import Next as Step
@@ -115,7 +115,9 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
         deadline=_lease_end(equipment, batch) - campaign.timeout_s * _tokens(campaign),
         pace=partial(way.pace, batch.lane),
         note=lambda answer: way.note(campaign, way.gate, answer),
-        blames=lambda sent: way.gate.blames(sent.lead_id),
+        blames=lambda sent: way.gate.blames(
+            sent.lead_id, known=_refused_before(equipment, batch, sent)
+        ),
     )
     if answered.trouble is not None:
         refused = answered.status == 403 and batch.lane is Lane.OPT_OUT
@@ -129,6 +131,21 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
     if answered.calls == 0:
         way.gate.unused()
     return answered
+
+
+def _refused_before(equipment: Equipment, batch: _Batch, sent: Sent) -> bool:
+    """Whether this or another worker has seen a lead refused by itself, and others get through."""
+    ids = [
+        number
+        for item in batch.taken.claimed
+        if item.sent.lead_id == sent.lead_id
+        for number in item.plan.carried
+    ]
+    try:
+        with equipment.database.read() as connection:
+            return outcomes.refused_alone(connection, ids)
+    except StoreError:
+        return False
 
 
 def _lease_end(equipment: Equipment, batch: _Batch) -> float:

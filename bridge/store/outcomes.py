@@ -374,6 +374,33 @@ def doubt(connection: Connection, lead_ids: Iterable[int]) -> list[int]:
     return sorted({row.lead_id for row in rows if row.opts_out})
 
 
+def refused_alone(connection: Connection, ids: Sequence[int]) -> bool:
+    """Whether the last call of one of these lead updates was for its lead alone and got a 403, and
+    a later call of its campaign got through."""
+    if not ids:
+        return False
+    later = batch.alias()
+    since = select(later.c.id).where(
+        later.c.campaign == batch.c.campaign,
+        later.c.id > batch.c.id,
+        later.c.trouble.is_(None),
+        later.c.status != 403,
+    )
+    found = connection.execute(
+        select(outcome.c.id)
+        .join(batch, batch.c.id == outcome.c.batch_id)
+        .where(
+            among(outcome.c.id, "ids"),
+            batch.c.status == 403,
+            batch.c.leads == 1,
+            since.exists(),
+        )
+        .limit(1),
+        {"ids": listed(sorted(ids))},
+    )
+    return found.first() is not None
+
+
 def add_batch(
     connection: Connection,
     *,

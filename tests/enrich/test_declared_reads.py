@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -204,10 +205,17 @@ def test_a_record_that_is_gone_is_missing(api: Api, declared: Callable[..., Decl
     assert (found.records, found.missing) == (({"id": "1"},), ("2",))
 
 
+@pytest.mark.parametrize(
+    "page",
+    [
+        Says(404, b"<html>no such page</html>"),
+        Says(404, b"<html>no such page</html>", {"Content-Encoding": "gzip"}),
+        Says(404, gzip.compress(b"{}")[:-9], {"Content-Encoding": "gzip"}),
+    ],
+)
 def test_a_wrong_address_makes_no_contact_unknown(
-    api: Api, declared: Callable[..., Declared]
+    api: Api, declared: Callable[..., Declared], page: Says
 ) -> None:
-    page = Says(404, b"<html>no such page</html>")
     api.answer = lambda _asked: page
     one = declared(BY_ID)
     (failed,) = one.resolve({"ids": [1]})

@@ -184,6 +184,24 @@ def test_a_broken_encoding_is_a_failure(
     assert text in str(desk.failure("1"))
 
 
+@pytest.mark.parametrize(
+    ("body", "encoding"),
+    [
+        (b"<html>", "gzip"),
+        (b"<html>", "br"),
+        (gzip.compress(b" " * (client.LARGEST_REPLY + 1)), "gzip"),
+        (b" " * (client.LARGEST_REPLY + 1), "identity"),
+    ],
+)
+def test_a_refusal_that_cannot_be_unpacked_keeps_its_status_and_its_pause(
+    crm: Crm, desk: Desk, body: bytes, encoding: str
+) -> None:
+    crm.script.append(says(429, body, Content_Encoding=encoding, Retry_After="7"))
+    failure = desk.failure("1")
+    assert "429" in str(failure)
+    assert failure.retry_after_s == 7
+
+
 @pytest.mark.parametrize("squeezed", [True, False])
 def test_a_reply_that_is_too_large_is_not_taken_in(crm: Crm, desk: Desk, squeezed: bool) -> None:
     huge = b" " * (client.LARGEST_REPLY + 1)

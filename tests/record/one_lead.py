@@ -169,6 +169,7 @@ class OneLead:
                     {made.id} if call.asserts(self.updates[made.id]) else set()
                 )
             self._settle(made.id, made.state, made.message, made.doubtful)
+            self.updates[made.id] = self.updates[made.id]._replace(tries=made.tries)
         self._keep(step.ledger)
         self._tries, self._standing_tries, self._bare = step.tries, step.standing_tries, step.bare
         self._reassert = step.reassert

@@ -63,3 +63,57 @@ def test_what_is_no_opt_out_ends_after_so_many_replies_that_say_nothing_of_it() 
         lead.step(Verdict.UNKNOWN)
     assert lead.state(number) is State.UNCONFIRMED
     assert lead.due_at is None
+
+
+def test_an_update_that_comes_later_has_tries_of_its_own() -> None:
+    lead = OneLead()
+    older = lead.arrive({"first_name": "Ann"}, 1)
+    for _ in range(POLICY.unknown_tries - 1):
+        lead.step(Verdict.UNKNOWN)
+    newer = lead.arrive({"last_name": "Lee"}, 2)
+    lead.step(Verdict.UNKNOWN)
+    assert lead.state(older) is State.UNCONFIRMED
+    for _ in range(POLICY.unknown_tries - 1):
+        assert lead.state(newer) is State.WAITING
+        lead.step(Verdict.UNKNOWN)
+    assert lead.state(newer) is State.UNCONFIRMED
+    assert lead.due_at is None
+
+
+def test_an_opt_out_that_comes_later_does_not_stand_for_the_tries_of_an_update() -> None:
+    lead = OneLead()
+    lead.arrive({"first_name": "Ann"}, 1)
+    for _ in range(POLICY.unknown_tries - 1):
+        lead.step(Verdict.UNKNOWN)
+    opt_out = lead.arrive({"do_not_call": True}, 2)
+    for _ in range(POLICY.unknown_tries - 1):
+        lead.step(Verdict.UNKNOWN)
+        assert lead.state(opt_out) is State.WAITING
+    lead.step(Verdict.UNKNOWN)
+    assert lead.state(opt_out) is State.STANDING
+
+
+def test_tries_in_which_nothing_was_sent_do_not_count() -> None:
+    lead = OneLead()
+    number = lead.arrive({"first_name": "Ann"}, 1)
+    for _ in range(2 * POLICY.unknown_tries):
+        lead.step(Verdict.NOT_SENT, Trouble.REFUSED)
+    for _ in range(POLICY.unknown_tries - 1):
+        lead.step(Verdict.UNKNOWN)
+        assert lead.state(number) is State.WAITING
+    lead.step(Verdict.UNKNOWN)
+    assert lead.state(number) is State.UNCONFIRMED
+
+
+def test_what_is_old_is_not_given_up_for_the_tries_of_another() -> None:
+    lead = OneLead()
+    lead.arrive({"first_name": "Ann"}, 1)
+    for _ in range(POLICY.unknown_tries):
+        lead.step(Verdict.UNKNOWN, Trouble.SERVER)
+    second = lead.arrive({"last_name": "Lee"}, 2)
+    lead.now += POLICY.give_up_after
+    for _ in range(POLICY.unknown_tries - 1):
+        lead.step(Verdict.UNKNOWN, Trouble.SERVER)
+        assert lead.state(second) is State.WAITING
+    lead.step(Verdict.UNKNOWN, Trouble.SERVER)
+    assert lead.state(second) is State.UNCONFIRMED

@@ -13,6 +13,7 @@ from sandbox_client import Sandbox
 
 from bridge.store import campaigns as campaign_rows
 
+from .conftest import on_both_engines, shared_database
 from .mapping_files import write_mappings
 
 PHONES = [f"+1415555{number:04d}" for number in range(6)]
@@ -41,22 +42,30 @@ def firewall(sandbox: Sandbox) -> Iterator[Firewall]:
 
 
 @pytest.fixture
-def bridge(tmp_path: Path, sandbox: Sandbox, firewall: Firewall) -> Iterator[Bridge]:
+def bridge(
+    tmp_path: Path,
+    sandbox: Sandbox,
+    firewall: Firewall,
+    engine: str,
+    request: pytest.FixtureRequest,
+) -> Iterator[Bridge]:
     """A bridge with the pauses that are set by default."""
-    made = Bridge(
-        tmp_path,
-        mappings=write_mappings(tmp_path / "mappings", {"one": "camp_one"}, concurrency=1),
-        api_url=firewall.url,
-        api_token=sandbox.token,
-        settings={
-            "BRIDGE_BACKOFF": "0.5",
-            "BRIDGE_BACKOFF_MAX": "300",
-            "BRIDGE_PAUSE_PROBE": "300",
-        },
-    )
-    with made:
-        made.start_both()
-        yield made
+    with shared_database(engine, request) as over:
+        made = Bridge(
+            tmp_path,
+            mappings=write_mappings(tmp_path / "mappings", {"one": "camp_one"}, concurrency=1),
+            api_url=firewall.url,
+            api_token=sandbox.token,
+            **over,
+            settings={
+                "BRIDGE_BACKOFF": "0.5",
+                "BRIDGE_BACKOFF_MAX": "300",
+                "BRIDGE_PAUSE_PROBE": "300",
+            },
+        )
+        with made:
+            made.start_both()
+            yield made
 
 
 def condition(bridge: Bridge) -> campaign_rows.Condition:
@@ -76,6 +85,7 @@ def refused(firewall: Firewall) -> int:
     return sum(call.status == 403 for call in firewall.calls)
 
 
+@on_both_engines
 def test_a_lead_that_alone_is_refused_does_not_hold_up_an_opt_out(
     bridge: Bridge, firewall: Firewall, sandbox: Sandbox
 ) -> None:
