@@ -310,17 +310,18 @@ def _unknown(call: Call, policy: Policy) -> _Tally:
     """The call went well, but its reply does not say in a trustworthy way what became of this."""
     tally = _Tally(call, policy, tries=call.lead.tries + 1)
     due_at = call.now + tally.pause()
+    asserting = [update for update in call.carried if call.asserts(update)]
+    spent = all(map(tally.spent, asserting)) and tally.tries >= policy.unknown_tries
     stands = not tally.suspect(spent=spent) and spent
     if not stands:
         tally.again_by_itself(due_at)
     for update in call.carried:
-        spent = tally.spent(update)
         if call.asserts(update):
             if stands:
                 tally.stand(update, State.UNCONFIRMED)
             else:
                 tally.again(update, Lane.OPT_OUT, due_at, sent=True)
-        elif spent or set(update.fields) == {ledgers.MARK}:
+        elif tally.spent(update) or set(update.fields) == {ledgers.MARK}:
             tally.settle(update, State.UNCONFIRMED, call.result.message, doubtful=True)
         else:
             tally.again(update, Lane.RETRY, due_at, sent=True)
