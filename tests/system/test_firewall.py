@@ -45,10 +45,13 @@ def bridge(tmp_path: Path, sandbox: Sandbox, firewall: Firewall) -> Iterator[Bri
     """A bridge with the pauses that are set by default."""
     made = Bridge(
         tmp_path,
-        mappings=write_mappings(tmp_path / "mappings", {"one": "camp_one"}, concurrency=1),
+        mappings=write_mappings(
+            tmp_path / "mappings", {"one": "camp_one"}, concurrency=1, timeout=45
+        ),
         api_url=firewall.url,
         api_token=sandbox.token,
         settings={
+            "BRIDGE_LEASE": "150",
             "BRIDGE_BACKOFF": "0.5",
             "BRIDGE_BACKOFF_MAX": "300",
             "BRIDGE_PAUSE_PROBE": "300",
@@ -139,3 +142,21 @@ def test_the_probe_of_a_paused_campaign_finds_out_which_lead_is_to_blame(
     bridge.call("campaigns", "resume", "one")
     ends(bridge, receipt, "rejected", "updated", "updated")
     assert condition(bridge).condition == "open"
+
+
+def test_opt_outs_do_not_wait_for_others_whose_call_is_slow(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    firewall.refused, firewall.slow = [PHONES[0]], ["Slow"]
+    slow = bridge.deliver("crm", [named(PHONES[3], "Slow")])
+    wait_until(lambda: firewall.waiting == 1, what="the slow call")
+    try:
+        bad = bridge.deliver("crm", [opt_out(PHONES[0])])
+        wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+        good = bridge.deliver("crm", [opt_out(PHONES[1])])
+        ends(bridge, good, "updated")
+        ends(bridge, bad, "standing")
+        assert firewall.waiting == 1
+    finally:
+        firewall.let_go.set()
+    ends(bridge, slow, "updated")
