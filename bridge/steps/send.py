@@ -17,7 +17,7 @@ from bridge import logs
 from bridge.errors import StoreBusy
 from bridge.forward.client import CampaignClient
 from bridge.forward.deliver import deliver
-from bridge.model import Answered, Campaign, Lane, State, Verdict
+from bridge.model import Answered, Campaign, Lane, Sent, State, Verdict
 from bridge.record import ledger as ledgers
 from bridge.record.decide import Call, decide
 from bridge.record.decide import Next as Step
@@ -35,6 +35,9 @@ log = logs.get("send")
 
 LAPSED = (State.NOT_FOUND, State.REJECTED, State.UNCONFIRMED)
 """How an opt-out ends whose period is over."""
+
+ANSWERED = (Verdict.CONFIRMED, Verdict.NOT_FOUND, Verdict.REJECTED)
+"""What the API says of a lead when it has taken its call on, a 403 for it alone apart."""
 
 LEAST_LEFT_S = 2 * LONGEST_REST_S
 """How much of a lease is left at least where an answer stands back before it is recorded."""
@@ -107,6 +110,12 @@ def send(equipment: Equipment, campaign: Campaign, lane: Lane, way: Way) -> int:
 
 
 def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> Answered:
+    refused_alone: set[int] = set()
+
+    def blames(sent: Sent) -> bool:
+        refused_alone.add(sent.lead_id)
+        return way.gate.blames(sent.lead_id)
+
     answered = deliver(
         [item.sent for item in batch.taken.claimed],
         lambda part: way.client.update_leads(
@@ -115,7 +124,7 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
         deadline=_lease_end(equipment, batch) - campaign.timeout_s * _tokens(campaign),
         pace=partial(way.pace, batch.lane),
         note=lambda answer: way.note(campaign, way.gate, answer),
-        blames=lambda sent: way.gate.blames(sent.lead_id),
+        blames=blames,
     )
     if answered.trouble is not None:
         refused = answered.status == 403 and batch.lane is Lane.OPT_OUT
@@ -124,7 +133,9 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
         item.lead.id
         for item, result in zip(batch.taken.claimed, answered.results, strict=True)
         # what was beside an opt-out may be to blame, which went alone for that
-        if result.verdict in (Verdict.CONFIRMED, Verdict.NOT_FOUND) and not item.lead.bare
+        if result.verdict in ANSWERED
+        and item.lead.id not in refused_alone
+        and not (item.lead.bare and item.plan.held_back)
     )
     if answered.calls == 0:
         way.gate.unused()

@@ -160,3 +160,19 @@ def test_opt_outs_do_not_wait_for_others_whose_call_is_slow(
     finally:
         firewall.let_go.set()
     ends(bridge, slow, "updated")
+
+
+def test_a_lead_that_the_api_answered_for_is_not_to_blame_for_the_next_403(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    firewall.refused, firewall.unfit = [""], ["Odd"]
+    odd = bridge.deliver("crm", [named(PHONES[0], "Odd")])
+    wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+    firewall.refused = []
+    ends(bridge, odd, "rejected")  # by the API, in the very call that opens the campaign again
+    before = refused(firewall)
+    firewall.refused = [""]
+    receipt = bridge.deliver("crm", [named(PHONES[0])])
+    wait_until(lambda: refused(firewall) > before, what="a refusal that is the campaign's")
+    firewall.refused = []
+    ends(bridge, receipt, "updated")
