@@ -29,14 +29,15 @@ class Passed:
 class Firewall(Running):
     """``refused``: the words; "" stands in every body. ``calls``: those that were answered.
 
-    ``unfit``: words for which the API answers 422. ``slow``: words whose calls come in, and wait
-    for ``let_go``; ``waiting``: how many of them do.
+    ``unfit``: words for which the API answers with ``unfit_status`` and no word on the lead.
+    ``slow``: words whose calls come in, and wait for ``let_go``; ``waiting``: how many of them do.
     """
 
     def __init__(self, behind: str) -> None:
         super().__init__()
         self.refused: list[str] = []
         self.unfit: list[str] = []
+        self.unfit_status = 422
         self.slow: list[str] = []
         self.waiting = 0
         self.let_go = threading.Event()
@@ -53,7 +54,7 @@ class Firewall(Running):
                 if any(word in body.decode() for word in firewall.refused):
                     status, answer = 403, b"<html>Request blocked</html>"
                 elif any(word in body.decode() for word in firewall.unfit):
-                    status, answer = 422, b"{}"
+                    status, answer = firewall.unfit_status, b"{}"
                 else:
                     reply = httpx.patch(
                         behind + self.path,

@@ -132,14 +132,23 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
     way.gate.absolve(
         item.lead.id
         for item, result in zip(batch.taken.claimed, answered.results, strict=True)
-        # what was beside an opt-out may be to blame, which went alone for that
-        if result.verdict in ANSWERED
-        and item.lead.id not in refused_alone
-        and not (item.lead.bare and item.plan.held_back)
+        if _is_cleared(item, result.verdict, answered, refused_alone)
     )
     if answered.calls == 0:
         way.gate.unused()
     return answered
+
+
+def _is_cleared(
+    item: Claimed, verdict: Verdict, answered: Answered, refused_alone: set[int]
+) -> bool:
+    """Whether the next 403 for a lead may be the campaign's again."""
+    if item.lead.bare and item.plan.held_back:
+        return False  # what waits beside an opt-out may be to blame, which goes alone for that
+    if item.lead.id in refused_alone:
+        # what was rejected says nothing of the next update; an opt-out goes again as it is
+        return verdict is Verdict.REJECTED and not ledgers.opted_out(item.plan.ledger)
+    return verdict in ANSWERED or (verdict is Verdict.UNKNOWN and answered.trouble is None)
 
 
 def _lease_end(equipment: Equipment, batch: _Batch) -> float:

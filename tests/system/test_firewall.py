@@ -52,6 +52,7 @@ def bridge(tmp_path: Path, sandbox: Sandbox, firewall: Firewall) -> Iterator[Bri
         api_token=sandbox.token,
         settings={
             "BRIDGE_LEASE": "150",
+            "BRIDGE_UNKNOWN_TRIES": "2",
             "BRIDGE_BACKOFF": "0.5",
             "BRIDGE_BACKOFF_MAX": "300",
             "BRIDGE_PAUSE_PROBE": "300",
@@ -162,14 +163,31 @@ def test_opt_outs_do_not_wait_for_others_whose_call_is_slow(
     ends(bridge, slow, "updated")
 
 
+@pytest.mark.parametrize(("status", "state"), [(422, "rejected"), (200, "unconfirmed")])
 def test_a_lead_that_the_api_answered_for_is_not_to_blame_for_the_next_403(
-    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox, status: int, state: str
 ) -> None:
-    firewall.refused, firewall.unfit = [""], ["Odd"]
+    firewall.refused, firewall.unfit, firewall.unfit_status = [""], ["Odd"], status
     odd = bridge.deliver("crm", [named(PHONES[0], "Odd")])
     wait_until(lambda: refused(firewall) == 1, what="the first refusal")
     firewall.refused = []
-    ends(bridge, odd, "rejected")  # by the API, in the very call that opens the campaign again
+    ends(bridge, odd, state)  # by the API, in the very call that opens the campaign again
+    waits_for_its_right(bridge, firewall)
+
+
+def test_a_lead_that_was_to_blame_is_not_for_another_update(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    firewall.refused = [BAD]
+    bad = bridge.deliver("crm", [named(PHONES[0], BAD)])
+    wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+    ends(bridge, bridge.deliver("crm", [opt_out(PHONES[1])]), "updated")
+    ends(bridge, bad, "rejected")
+    waits_for_its_right(bridge, firewall)
+
+
+def waits_for_its_right(bridge: Bridge, firewall: Firewall) -> None:
+    """A campaign whose right is taken away and given back keeps what the first lead was to be."""
     before = refused(firewall)
     firewall.refused = [""]
     receipt = bridge.deliver("crm", [named(PHONES[0])])
