@@ -76,7 +76,7 @@ class Sending:
                 seen = self._bells.count(*bells)
                 due = self._due(campaign, only_opt_outs=turns.only_opt_outs)
                 lane = turns.choose(due, self._database.now_ms())
-                if lane is Lane.OPT_OUT and gate.others_first:
+                if lane is Lane.OPT_OUT and gate.others_first(monotonic_ms()):
                     if turns.only_opt_outs:
                         self._bells.sleep(min(self._poll_s, LOOK_AGAIN_S))
                         continue
@@ -108,8 +108,8 @@ class Sending:
         way = Way(client, gate, pace, self._conditions.note, go_on)
         probe, sent = False, 0
         try:
-            due = lane is not Lane.OPT_OUT and not gate.others_first
-            if due and self._opt_out_due(campaign):
+            look = lane is not Lane.OPT_OUT and not gate.others_first(monotonic_ms())
+            if look and self._opt_out_due(campaign):
                 lane = Lane.OPT_OUT
             turns.served(lane)
             if gate.probing:

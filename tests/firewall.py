@@ -9,6 +9,7 @@ with Firewall(sandbox.url) as firewall:
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -26,19 +27,34 @@ class Passed:
 
 
 class Firewall(Running):
-    """``refused``: the words; "" stands in every body. ``calls``: those that were answered."""
+    """``refused``: the words; "" stands in every body. ``calls``: those that were answered.
+
+    ``unfit``: words for which the API answers with ``unfit_status`` and no word on the lead.
+    ``slow``: words whose calls come in, and wait for ``let_go``; ``waiting``: how many of them do.
+    """
 
     def __init__(self, behind: str) -> None:
         super().__init__()
         self.refused: list[str] = []
+        self.unfit: list[str] = []
+        self.unfit_status = 422
+        self.slow: list[str] = []
+        self.waiting = 0
+        self.let_go = threading.Event()
         self.calls: list[Passed] = []
         firewall = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_PATCH(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
+                if any(word in body.decode() for word in firewall.slow):
+                    firewall.waiting += 1
+                    firewall.let_go.wait(60)
+                    firewall.waiting -= 1
                 if any(word in body.decode() for word in firewall.refused):
                     status, answer = 403, b"<html>Request blocked</html>"
+                elif any(word in body.decode() for word in firewall.unfit):
+                    status, answer = firewall.unfit_status, b"{}"
                 else:
                     reply = httpx.patch(
                         behind + self.path,

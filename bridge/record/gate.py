@@ -32,6 +32,9 @@ SUSPECTS = 10_000
 REFUSALS = 5
 """After how many 403 in a row, each for one lead by itself, the campaign is taken to be refused."""
 
+OTHERS_FIRST = 5_000.0
+"""For how long opt-outs leave a probe to others at most, which may wait, or be slow to answer."""
+
 PROBE_OUT = 50.0
 """How long to wait before looking again whether a probe has come back."""
 
@@ -231,10 +234,13 @@ class Gate:
         """The call that failed last had opt-outs, and a 403, which may be about one of them."""
         self._others_first = yes
 
-    @property
-    def others_first(self) -> bool:
-        """Whether the next probe is for whatever waits beside opt-outs."""
-        return self._others_first and self._state is not GateState.OPEN
+    def others_first(self, now: float) -> bool:
+        """Whether the next probe is for whatever waits beside opt-outs; not for long, as they wait.
+
+        Others may be out with a slow call of their own, or have no turn with their token.
+        """
+        closed = self._state is not GateState.OPEN
+        return self._others_first and closed and now < self._closed_until + OTHERS_FIRST
 
     def absolve(self, leads: Iterable[int]) -> None:
         """The API answered for these leads: their next 403 may be the campaign's again."""

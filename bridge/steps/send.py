@@ -36,6 +36,9 @@ log = logs.get("send")
 LAPSED = (State.NOT_FOUND, State.REJECTED, State.UNCONFIRMED)
 """How an opt-out ends whose period is over."""
 
+ANSWERED = (Verdict.CONFIRMED, Verdict.NOT_FOUND, Verdict.REJECTED)
+"""What the API says of a lead when it has taken its call on, a 403 for it alone apart."""
+
 LEAST_LEFT_S = 2 * LONGEST_REST_S
 """How much of a lease is left at least where an answer stands back before it is recorded."""
 
@@ -107,6 +110,13 @@ def send(equipment: Equipment, campaign: Campaign, lane: Lane, way: Way) -> int:
 
 
 def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> Answered:
+    refused_alone: set[int] = set()
+
+    def blames(sent: Sent) -> bool:
+        refused_alone.add(sent.lead_id)
+        known = _refused_before(equipment, batch, sent)
+        return way.gate.blames(sent.lead_id, known=known)
+
     answered = deliver(
         [item.sent for item in batch.taken.claimed],
         lambda part: way.client.update_leads(
@@ -115,9 +125,7 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
         deadline=_lease_end(equipment, batch) - campaign.timeout_s * _tokens(campaign),
         pace=partial(way.pace, batch.lane),
         note=lambda answer: way.note(campaign, way.gate, answer),
-        blames=lambda sent: way.gate.blames(
-            sent.lead_id, known=_refused_before(equipment, batch, sent)
-        ),
+        blames=blames,
     )
     if answered.trouble is not None:
         refused = answered.status == 403 and batch.lane is Lane.OPT_OUT
@@ -125,8 +133,7 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
     way.gate.absolve(
         item.lead.id
         for item, result in zip(batch.taken.claimed, answered.results, strict=True)
-        # what was beside an opt-out may be to blame, which went alone for that
-        if result.verdict in (Verdict.CONFIRMED, Verdict.NOT_FOUND) and not item.lead.bare
+        if _is_cleared(item, result.verdict, answered, refused_alone)
     )
     if answered.calls == 0:
         way.gate.unused()
@@ -146,6 +153,18 @@ def _refused_before(equipment: Equipment, batch: _Batch, sent: Sent) -> bool:
             return outcomes.refused_alone(connection, ids)
     except StoreError:
         return False
+
+
+def _is_cleared(
+    item: Claimed, verdict: Verdict, answered: Answered, refused_alone: set[int]
+) -> bool:
+    """Whether the next 403 for a lead may be the campaign's again."""
+    if item.lead.bare and item.plan.held_back:
+        return False  # what waits beside an opt-out may be to blame, which goes alone for that
+    if item.lead.id in refused_alone:
+        # what was rejected says nothing of the next update; an opt-out goes again as it is
+        return verdict is Verdict.REJECTED and not ledgers.opted_out(item.plan.ledger)
+    return verdict in ANSWERED or (verdict is Verdict.UNKNOWN and answered.trouble is None)
 
 
 def _lease_end(equipment: Equipment, batch: _Batch) -> float:

@@ -266,9 +266,12 @@ class Database:
         except OSError:
             inode = 0
         before = self._inode
+        replaced = before not in (0, inode)
+        if replaced:
+            self.close()  # before anybody takes the new one for known, and goes on with the old
         if inode or not before:
             self._inode = inode
-        if before not in (0, inode):
+        if replaced:
             raise StoreBusy(f"the database file {path} is gone or was replaced")
 
     @contextmanager

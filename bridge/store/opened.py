@@ -49,8 +49,9 @@ class Opened:
 
     def close(self) -> None:
         """Close what is not in use, and let what is in use be closed at its end."""
+        self._engine.dispose()  # first: else whoever comes meanwhile is given one of them
         with self._guard:
             idle, self._idle = self._idle, []
         for connection in idle:
+            connection.invalidate()
             connection.close()
-        self._engine.dispose()

@@ -339,13 +339,27 @@ def test_a_campaign_that_was_refused_as_a_whole_stays_paused_for_a_single_lead()
 def test_after_a_refused_opt_out_others_have_the_probe_while_the_gate_is_closed() -> None:
     shut = gate()
     shut.let_others_first(yes=True)
-    assert not shut.others_first, "it is open: opt-outs go first"
+    assert not shut.others_first(0), "it is open: opt-outs go first"
     refused_alone(shut, 1, 0)
     shut.let_others_first(yes=True)
-    assert shut.others_first
+    assert shut.others_first(1_000)
     assert shut.try_pass(1_000) == 0
     shut.succeeded(1_000)
-    assert not shut.others_first
+    assert not shut.others_first(1_000)
+
+
+def test_opt_outs_leave_a_probe_to_others_for_a_while_only() -> None:
+    shut = gate()
+    refused_alone(shut, 1, 0)
+    shut.let_others_first(yes=True)
+    assert shut.try_pass(1_000) == 0
+    assert shut.others_first(5_999), "others are being asked"
+    assert not shut.others_first(6_000)
+    passed: list[float] = []
+    opt_outs = Thread(target=lambda: passed.append(shut.try_pass(6_000, urgent=True)))
+    opt_outs.start()
+    opt_outs.join()
+    assert passed == [0], "however slow their answer is"
 
 
 def test_no_more_suspects_are_remembered_than_there_is_room_for(

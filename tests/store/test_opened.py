@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
-from bridge.errors import StoreError
+from bridge.errors import StoreBusy, StoreError
 from bridge.store.database import Connection, Database
+from bridge.store.engines import sqlite_engine
+from bridge.store.opened import Opened
 
 from .fresh import prepare
 
@@ -102,3 +104,57 @@ def test_after_closing_every_connection_is_a_new_one(database: Database, *, writ
         assert is_open(in_use)
     assert not is_open(in_use)
     assert used(database, write=write) not in (idle, in_use)
+
+
+def test_what_is_opened_while_the_others_are_being_closed_is_none_of_them(
+    database: Database,
+) -> None:
+    engine = sqlite_engine(database.url, 5.0, 4, 4_000)
+    opened = Opened(engine)
+    with opened.one() as first, opened.one() as second:
+        before = {driver(first), driver(second)}
+    closed: list[object] = []
+    meanwhile: list[Any] = []
+
+    def open_one(*_: object) -> None:
+        closed.append(None)
+        if len(closed) == len(before):
+            with opened.one() as connection:
+                meanwhile.append(driver(connection))
+
+    event.listen(engine, "checkin", open_one)
+    opened.close()
+    event.remove(engine, "checkin", open_one)
+    with opened.one() as connection:
+        meanwhile.append(driver(connection))
+    opened.close()
+    assert len(meanwhile) > 1
+    assert before.isdisjoint(meanwhile)
+
+
+def test_nobody_goes_on_with_a_file_that_was_replaced(tmp_path: Path, database: Database) -> None:
+    stale = {used(database, write=True), used(database, write=False)}
+    path = tmp_path / "bridge.db"
+    other = Database(f"sqlite:///{tmp_path / 'other.db'}")
+    prepare(other)
+    other.close()
+    meanwhile: list[Any] = []
+
+    def look() -> None:
+        try:
+            meanwhile.append(used(database, write=False))
+        except StoreBusy as error:
+            meanwhile.append(error)
+
+    def look_beside(*_: object) -> None:
+        if not meanwhile:
+            thread = threading.Thread(target=look)
+            thread.start()
+            thread.join(30)
+
+    event.listen(database.engine, "checkin", look_beside)
+    (tmp_path / "other.db").replace(path)
+    with pytest.raises(StoreBusy, match="was replaced"):
+        used(database, write=False)
+    assert len(meanwhile) == 1
+    assert stale.isdisjoint(meanwhile)

@@ -53,11 +53,15 @@ def bridge(
     with shared_database(engine, request) as over:
         made = Bridge(
             tmp_path,
-            mappings=write_mappings(tmp_path / "mappings", {"one": "camp_one"}, concurrency=1),
+            mappings=write_mappings(
+                tmp_path / "mappings", {"one": "camp_one"}, concurrency=1, timeout=45
+            ),
             api_url=firewall.url,
             api_token=sandbox.token,
             **over,
             settings={
+                "BRIDGE_LEASE": "150",
+                "BRIDGE_UNKNOWN_TRIES": "2",
                 "BRIDGE_BACKOFF": "0.5",
                 "BRIDGE_BACKOFF_MAX": "300",
                 "BRIDGE_PAUSE_PROBE": "300",
@@ -149,3 +153,54 @@ def test_the_probe_of_a_paused_campaign_finds_out_which_lead_is_to_blame(
     bridge.call("campaigns", "resume", "one")
     ends(bridge, receipt, "rejected", "updated", "updated")
     assert condition(bridge).condition == "open"
+
+
+def test_opt_outs_do_not_wait_for_others_whose_call_is_slow(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    firewall.refused, firewall.slow = [PHONES[0]], ["Slow"]
+    slow = bridge.deliver("crm", [named(PHONES[3], "Slow")])
+    wait_until(lambda: firewall.waiting == 1, what="the slow call")
+    try:
+        bad = bridge.deliver("crm", [opt_out(PHONES[0])])
+        wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+        good = bridge.deliver("crm", [opt_out(PHONES[1])])
+        ends(bridge, good, "updated")
+        ends(bridge, bad, "standing")
+        assert firewall.waiting == 1
+    finally:
+        firewall.let_go.set()
+    ends(bridge, slow, "updated")
+
+
+@pytest.mark.parametrize(("status", "state"), [(422, "rejected"), (200, "unconfirmed")])
+def test_a_lead_that_the_api_answered_for_is_not_to_blame_for_the_next_403(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox, status: int, state: str
+) -> None:
+    firewall.refused, firewall.unfit, firewall.unfit_status = [""], ["Odd"], status
+    odd = bridge.deliver("crm", [named(PHONES[0], "Odd")])
+    wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+    firewall.refused = []
+    ends(bridge, odd, state)  # by the API, in the very call that opens the campaign again
+    waits_for_its_right(bridge, firewall)
+
+
+def test_a_lead_that_was_to_blame_is_not_for_another_update(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    firewall.refused = [BAD]
+    bad = bridge.deliver("crm", [named(PHONES[0], BAD)])
+    wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+    ends(bridge, bridge.deliver("crm", [opt_out(PHONES[1])]), "updated")
+    ends(bridge, bad, "rejected")
+    waits_for_its_right(bridge, firewall)
+
+
+def waits_for_its_right(bridge: Bridge, firewall: Firewall) -> None:
+    """A campaign whose right is taken away and given back keeps what the first lead was to be."""
+    before = refused(firewall)
+    firewall.refused = [""]
+    receipt = bridge.deliver("crm", [named(PHONES[0])])
+    wait_until(lambda: refused(firewall) > before, what="a refusal that is the campaign's")
+    firewall.refused = []
+    ends(bridge, receipt, "updated")
