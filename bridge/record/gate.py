@@ -35,6 +35,10 @@ REFUSALS = 5
 OTHERS_FIRST = 5_000.0
 """For how long opt-outs leave a probe to others at most, which may wait, or be slow to answer."""
 
+CLOCKS_APART = 25.0
+"""How far the clocks by which two workers reckon may be apart, though each goes by that of the
+database: what one of them was told the other obeys for so much longer."""
+
 PROBE_OUT = 50.0
 """How long to wait before looking again whether a probe has come back."""
 
@@ -284,7 +288,8 @@ class Gate:
             self._state = known.state
             self._reason, self._status = known.reason, known.status
             self._failures = known.failures
-            self._closed_until = now + known.wait_ms
+            apart = CLOCKS_APART if known.wait_ms > 0 else 0.0
+            self._closed_until = now + known.wait_ms + apart
             return True
 
     @property

@@ -206,6 +206,12 @@ def test_a_closed_campaign_shows_with_the_calls_that_closed_it(
 
 
 def test_what_is_shown_is_declared(bridge: Bridge) -> None:
+    receipt = bridge.post("crm", {"id": "shown", "phone": PHONE.format(1), "dnc": True}).json()
+    wait_until(lambda: bridge.states(receipt["receipt"]) == ["updated"], what="the opt-out")
+    wait_until(
+        lambda: scrape(bridge).value("source_last_delivery_timestamp_seconds", source="crm"),
+        what="when the source was heard of last",
+    )
     plain = bridge.get("/metrics", Authorization=f"Bearer {TOKEN}")
     assert plain.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     kinds: dict[str, str] = {}
