@@ -203,7 +203,10 @@ class Gate:
             before = (self._state, self._reason)
             again = self._status == 403 and self._failures >= REFUSALS - 1
             enough = again or self._state is GateState.PAUSED
-            mine = self._probes.pop(threading.get_ident(), None) is not None
+            probe = self._probes.pop(threading.get_ident(), None)
+            mine = probe is not None
+            if probe is not None and trouble is Trouble.REFUSED_ALONE and self._opened_since(probe):
+                return False  # its next call is no probe, and tells whether it is to blame
             # calls that were on their way together are one failure, however many they are
             counts = mine or self._state is GateState.OPEN
             self._closings += 1
@@ -220,6 +223,10 @@ class Gate:
                 self._pace.slow_down(now)
             self._closed_until = max(self._closed_until, now + pause)
             return before != (self._state, self._reason)
+
+    def _opened_since(self, probe: _Probe) -> bool:
+        """Whether another probe got through while this one was out, and nothing failed since."""
+        return self._state is GateState.OPEN and probe.closings == self._closings
 
     def blames(self, lead: int, *, known: bool = False) -> bool:
         """A lead by itself got a 403: whether it did so before, and others got through since.

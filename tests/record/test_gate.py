@@ -319,6 +319,26 @@ def test_a_probe_never_blames_the_lead_that_it_is_made_with() -> None:
     assert shut.view(2_001).state is GateState.BACKOFF
 
 
+def test_a_probe_that_is_refused_when_another_got_through_closes_nothing() -> None:
+    """An opt-out may be a second one; the next call of the first, which is none, tells."""
+    shut = gate()
+    assert not refused_alone(shut, 1, 0)
+    assert shut.try_pass(1_000) == 0
+
+    def opt_out() -> None:
+        assert shut.try_pass(1_100, urgent=True) == 0
+        assert shut.succeeded(1_101)
+
+    other = Thread(target=opt_out)
+    other.start()
+    other.join()
+    assert shut.view(1_101).state is GateState.OPEN
+    assert not shut.blames(1), "it may have been answered before"
+    shut.failed(Trouble.REFUSED_ALONE, "HTTP 403", None, 1_102, status=403)
+    assert shut.view(1_102).state is GateState.OPEN
+    assert refused_alone(shut, 1, 1_200)
+
+
 def test_single_leads_that_are_refused_in_a_row_pause_the_campaign() -> None:
     shut = gate()
     for number, now in enumerate([0, 1_000, 3_000, 7_000]):
