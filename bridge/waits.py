@@ -30,7 +30,7 @@ QUICK_S = 0.0015
 costs the requests of a group about as much, and the more the busier the host of the machine is."""
 
 LAST = 9
-"""How many flushes tell what the disk mostly does: one in twelve takes its time on any disk."""
+"""How many flushes tell what the disk mostly does: one in ten may take its time on a quick disk."""
 
 STUCK_S = 0.02
 """A single flush that takes so long is enough: the disk is busy with something else."""
