@@ -35,6 +35,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from command_line import call
+from nursery import Child, Nursery
 from store.fresh import prepare
 
 from bridge.clock import now_ms
@@ -94,22 +95,42 @@ def free_port() -> int:
     raise AssertionError("no free port")
 
 
+WORKERS = Nursery("bridge.commands.worker", "bridge.worker")
+WEBS = Nursery("gunicorn.app.wsgiapp", "bridge.server", "bridge.unknown_settings")
+"""What gunicorn loads before it forks, and no more: then gevent changes Python's own modules."""
+
+
+def _nursery(command: Sequence[str]) -> Nursery | None:
+    """Whoever has loaded what a command line needs; None where it begins from nothing."""
+    if list(command) == [sys.executable, "-m", "bridge.cli", "worker"]:
+        return WORKERS
+    return WEBS if list(command) == web_arguments() else None
+
+
 class Group:
     """A process that leads a process group; what it starts belongs to the group."""
 
     def __init__(
         self, command: Sequence[str], *, env: Mapping[str, str], folder: Path, log: Path
     ) -> None:
+        nursery = _nursery(command)
+        self._process: subprocess.Popen[bytes] | Child
         with log.open("ab") as stream:
-            self._process = subprocess.Popen(
-                command,
-                env=dict(env),
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                start_new_session=True,
-            )
+            if nursery is not None:
+                _, _, module, *arguments = command
+                self._process = nursery.start(
+                    module, arguments, env=env, folder=folder, output=stream, told=stream
+                )
+            else:
+                self._process = subprocess.Popen(
+                    command,
+                    env=dict(env),
+                    cwd=folder,
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=stream,
+                    start_new_session=True,
+                )
         self.log = log
 
     @property

@@ -14,18 +14,19 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import httpx
+from nursery import Child, Nursery
+
+NURSERY = Nursery("bridge.sandbox.serve")
 
 TOKEN = "sandbox-token"
 HUBSPOT_TOKEN = "sandbox-hubspot-token"
@@ -87,7 +88,8 @@ class Sandbox:
         self.url = ""
         self._args = [*args, *(f"--campaign={campaign}" for campaign in campaigns)]
         self._port = 0
-        self._process: subprocess.Popen[str] | None = None
+        self._process: Child | None = None
+        self._said: IO[str]
         # one client, since each that is made loads every certificate of the system anew
         self._http = httpx.Client(
             trust_env=False, timeout=30, limits=httpx.Limits(max_keepalive_connections=0)
@@ -110,20 +112,22 @@ class Sandbox:
 
     def start(self) -> None:
         """Start it and wait until it is ready; after a stop or kill, on the same port again."""
-        command = [sys.executable, "-m", "bridge.sandbox", f"--port={self._port}"]
-        command += [f"--database={self.database}", f"--token={self.token}"]
-        command += [f"--hubspot-token={self.hubspot_token}", *self._args]
-        with self.log.open("a") as log:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
-        assert process.stdout is not None
+        arguments = [f"--port={self._port}", f"--database={self.database}"]
+        arguments += [f"--token={self.token}", f"--hubspot-token={self.hubspot_token}", *self._args]
+        reading, writing = os.pipe()
+        self._said = os.fdopen(reading)
+        with self.log.open("a") as log, os.fdopen(writing, "w") as output:
+            process = NURSERY.start(
+                "bridge.sandbox", arguments, env=os.environ, output=output, told=log
+            )
         watchdog = threading.Timer(START_S, process.kill)
         watchdog.start()
-        line = process.stdout.readline()
+        line = self._said.readline()
         watchdog.cancel()
         if not line.startswith("sandbox ready on "):
             process.kill()
-            process.wait()
-            process.stdout.close()
+            process.wait(START_S)
+            self._said.close()
             raise RuntimeError(f"the sandbox did not start:\n{self.log.read_text()}")
         self._process = process
         self.url = line.split()[-1]
@@ -159,8 +163,7 @@ class Sandbox:
     def _ended(self) -> int:
         assert self._process is not None
         status = self._process.wait(timeout=START_S)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
+        self._said.close()
         self._process = None
         return status
 
