@@ -95,8 +95,8 @@ def free_port() -> int:
     raise AssertionError("no free port")
 
 
-WORKERS = Nursery("bridge.commands.worker", "bridge.worker")
-WEBS = Nursery("gunicorn.app.wsgiapp", "bridge.server", "bridge.unknown_settings")
+WORKERS = Nursery("bridge.commands.worker", "bridge.worker", "structlog")
+WEBS = Nursery("gunicorn.app.wsgiapp", "bridge.server", "bridge.unknown_settings", "structlog")
 """What gunicorn loads before it forks, and no more: then gevent changes Python's own modules."""
 
 
