@@ -140,7 +140,11 @@ class Rig:
         process = self.start(*command, log="web.log", PORT=str(port))
         url = f"http://127.0.0.1:{port}"
         path = "/readyz" if app is None else "/hooks/x"
-        wait_for(lambda: _answers(url + path), START_S, f"the start of {app or 'the bridge'}")
+        wait_for(
+            lambda: _answers(self._client, url + path),
+            START_S,
+            f"the start of {app or 'the bridge'}",
+        )
         if app is not None:
             self.bare_url = url
         return process
@@ -229,9 +233,9 @@ class Rig:
         self.database.close()
 
 
-def _answers(url: str) -> bool:
+def _answers(client: httpx.Client, url: str) -> bool:
     with suppress(httpx.HTTPError):
-        return httpx.get(url, trust_env=False).status_code < 500
+        return client.get(url).status_code < 500
     return False
 
 
@@ -245,7 +249,8 @@ def sink(delay_s: float = 0.0, port: int = 0) -> Iterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_for(lambda: _answers(f"{url}/seen"), START_S, "the start of the sink")
+        with httpx.Client(trust_env=False) as client:
+            wait_for(lambda: _answers(client, f"{url}/seen"), START_S, "the start of the sink")
         yield url
     finally:
         process.terminate()

@@ -12,7 +12,7 @@ from functools import partial
 
 from bridge.bells import Bells
 from bridge.clock import seconds_until
-from bridge.forward.client import CampaignClient
+from bridge.forward.client import CampaignClient, trusted
 from bridge.live import LiveMappings
 from bridge.model import Called, Campaign, Lane
 from bridge.pipeline import Pipeline
@@ -52,6 +52,7 @@ class Sending:
         self._conditions = conditions
         self._bells = bells
         self._poll_s = poll_s
+        self._trust = trusted()
 
     def run(self, name: str, number: int) -> None:
         """Send batches of one campaign; ``number`` -1 is the thread for opt-outs alone.
@@ -59,7 +60,7 @@ class Sending:
         Returns when the worker stops or the campaign no longer has a thread of that number.
         Errors: ``StoreBusy``.
         """
-        client = CampaignClient()
+        client = CampaignClient(self._trust)
         turns = Turns(max(0, number), only_opt_outs=number < 0)
         bells = [name]
         self._bells.hear_instead(opt_outs_of(name), name)

@@ -69,7 +69,7 @@ class Show:
         signed = signed_for(
             self.stage.settings, scene.source, scene.body, url, key=key, spoil=scene.spoilt
         )
-        reply = post(url, signed)
+        reply = post(url, signed, http=self.stage.http)
         receipt = str(reply.json().get("receipt", ""))
         if reply.status_code != scene.status:
             self.problems.append(f"{scene.title}: HTTP {reply.status_code}, not {scene.status}")

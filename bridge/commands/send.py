@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
@@ -96,7 +97,7 @@ def signed_for(
 
     Errors: ``SettingError``, ``VerifyError`` where it cannot be signed.
     """
-    sources = load(settings).sources
+    sources = load(settings, only=source).sources
     if source not in sources:
         raise SettingError(f"there is no source {source}; there are {', '.join(sorted(sources))}.")
     found = sources[source]
@@ -119,15 +120,19 @@ def signed_for(
     )
 
 
-def post(base: str, signed: Signed, patience_s: float = PATIENCE_S) -> httpx.Response:
-    """Post a signed request to the bridge at ``base``."""
+def post(
+    base: str,
+    signed: Signed,
+    patience_s: float = PATIENCE_S,
+    http: httpx.Client | None = None,
+) -> httpx.Response:
+    """Post a signed request to the bridge at ``base``. ``http``: by this client."""
     parts = urlsplit(signed.url)
     url = base + parts.path + (f"?{parts.query}" if parts.query else "")
     try:
         headers = [(n.encode("latin-1"), v.encode("latin-1")) for n, v in signed.headers.items()]
-        return httpx.post(
-            url, content=signed.body, headers=headers, timeout=patience_s, trust_env=False
-        )
+        post_by = http.post if http is not None else partial(httpx.post, trust_env=False)
+        return post_by(url, content=signed.body, headers=headers, timeout=patience_s)
     except (UnicodeEncodeError, httpx.LocalProtocolError):
         raise click.UsageError("--header: HTTP has no header of that name or value.") from None
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:

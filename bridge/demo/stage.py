@@ -59,6 +59,8 @@ class Stage:
         self.api_token, self.hubspot_token = secrets.token_hex(16), secrets.token_hex(16)
         self.port = free_port()
         self._children: list[subprocess.Popen[bytes]] = []
+        # one client, since each that is made reads every certificate of the system
+        self.http = httpx.Client(trust_env=False)
         try:
             self.sandbox_url = self._start_sandbox()
         except DemoFailed:
@@ -120,7 +122,7 @@ class Stage:
 
         def ready() -> bool:
             try:
-                return httpx.get(f"{self.bridge_url}/readyz", trust_env=False).status_code == 200
+                return self.http.get(f"{self.bridge_url}/readyz").status_code == 200
             except httpx.HTTPError:
                 return False
 
@@ -139,11 +141,10 @@ class Stage:
     def add_noah(self) -> None:
         """Both campaigns take Noah in, by the API's own asynchronous add."""
         for campaign in CAMPAIGN_IDS.values():
-            httpx.post(
+            self.http.post(
                 f"{self.sandbox_url}/api/v2/voice-campaigns/{quote(campaign, safe='')}/leads/bulk",
                 json=[{"phone_number": NOAH, "first_name": "Noah"}],
                 headers={"Authorization": f"Bearer {self.api_token}"},
-                trust_env=False,
             ).raise_for_status()
 
     def leads(self) -> dict[str, dict[str, dict[str, Any]]]:
@@ -157,8 +158,8 @@ class Stage:
     def _control(
         self, method: str, path: str, body: Any = None, params: Mapping[str, str] | None = None
     ) -> Any:
-        reply = httpx.request(
-            method, f"{self.sandbox_url}/sandbox/{path}", json=body, params=params, trust_env=False
+        reply = self.http.request(
+            method, f"{self.sandbox_url}/sandbox/{path}", json=body, params=params
         )
         return reply.raise_for_status().json()
 
@@ -176,6 +177,7 @@ class Stage:
 
     def close(self) -> None:
         """End all processes, the last one first."""
+        self.http.close()
         for child in reversed(self._children):
             if child.poll() is None:
                 child.terminate()

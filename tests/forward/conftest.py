@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ssl import SSLContext
 
 import pytest
 
-from bridge.forward.client import CampaignClient
+from bridge.forward.client import CampaignClient, trusted
 
 from .api import ApiServer
 
@@ -18,8 +19,13 @@ def api() -> Iterator[ApiServer]:
     server.stop()
 
 
+@pytest.fixture(scope="session")
+def trust() -> SSLContext:
+    return trusted()
+
+
 @pytest.fixture
-def client() -> Iterator[CampaignClient]:
-    client = CampaignClient()
+def client(trust: SSLContext) -> Iterator[CampaignClient]:
+    client = CampaignClient(trust)
     yield client
     client.close()

@@ -6,13 +6,15 @@ import gzip
 import json
 import socket
 import tracemalloc
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 import pytest
+from enrich.test_tls import certified
 
 from bridge.deadline import Deadline
-from bridge.forward.client import REPLY_BYTES, CampaignClient
+from bridge.forward.client import REPLY_BYTES, CampaignClient, trusted
 from bridge.model import Campaign, Secret, Sent, Trouble, Verdict
 
 from .api import ApiServer, Handler, Seen, good_reply, status, well
@@ -52,6 +54,24 @@ def test_the_documented_request_goes_out(api: ApiServer, client: CampaignClient)
     assert seen.headers["authorization"] == f"Bearer {TOKEN}"
     assert seen.headers["content-type"] == "application/json"
     assert json.loads(seen.body) == [dict(sent.payload) for sent in BATCH]
+
+
+def test_an_api_is_called_whose_certificate_is_trusted_and_no_other(
+    api: ApiServer, client: CampaignClient, tmp_path: Path
+) -> None:
+    certificate = certified(tmp_path)
+    api.encrypt(certificate)
+    url = api.url.replace("http://", "https://")
+    answer = client.update_leads(campaign(url), BATCH)
+    assert answer.trouble is Trouble.TRANSPORT
+    assert {result.verdict for result in answer.results} == {Verdict.NOT_SENT}
+    assert api.seen == []
+    api.behaviours = [well]
+    trust = trusted()
+    trust.load_verify_locations(certificate)
+    other = CampaignClient(trust)
+    assert verdicts(other, campaign(url)) == {Verdict.CONFIRMED}
+    other.close()
 
 
 def test_the_second_live_token_is_tried_on_401_and_then_kept(
