@@ -265,14 +265,21 @@ class Bridge:
         """The first worker."""
         return self.workers.get(0)
 
-    def start_web(self, number: int = 0, *, ready: bool = True) -> Group:
-        """Start a web process and wait until it says that it is ready."""
-        if ready:
-            web = self._start_checked_web(number)
-            self.wait_ready(web, number)
+    def start_web(self, number: int = 0, *, ready: bool = True, by_command: bool = False) -> Group:
+        """Start a web process and wait until it says that it is ready.
+
+        ``by_command``: by ``crm-bridge web`` itself, which takes a second longer.
+        """
+        port = str(self._ports[number])
+        if by_command:
+            self.webs[number] = self.start("web", PORT=port)
+        elif ready:
+            self._start_checked_web(number)
         else:
-            web = self.webs[number] = self.start("web", PORT=str(self._ports[number]))
-        return web
+            self.webs[number] = self.start("web", web_arguments(), PORT=port)
+        if ready:
+            self.wait_ready(self.webs[number], number)
+        return self.webs[number]
 
     def _start_checked_web(self, number: int) -> Group:
         """What ``crm-bridge web`` does, its check in this process, which has it all loaded.

@@ -156,8 +156,7 @@ def test_a_web_process_asked_to_stop_finishes_the_request_in_flight(
     make_bridge: MakeBridge,
 ) -> None:
     bridge = make_bridge()
-    web = bridge.start_web(ready=False)  # by the command itself
-    bridge.wait_ready(web)
+    web = bridge.start_web(by_command=True)
     body = json.dumps(OPT_OUT).encode()
     with socket.create_connection(("127.0.0.1", bridge.port), timeout=20) as connection:
         connection.sendall(
