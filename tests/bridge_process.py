@@ -96,8 +96,11 @@ def free_port() -> int:
 
 
 WORKERS = Nursery("bridge.commands.worker", "bridge.worker", "structlog")
-WEBS = Nursery("gunicorn.app.wsgiapp", "bridge.server", "bridge.unknown_settings", "structlog")
-"""What gunicorn loads before it forks, and no more: then gevent changes Python's own modules."""
+WEBS = Nursery("bridge.server", "bridge.unknown_settings", "structlog")
+"""Of what gunicorn loads before it forks, and no more: then gevent changes Python's own modules.
+
+Nor gunicorn's configuration, which takes the working folder down when it is loaded.
+"""
 
 
 def _nursery(command: Sequence[str]) -> Nursery | None:

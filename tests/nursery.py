@@ -20,11 +20,13 @@ from __future__ import annotations
 import json
 import os
 import runpy
+import select
 import selectors
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -50,16 +52,33 @@ class Child:
         self.pid = pid
         self.returncode: int | None = None
         self._word = word
+        self._lock = threading.Lock()
 
     def poll(self) -> int | None:
         """The exit status, negative for a signal; None while it runs."""
-        return self._ended(0)
+        with self._lock:
+            if self.returncode is None:
+                try:
+                    said = self._word.recv(64, socket.MSG_DONTWAIT)
+                except BlockingIOError:
+                    return None
+                if not said:
+                    raise RuntimeError(f"the nursery of process {self.pid} has gone")
+                self._word.send(REAP)
+                assert self._word.recv(64) == REAPED
+                self._word.close()
+                self.returncode = int(said)
+            return self.returncode
 
     def wait(self, timeout: float) -> int:
         """Wait for the end; the exit status. Errors: ``subprocess.TimeoutExpired``."""
-        status = self._ended(timeout)
-        if status is None:
-            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+        deadline = time.monotonic() + timeout
+        while (status := self.poll()) is None:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            with suppress(ValueError):  # another thread has heard of the end
+                select.select([self._word], [], [], min(left, 0.5))
         return status
 
     def terminate(self) -> None:
@@ -73,23 +92,6 @@ class Child:
     def _signal(self, number: int) -> None:
         if self.poll() is None:
             os.kill(self.pid, number)
-
-    def _ended(self, timeout: float) -> int | None:
-        if self.returncode is not None:
-            return self.returncode
-        self._word.settimeout(timeout)
-        try:
-            said = self._word.recv(64)
-        except (BlockingIOError, TimeoutError):
-            return None
-        if not said:
-            raise RuntimeError(f"the nursery of process {self.pid} has gone")
-        self._word.settimeout(None)
-        self._word.send(REAP)
-        assert self._word.recv(64) == REAPED
-        self._word.close()
-        self.returncode = int(said)
-        return self.returncode
 
 
 class Nursery:
@@ -128,6 +130,7 @@ class Nursery:
         pid = ours.recv(64)
         if not pid:
             raise RuntimeError(f"the nursery of {', '.join(self.modules)} has gone")
+        ours.settimeout(None)
         return Child(int(pid), ours)
 
     def _open(self) -> socket.socket:

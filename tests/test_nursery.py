@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,15 @@ def test_its_number_is_its_own_until_its_end_has_been_heard(
     assert child.wait(0) == -signal.SIGTERM
 
 
+def test_each_of_several_threads_hears_of_the_end(nursery: Nursery, modules: Path) -> None:
+    child = start(nursery, modules, "stays")
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(child.wait, 30) for _ in range(4)]
+        wait_until((modules / "stays.output").read_text, 30, "its first word")
+        child.terminate()
+        assert {one.result() for one in waiting} == {-signal.SIGTERM}
+
+
 def test_a_nursery_goes_when_whoever_asked_for_it_has_gone(modules: Path) -> None:
     program = (
         "import os, sys; sys.path.insert(0, sys.argv[1])"
@@ -158,6 +168,7 @@ def test_for_the_web_process_no_more_is_loaded_than_before_gevent_changes_module
     loaded = set(done.stdout.split())
     assert len(loaded) > 200
     assert loaded <= before
+    assert "gunicorn.config" not in loaded  # it takes down in which folder it is loaded
 
 
 def _runs(pid: int) -> bool:
