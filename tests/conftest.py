@@ -7,6 +7,7 @@ skips them instead, and the summary says so.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections import Counter
@@ -37,6 +38,18 @@ def pytest_configure(config: pytest.Config) -> None:
     memory = memory_folder()
     if memory is not None and config.getoption("basetemp") is None:
         os.environ.setdefault(TEMPORARY, str(memory))
+
+
+def pytest_sessionstart() -> None:
+    """Nothing that is loaded to find the tests is garbage, so none is looked for meanwhile."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Nor is any of it later: it is not looked through again whenever a test leaves garbage."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
