@@ -97,6 +97,7 @@ def _one_authority(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     path.write_text(first + end, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(TRUSTED, str(path))
+        patch.setattr(certifi, "where", lambda: str(path))  # for those that heed no environment
         yield
 
 
