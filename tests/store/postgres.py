@@ -50,6 +50,11 @@ class Postgres:
         self._server.ensure_postgres_running()
         assert self._server.get_uri() == self.admin
 
+    def hang_up(self) -> None:
+        """Close the superuser's connection."""
+        if self._admin is not None:
+            self._admin.close()
+
     def drop(self, name: str) -> None:
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -81,7 +86,9 @@ def running() -> Iterator[Postgres]:
     try:
         server = get_server(folder / "data", cleanup_mode="stop")
         try:
-            yield Postgres(server.get_uri(), server=server)
+            made = Postgres(server.get_uri(), server=server)
+            yield made
+            made.hang_up()
         finally:
             server.cleanup()
     finally:
