@@ -14,12 +14,12 @@ from bridge.model import State
 NAMES = st.one_of(st.text(), st.integers(-(2**53) + 1, 2**53 - 1), st.sampled_from(State))
 VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.text()),
-    lambda inner: st.lists(inner) | st.dictionaries(NAMES, inner),
-    max_leaves=20,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.text(), VALUES))
+@given(st.dictionaries(st.text(), VALUES, max_size=4))
 def test_it_reads_back_with_names_that_are_no_text_written_as_text(value: object) -> None:
     def named(part: object) -> object:
         if isinstance(part, dict):

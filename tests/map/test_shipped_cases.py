@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -30,6 +30,7 @@ SOURCES = sorted(
 decode = partial(decode_body, max_depth=100)
 
 
+@cache
 def shipped(**environment: str) -> MappingSet:
     return load_mappings(
         SHIPPED,

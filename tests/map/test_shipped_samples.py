@@ -33,6 +33,7 @@ def shipped(source: str, **settings: str) -> SourceMapping:
         api_token=None,
         default_region="US",
         placeholders=True,
+        only=source,
     ).mappings[source]
 
 

@@ -15,6 +15,7 @@ from werkzeug.test import EnvironBuilder, run_wsgi_app
 from bridge.app import create_app
 from bridge.clock import now_ms
 from bridge.live import load
+from bridge.map import MappingSet
 from bridge.receive.accept import Acceptor
 from bridge.receive.hooks import HooksFirst
 from bridge.receive.sign import sign
@@ -103,10 +104,9 @@ def comparable(answer: Answer) -> Any:
     return status, headers, body
 
 
-def signed(settings: Settings, source: str, body: bytes) -> dict[str, str]:
-    schemes = load(settings).sources[source].verify
+def signed(loaded: MappingSet, source: str, body: bytes) -> dict[str, str]:
     made = sign(
-        schemes,
+        loaded.sources[source].verify,
         method="POST",
         url=f"{PUBLIC}/hooks/{source}",
         body=body,
@@ -154,11 +154,12 @@ def corpus(settings: Settings) -> Iterator[tuple[str, Callable[[], dict[str, Any
 
         return make
 
+    loaded = load(settings)
     for path, method in itertools.product(PATHS, METHODS):
         yield f"{method} {path}", request(path, method, b"[]", ())
     for body in BODIES:
         for source in ("hubspot", "generic"):
-            good = signed(settings, source, body).items()
+            good = signed(loaded, source, body).items()
             bad = [(n, v[:-2] + "xx" if "ignature" in n or "uthor" in n else v) for n, v in good]
             for kind, headers in (("good", good), ("bad", bad), ("none", ())):
                 name = f"{source} {kind} {body[:12]!r}"

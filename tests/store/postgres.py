@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,6 +24,7 @@ class Postgres:
 
     def __init__(self, admin: str, prefix: str = "test", server: Any = None) -> None:
         self._server = server
+        self._admin: psycopg.Connection | None = None
         self.admin = admin
         self._prefix = prefix
         self._count = 0
@@ -49,14 +50,30 @@ class Postgres:
         self._server.ensure_postgres_running()
         assert self._server.get_uri() == self.admin
 
+    def hang_up(self) -> None:
+        """Close the superuser's connection."""
+        if self._admin is not None:
+            self._admin.close()
+
     def drop(self, name: str) -> None:
         self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     def execute(self, statement: str) -> list[tuple[object, ...]]:
-        """One statement as the superuser; the rows it gives."""
-        with psycopg.connect(self.admin, autocommit=True) as connection:
-            cursor = connection.execute(statement)
-            return cursor.fetchall() if cursor.description else []
+        """One statement as the superuser; the rows it gives.
+
+        By a connection that stays open, unless the server went down meanwhile: every test makes
+        and drops a database, and the server works as long to greet somebody as to find a row.
+        """
+        if self._admin is None or not _lives(self._admin):
+            self._admin = psycopg.connect(self.admin, autocommit=True)
+        cursor = self._admin.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def _lives(connection: psycopg.Connection) -> bool:
+    with suppress(psycopg.Error):
+        connection.execute("")
+    return not connection.closed
 
 
 @contextmanager
@@ -69,7 +86,9 @@ def running() -> Iterator[Postgres]:
     try:
         server = get_server(folder / "data", cleanup_mode="stop")
         try:
-            yield Postgres(server.get_uri(), server=server)
+            made = Postgres(server.get_uri(), server=server)
+            yield made
+            made.hang_up()
         finally:
             server.cleanup()
     finally:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -154,19 +155,26 @@ class World:
 
     def receive(self, payload: Any, *, source: str = "crm", received_at: int | None = None) -> str:
         """Store a delivery; returns its receipt."""
-        at = now_ms() if received_at is None else received_at
-        body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-        row = a_delivery(source=source, received_at=at, body=body)
-        row = a_delivery(
-            source=source, received_at=at, body=body, receipt=f"{at:012x}{row.receipt[:20]}"
-        )
-        with self.database.write() as connection:
-            deliveries.add(connection, [row])
-        return row.receipt
+        return self.receive_all([payload], source=source, received_at=received_at)[0]
+
+    def receive_all(
+        self, payloads: Sequence[Any], *, source: str = "crm", received_at: int | None = None
+    ) -> list[str]:
+        """Store deliveries in their order, as a group that shares a commit."""
+        rows = []
+        for payload in payloads:
+            at = now_ms() if received_at is None else received_at
+            body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+            row = a_delivery(source=source, received_at=at, body=body)
+            rows.append(replace(row, receipt=f"{at:012x}{row.receipt[:20]}"))
+        if rows:
+            with self.database.write() as connection:
+                deliveries.add(connection, rows)
+        return [row.receipt for row in rows]
 
     def take_in(self, *payloads: Any) -> list[str]:
         """Store deliveries and take them in."""
-        receipts = [self.receive(payload) for payload in payloads]
+        receipts = self.receive_all(payloads)
         while self.worker().take_in():
             pass
         return receipts

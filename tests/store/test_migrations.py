@@ -45,10 +45,9 @@ def test_migrations_make_exactly_the_declared_schema(empty: Database) -> None:
         assert compare_metadata(context, whole()) == []
 
 
-def test_every_declared_index_is_there_with_its_condition(empty: Database) -> None:
-    migrate.migrate(empty)
-    dialect = empty.engine.dialect.name
-    with empty.read() as connection:
+def test_every_declared_index_is_there_with_its_condition(database: Database) -> None:
+    dialect = database.engine.dialect.name
+    with database.read() as connection:
         inspector = inspect(connection)
         for table in whole().sorted_tables:
             made = {
@@ -62,18 +61,16 @@ def test_every_declared_index_is_there_with_its_condition(empty: Database) -> No
                 assert (made[index.name] is None) == (declared is None), index.name
 
 
-def test_a_second_migration_changes_nothing(empty: Database) -> None:
-    migrate.migrate(empty)
-    assert migrate.migrate(empty) == (revision.newest(), revision.newest())
-    revision.check(empty)
+def test_a_second_migration_changes_nothing(database: Database) -> None:
+    assert migrate.migrate(database) == (revision.newest(), revision.newest())
+    revision.check(database)
 
 
-def test_the_newest_revision_is_the_head_of_the_chain(empty: Database) -> None:
+def test_the_newest_revision_is_the_head_of_the_chain(database: Database) -> None:
     config = Config()
     config.set_main_option("script_location", str(revision.MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_heads() == [revision.newest()]
-    migrate.migrate(empty)
-    with empty.read() as connection:
+    with database.read() as connection:
         known = MigrationContext.configure(connection).get_current_revision()
         assert revision.current(connection) == known == revision.newest()
 
@@ -95,15 +92,14 @@ def test_an_empty_database_is_refused_with_the_command_to_run(empty: Database) -
         revision.check(empty)
 
 
-def test_a_schema_of_a_newer_version_is_refused_and_left_alone(empty: Database) -> None:
-    migrate.migrate(empty)
-    with empty.write() as connection:
+def test_a_schema_of_a_newer_version_is_refused_and_left_alone(database: Database) -> None:
+    with database.write() as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(SchemaError, match=r"9999.*newer crm-bridge"):
-        migrate.migrate(empty)
+        migrate.migrate(database)
     with pytest.raises(SchemaError, match="has schema 9999"):
-        revision.check(empty)
-    with empty.read() as connection:
+        revision.check(database)
+    with database.read() as connection:
         assert revision.current(connection) == "9999"
 
 
