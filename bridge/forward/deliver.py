@@ -3,8 +3,9 @@
 413 halves the batch. 400 and 422 bisect it until the offending lead stands alone, so that one bad
 value never keeps its neighbours from being updated. 403 usually means that the token lacks a
 right; but a firewall in front of the API may answer so because of one value. Both halves are
-tried: if one of them passes, the other is bisected as well. One lead alone has no other half: it
-is to blame if it was refused before and others got through since, and is in doubt until then.
+tried, and the halves of one of them, down to a lead: if a part passes, the others are bisected as
+well. One lead alone has no other half: it is to blame if it was refused before and others got
+through since, and is in doubt until then; so are leads of which each was refused alone.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def deliver(
     pace: Callable[[float], bool],
     note: Callable[[Answered], None] = lambda _: None,
     blames: Callable[[Sent], bool] = lambda _: False,
+    suspects: Callable[[Sequence[Sent]], Sequence[Sent]] = lambda _: (),
     clock: Callable[[], float] = time.monotonic,
 ) -> Answered:
     """One result per lead of the batch, in its order, from as many calls as it takes.
@@ -35,10 +37,11 @@ def deliver(
     not come before the deadline, or the process is stopping. ``note`` hears of every answer that
     says how the campaign as a whole is doing. ``blames`` hears of every lead that got a 403 by
     itself, and says whether others of the campaign have got through since it got one before.
+    ``suspects``: those of the leads that got one before, the one that did longest ago first.
     """
     if clock() >= deadline:
         return _not_sent(batch, "the lease of the batch had ended before it was sent")
-    way = _Way(call, deadline, pace, note, blames, clock)
+    way = _Way(call, deadline, pace, note, blames, suspects, clock)
     first = call(batch)
     if first.status != 403:
         return way.follow(batch, first, token_works=False)
@@ -58,6 +61,7 @@ class _Way:
     pace: Callable[[float], bool]
     note: Callable[[Answered], None]
     blames: Callable[[Sent], bool]
+    suspects: Callable[[Sequence[Sent]], Sequence[Sent]]
     clock: Callable[[], float]
 
     def follow(self, batch: Sequence[Sent], answer: Answered, *, token_works: bool) -> Answered:
@@ -89,30 +93,28 @@ class _Way:
 
     def second_opinion(self, batch: Sequence[Sent], first: Answered) -> Answered:
         """The whole batch was answered 403: is it the token, or something in the batch?"""
-        parts = _halves(batch)
-        answers = []
-        for part in parts:
-            if self._may_call():
-                answers.append(self.call(part))
-            else:
-                answers.append(_not_sent(part, first.detail))
-        if not any(_got_through(answer) for answer in answers):
+        known = self.suspects(batch)
+        if len(known) == len(batch) and self.blames(known[0]):
+            return self.rejected(batch, first)
+        asked, total = self._asked(batch, known, first)
+        found: dict[int, Result] = {}
+        if not any(_got_through(answer) for _, answer in asked):
             self.note(first)
-            # a half that broke off may have been done all the same
-            results = tuple(result for answer in answers for result in answer.results)
-            calls = 1 + sum(answer.calls for answer in answers)
-            return replace(first, results=results, calls=calls)
-        total = replace(first, results=(), trouble=None)
-        for part, answer in sorted(
-            zip(parts, answers, strict=True), key=lambda pair: pair[1].status == 403
-        ):
+            for part, answer in asked:
+                if len(part) == 1 and answer.status == 403:
+                    self.blames(part[0])
+                # one that broke off may have been done all the same
+                found |= _by_lead(part, answer)
+                total = _sum(total, answer)
+            results = tuple(found[sent.lead_id] for sent in batch)
+            return replace(first, results=results, calls=total.calls, elapsed_ms=total.elapsed_ms)
+        for part, answer in sorted(asked, key=lambda pair: pair[1].status == 403):
             if total.trouble is not None and answer.status == 403:
                 followed = replace(answer, trouble=None)  # it is asked about another time
             else:
                 followed = self.follow(part, answer, token_works=True)
+            found |= _by_lead(part, followed)
             whole = _sum(total, followed)
-            # results stand in the order of the batch, whichever half was followed first
-            results = followed.results + total.results if part is parts[0] else whole.results
             if followed.trouble is None and total.trouble is not None:
                 whole = replace(
                     whole,
@@ -120,11 +122,46 @@ class _Way:
                     detail=total.detail,
                     retry_after_s=total.retry_after_s,
                 )
-            total = replace(whole, results=results)
-        return total
+            total = whole
+        return replace(total, results=tuple(found[sent.lead_id] for sent in batch))
+
+    def _asked(
+        self, batch: Sequence[Sent], known: Sequence[Sent], first: Answered
+    ) -> tuple[Sequence[_Part], Answered]:
+        """What parts of a batch that was refused are answered, and the calls before those.
+
+        The smaller the part, the more likely there is nothing to refuse in it: two leads to blame,
+        one in each half, would else pass for the token, and so they would the next time. ``known``
+        are put aside, so that each time somebody else is asked by itself in the end.
+        """
+        total = replace(first, results=(), trouble=None)
+        put_aside = {sent.lead_id for sent in known}
+        others = [sent for sent in batch if sent.lead_id not in put_aside]
+        parts = (others, known) if others and known else _halves(others or known)
+        left: list[_Part] = []
+        while True:
+            answers = [self._answer(part, first.detail) for part in parts]
+            left = [*zip(parts, answers, strict=True), *left]
+            part, answer = left[0]
+            if any(one.status != 403 for one in answers) or len(part) == 1:
+                return left, total
+            del left[0]
+            total = _sum(total, replace(answer, results=(), trouble=None))
+            parts = _halves(part)
+
+    def _answer(self, part: Sequence[Sent], detail: str) -> Answered:
+        return self.call(part) if self._may_call() else _not_sent(part, detail)
 
     def _may_call(self) -> bool:
         return self.clock() < self.deadline and self.pace(self.deadline)
+
+
+_Part = tuple[Sequence[Sent], Answered]
+"""Some leads of a batch, and what their call was answered."""
+
+
+def _by_lead(part: Sequence[Sent], answer: Answered) -> dict[int, Result]:
+    return {sent.lead_id: result for sent, result in zip(part, answer.results, strict=True)}
 
 
 def _halves(batch: Sequence[Sent]) -> tuple[Sequence[Sent], Sequence[Sent]]:

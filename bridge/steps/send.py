@@ -117,6 +117,10 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
         known = _refused_before(equipment, batch, sent)
         return way.gate.blames(sent.lead_id, known=known)
 
+    def suspects(batch: Sequence[Sent]) -> list[Sent]:
+        by_lead = {sent.lead_id: sent for sent in batch}
+        return [by_lead[lead] for lead in way.gate.suspects(by_lead.keys())]
+
     answered = deliver(
         [item.sent for item in batch.taken.claimed],
         lambda part: way.client.update_leads(
@@ -126,6 +130,7 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
         pace=partial(way.pace, batch.lane),
         note=lambda answer: way.note(campaign, way.gate, answer),
         blames=blames,
+        suspects=suspects,
     )
     if answered.trouble is not None:
         refused = answered.status == 403 and batch.lane is Lane.OPT_OUT
@@ -161,9 +166,9 @@ def _is_cleared(
     """Whether the next 403 for a lead may be the campaign's again."""
     if item.lead.bare and item.plan.held_back:
         return False  # what waits beside an opt-out may be to blame, which goes alone for that
-    if item.lead.id in refused_alone:
+    if item.lead.id in refused_alone and verdict is Verdict.REJECTED:
         # what was rejected says nothing of the next update; an opt-out goes again as it is
-        return verdict is Verdict.REJECTED and not ledgers.opted_out(item.plan.ledger)
+        return not ledgers.opted_out(item.plan.ledger)
     return verdict in ANSWERED or (verdict is Verdict.UNKNOWN and answered.trouble is None)
 
 

@@ -155,6 +155,36 @@ def test_the_probe_of_a_paused_campaign_finds_out_which_lead_is_to_blame(
     assert condition(bridge).condition == "open"
 
 
+@on_both_engines
+def test_two_refused_leads_in_the_halves_of_a_batch_hold_nobody_up(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    firewall.refused = [BAD]
+    names = (BAD, "Jane", "Jane", BAD)
+    receipt = bridge.deliver("crm", [named(PHONES[n], name) for n, name in enumerate(names)])
+    ends(bridge, receipt, "rejected", "updated", "updated", "rejected")
+    assert condition(bridge).condition == "open"
+
+
+def test_two_refused_opt_outs_stand_and_pause_nothing_from_then_on(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    firewall.refused = PHONES[:2]
+    bad = bridge.deliver("crm", [opt_out(phone) for phone in PHONES[:2]])
+    wait_until(lambda: condition(bridge).condition == "paused", what="the pause")
+    good = bridge.deliver("crm", [named(PHONES[2])])
+    bridge.call("campaigns", "resume", "one")
+    ends(bridge, good, "updated")
+    ends(bridge, bad, "standing", "standing")
+    assert condition(bridge).condition == "open"
+    changes = condition(bridge).changes
+    calls = len(firewall.calls)
+    bridge.deliver("crm", [opt_out(phone) for phone in PHONES[:2]])  # as their schedule has it
+    wait_until(lambda: len(firewall.calls) > calls, what="one more try")
+    ends(bridge, bridge.deliver("crm", [opt_out(PHONES[3])]), "updated")
+    assert condition(bridge).changes == changes
+
+
 def test_opt_outs_do_not_wait_for_others_whose_call_is_slow(
     bridge: Bridge, firewall: Firewall, sandbox: Sandbox
 ) -> None:
