@@ -85,6 +85,11 @@ def ends(bridge: Bridge, receipt: str, *states: str) -> None:
     wait_until(lambda: seen() == list(states), 30, lambda: f"{states} instead of {seen()}")
 
 
+def is_held_back(bridge: Bridge) -> None:
+    """After the first refusal: from here on nothing goes out but to try the campaign."""
+    wait_until(lambda: condition(bridge).condition == "backoff", what="the first refusal")
+
+
 def refused(firewall: Firewall) -> int:
     return sum(call.status == 403 for call in firewall.calls)
 
@@ -95,7 +100,7 @@ def test_a_lead_that_alone_is_refused_does_not_hold_up_an_opt_out(
 ) -> None:
     firewall.refused = [BAD]
     bad = bridge.deliver("crm", [named(PHONES[0], BAD)])
-    wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+    is_held_back(bridge)
     good = bridge.deliver("crm", [opt_out(PHONES[1])])
     ends(bridge, good, "updated")
     ends(bridge, bad, "rejected")
@@ -108,7 +113,7 @@ def test_a_refused_opt_out_stands_and_lets_the_others_go_before_it(
 ) -> None:
     firewall.refused = [PHONES[0]]
     bad = bridge.deliver("crm", [opt_out(PHONES[0])])
-    wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+    is_held_back(bridge)
     good = bridge.deliver("crm", [named(PHONES[1])])
     ends(bridge, good, "updated")
     ends(bridge, bad, "standing")
@@ -193,7 +198,7 @@ def test_opt_outs_do_not_wait_for_others_whose_call_is_slow(
     wait_until(lambda: firewall.waiting == 1, what="the slow call")
     try:
         bad = bridge.deliver("crm", [opt_out(PHONES[0])])
-        wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+        is_held_back(bridge)
         good = bridge.deliver("crm", [opt_out(PHONES[1])])
         ends(bridge, good, "updated")
         ends(bridge, bad, "standing")
@@ -220,7 +225,7 @@ def test_a_lead_that_was_to_blame_is_not_for_another_update(
 ) -> None:
     firewall.refused = [BAD]
     bad = bridge.deliver("crm", [named(PHONES[0], BAD)])
-    wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+    is_held_back(bridge)
     ends(bridge, bridge.deliver("crm", [opt_out(PHONES[1])]), "updated")
     ends(bridge, bad, "rejected")
     waits_for_its_right(bridge, firewall)
