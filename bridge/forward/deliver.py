@@ -99,7 +99,7 @@ class _Way:
         asked, total = self._asked(batch, known, first)
         found: dict[int, Result] = {}
         if not any(_got_through(answer) for _, answer in asked):
-            self.note(first)
+            self.note(_of_the_campaign(first, [answer for _, answer in asked]))
             for part, answer in asked:
                 if len(part) == 1 and answer.status == 403:
                     self.blames(part[0])
@@ -158,6 +158,19 @@ class _Way:
 
 _Part = tuple[Sequence[Sent], Answered]
 """Some leads of a batch, and what their call was answered."""
+
+
+def _of_the_campaign(first: Answered, answers: Sequence[Answered]) -> Answered:
+    """What no part of a refused batch having got through says of the campaign.
+
+    One that was answered in another way, by a 429 perhaps, says more than the 403 does; while one
+    could not be asked, the 403 may still be about a lead.
+    """
+    others = [answer for answer in answers if answer.status != 403]
+    troubles = [answer for answer in others if answer.trouble is not None]
+    if troubles:
+        return troubles[0]
+    return replace(first, trouble=Trouble.REFUSED_ALONE) if others else first
 
 
 def _by_lead(part: Sequence[Sent], answer: Answered) -> dict[int, Result]:

@@ -38,7 +38,8 @@ class Result(NamedTuple):
 class Trouble(StrEnum):
     """Why a whole call failed.
 
-    ``REFUSED_ALONE``: by a 403 for one lead, which does not say whether it is the campaign's.
+    ``REFUSED_ALONE``: by a 403 for one lead, or for a batch that could not be asked about to the
+    end, which does not say whether it is the campaign's.
     """
 
     TRANSPORT = "transport"

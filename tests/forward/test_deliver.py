@@ -196,7 +196,8 @@ class Scripted:
         if kind == "good":
             return good(batch)
         status = None if kind == "lost" else int(kind)
-        return Answered(tuple(Result(result, kind) for _ in batch), status, trouble, kind)
+        wait = 7.0 if kind == "429" else None
+        return Answered(tuple(Result(result, kind) for _ in batch), status, trouble, kind, wait)
 
 
 KINDS = ["403", "429", "500", "lost", "422", "good"]
@@ -317,6 +318,30 @@ def test_a_token_that_is_refused_is_found_out_by_few_calls(size: int) -> None:
     assert answered.calls <= 1 + 2 * (size - 1).bit_length()
     assert {result.verdict for result in answered.results} == {Verdict.NOT_SENT}
     assert [one.trouble for one in heard] == [Trouble.REFUSED]
+
+
+@pytest.mark.parametrize(
+    ("script", "turns", "told"),
+    [
+        (["403"] * 5, 9, Trouble.REFUSED),
+        (["403"], 0, Trouble.REFUSED_ALONE),  # the process is stopping, or the lease ends
+        (["403"] * 3, 2, Trouble.REFUSED_ALONE),
+        (["403", "403", "429"], 9, Trouble.BUSY),
+        (["403", "500"], 1, Trouble.SERVER),
+        (["403", "403", "lost"], 9, Trouble.TRANSPORT),
+    ],
+)
+def test_only_parts_that_were_all_refused_say_that_the_campaign_is(
+    script: list[str], turns: int, told: Trouble
+) -> None:
+    heard: list[Answered] = []
+    left = iter([True] * turns)
+    api = Scripted(script)
+    deliver(leads(3), api, deadline=1e9, pace=lambda _: next(left, False), note=heard.append)
+    assert len(api.seen) == min(len(script), 1 + turns)
+    assert [answer.trouble for answer in heard] == [told]
+    if told is Trouble.BUSY:
+        assert heard[0].retry_after_s == 7.0
 
 
 def test_who_is_found_in_a_batch_to_be_to_blame_is_known_from_then_on() -> None:
