@@ -54,7 +54,8 @@ class Answered:
     """What became of one call of the bulk endpoint: one result per element of the batch.
 
     ``trouble`` is set when the call as a whole failed, with ``detail`` for the operator and
-    ``retry_after_s`` as the API asked. ``status`` is None where no reply came.
+    ``retry_after_s`` as the API asked. ``status`` is None where no reply came. ``alone``: the ids
+    of leads that got a 403 by themselves.
     """
 
     results: tuple[Result, ...]
@@ -64,3 +65,4 @@ class Answered:
     retry_after_s: float | None = None
     elapsed_ms: int = 0
     calls: int = 1
+    alone: frozenset[int] = frozenset()

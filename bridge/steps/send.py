@@ -17,7 +17,7 @@ from bridge import logs
 from bridge.errors import StoreBusy, StoreError
 from bridge.forward.client import CampaignClient
 from bridge.forward.deliver import deliver
-from bridge.model import Answered, Campaign, Lane, Sent, State, Verdict
+from bridge.model import Answered, Campaign, Lane, Result, Sent, State, Trouble, Verdict
 from bridge.record import ledger as ledgers
 from bridge.record.decide import Call, decide
 from bridge.record.decide import Next as Step
@@ -142,7 +142,7 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
     )
     if answered.calls == 0:
         way.gate.unused()
-    return answered
+    return replace(answered, alone=frozenset(refused_alone))
 
 
 def _refused_before(equipment: Equipment, batch: _Batch, sent: Sent) -> bool:
@@ -170,6 +170,13 @@ def _is_cleared(
         # what was rejected says nothing of the next update; an opt-out goes again as it is
         return not ledgers.opted_out(item.plan.ledger)
     return verdict in ANSWERED or (verdict is Verdict.UNKNOWN and answered.trouble is None)
+
+
+def _trouble(item: Claimed, result: Result, answered: Answered) -> Trouble | None:
+    """Why the call failed, as far as it is about this lead."""
+    if result.verdict is Verdict.NOT_SENT and item.lead.id in answered.alone:
+        return Trouble.REFUSED_ALONE
+    return answered.trouble
 
 
 def _lease_end(equipment: Equipment, batch: _Batch) -> float:
@@ -266,7 +273,8 @@ def _record(
                 )
                 lost.append(item)
                 continue
-            call = Call(item.lead, item.plan, item.updates, result, answered.trouble, batch_id, now)
+            trouble = _trouble(item, result, answered)
+            call = Call(item.lead, item.plan, item.updates, result, trouble, batch_id, now)
             step = decide(call, equipment.policy)
             decisions += step.decisions
             arrived = held[item.lead.id]

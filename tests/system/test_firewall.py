@@ -135,6 +135,19 @@ def test_an_opt_out_is_not_lost_with_a_value_that_the_firewall_refuses(
     assert sandbox.leads("camp_one")[PHONES[0]].do_not_call
 
 
+def test_opt_outs_with_values_that_are_refused_do_not_keep_each_other_from_going_alone(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    """Nobody else has anything to send, so nobody can show whose the refusal is."""
+    firewall.refused = [BAD]
+    details = {"details": {"first_name": BAD}}
+    both = bridge.deliver("crm", [{**opt_out(phone), **details} for phone in PHONES[:2]])
+    wait_until(lambda: condition(bridge).condition == "paused", what="the pause")
+    bridge.call("campaigns", "resume", "one")
+    ends(bridge, both, "updated", "updated")
+    assert sandbox.leads("camp_one")[PHONES[1]].do_not_call
+
+
 def test_a_right_that_was_taken_away_pauses_the_campaign_also_for_one_lead_alone(
     bridge: Bridge, firewall: Firewall, sandbox: Sandbox
 ) -> None:
