@@ -213,8 +213,12 @@ class Gate:
             self._edits += 1
             self._reason, self._status, self._unsaved = detail, status, True
             if trouble is Trouble.REFUSED or (trouble is Trouble.REFUSED_ALONE and enough):
+                first = self._others_first and self._state is GateState.PAUSED
                 self._state = GateState.PAUSED
                 pause = float(self._policy.probe or "inf")
+                if first and probe is not None and not probe.urgent:
+                    pause = 0.0  # opt-outs have left them this probe, and have theirs now
+                    self._others_first = False
             else:
                 self._state = GateState.BACKOFF
                 self._failures += counts

@@ -391,6 +391,25 @@ def test_opt_outs_leave_a_probe_to_others_for_a_while_only() -> None:
     assert passed == [0], "however slow their answer is"
 
 
+def test_opt_outs_are_tried_at_once_where_others_were_let_first_and_are_refused_too() -> None:
+    """They would else wait for two probes of a campaign that is paused."""
+    shut = gate()
+    assert shut.try_pass(0, urgent=True) == 0
+    shut.failed(Trouble.REFUSED, "HTTP 403", None, 0, status=403)
+    shut.let_others_first(yes=True)
+    assert shut.others_first(300_000)
+    assert shut.try_pass(300_000) == 0
+    shut.failed(Trouble.REFUSED, "HTTP 403", None, 300_000, status=403)
+    assert not shut.others_first(301_000), "they have had their turn"
+    assert shut.try_pass(301_000, urgent=True) == 0
+    shut.failed(Trouble.REFUSED, "HTTP 403", None, 301_000, status=403)
+    shut.let_others_first(yes=True)
+    assert shut.try_pass(302_000, urgent=True) == 299_000
+    assert shut.try_pass(601_000) == 0
+    shut.failed(Trouble.SERVER, "HTTP 500", None, 601_000, status=500)
+    assert shut.try_pass(601_001, urgent=True) > 0, "it has other troubles"
+
+
 def test_no_more_suspects_are_remembered_than_there_is_room_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
