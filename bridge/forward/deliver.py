@@ -11,7 +11,7 @@ through since, and is in doubt until then; so are leads of which each was refuse
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bridge.model import Answered, Result, Sent, Trouble, Verdict
@@ -132,25 +132,30 @@ class _Way:
 
         The smaller the part, the more likely there is nothing to refuse in it: two leads to blame,
         one in each half, would else pass for the token, and so they would the next time. ``known``
-        are put aside, so that each time somebody else is asked by itself in the end.
+        are put aside, so that each time somebody else is asked by itself in the end, and one of
+        them as well, whose next call may be without what was refused.
         """
         total = replace(first, results=(), trouble=None)
         put_aside = {sent.lead_id for sent in known}
         others = [sent for sent in batch if sent.lead_id not in put_aside]
-        parts = (others, known) if others and known else _halves(others or known)
-        left: list[_Part] = []
-        while True:
-            answers = [self._answer(part, first.detail) for part in parts]
-            left = [*zip(parts, answers, strict=True), *left]
-            part, answer = left[0]
-            if any(one.status != 403 for one in answers) or len(part) == 1:
-                return left, total
-            del left[0]
-            total = _sum(total, replace(answer, results=(), trouble=None))
-            parts = _halves(part)
+        both = bool(others and known)
+        parts = (others, known) if both else _halves(others or known)
+        asked = self._answers(parts, first)
+        for whole in parts if both else parts[:1]:
+            part = whole
+            while len(part) > 1 and all(answer.status == 403 for _, answer in asked):
+                place = next(n for n, (other, _) in enumerate(asked) if other is part)
+                total = _sum(total, replace(asked.pop(place)[1], results=(), trouble=None))
+                halves = _halves(part)
+                asked += self._answers(halves, first)
+                part = halves[0]
+        return asked, total
 
-    def _answer(self, part: Sequence[Sent], detail: str) -> Answered:
-        return self.call(part) if self._may_call() else _not_sent(part, detail)
+    def _answers(self, parts: Iterable[Sequence[Sent]], first: Answered) -> list[_Part]:
+        return [
+            (part, self.call(part) if self._may_call() else _not_sent(part, first.detail))
+            for part in parts
+        ]
 
     def _may_call(self) -> bool:
         return self.clock() < self.deadline and self.pace(self.deadline)

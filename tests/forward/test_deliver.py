@@ -309,6 +309,19 @@ def test_those_who_are_not_to_blame_get_through_and_the_others_end(
         assert (left, rejected) == ([], bad)
 
 
+def test_those_who_were_put_aside_are_asked_in_smaller_parts_too() -> None:
+    """One of them may get through by now, such as an opt-out that goes alone."""
+    doubts = Doubts(others=False)
+    doubts.known = dict.fromkeys([0, 1])
+    answered = doubts.deliver(leads(3), Api({1, 2}, status=403))
+    assert [result.verdict is Verdict.CONFIRMED for result in answered.results] == [
+        True,
+        False,
+        False,
+    ]
+    assert answered.trouble is None
+
+
 @given(st.integers(2, 200))
 def test_a_token_that_is_refused_is_found_out_by_few_calls(size: int) -> None:
     api = Api(set(range(size)), status=403)
