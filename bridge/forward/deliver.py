@@ -3,14 +3,15 @@
 413 halves the batch. 400 and 422 bisect it until the offending lead stands alone, so that one bad
 value never keeps its neighbours from being updated. 403 usually means that the token lacks a
 right; but a firewall in front of the API may answer so because of one value. Both halves are
-tried: if one of them passes, the other is bisected as well. One lead alone has no other half: it
-is to blame if it was refused before and others got through since, and is in doubt until then.
+tried, and the halves of one of them, down to a lead: if a part passes, the others are bisected as
+well. One lead alone has no other half: it is to blame if it was refused before and others got
+through since, and is in doubt until then; so are leads of which each was refused alone.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from bridge.model import Answered, Result, Sent, Trouble, Verdict
@@ -26,6 +27,7 @@ def deliver(
     pace: Callable[[float], bool],
     note: Callable[[Answered], None] = lambda _: None,
     blames: Callable[[Sent], bool] = lambda _: False,
+    suspects: Callable[[Sequence[Sent]], Sequence[Sent]] = lambda _: (),
     clock: Callable[[], float] = time.monotonic,
 ) -> Answered:
     """One result per lead of the batch, in its order, from as many calls as it takes.
@@ -35,10 +37,11 @@ def deliver(
     not come before the deadline, or the process is stopping. ``note`` hears of every answer that
     says how the campaign as a whole is doing. ``blames`` hears of every lead that got a 403 by
     itself, and says whether others of the campaign have got through since it got one before.
+    ``suspects``: those of the leads that got one before, the one that did longest ago first.
     """
     if clock() >= deadline:
         return _not_sent(batch, "the lease of the batch had ended before it was sent")
-    way = _Way(call, deadline, pace, note, blames, clock)
+    way = _Way(call, deadline, pace, note, blames, suspects, clock)
     first = call(batch)
     if first.status != 403:
         return way.follow(batch, first, token_works=False)
@@ -58,6 +61,7 @@ class _Way:
     pace: Callable[[float], bool]
     note: Callable[[Answered], None]
     blames: Callable[[Sent], bool]
+    suspects: Callable[[Sequence[Sent]], Sequence[Sent]]
     clock: Callable[[], float]
 
     def follow(self, batch: Sequence[Sent], answer: Answered, *, token_works: bool) -> Answered:
@@ -89,30 +93,28 @@ class _Way:
 
     def second_opinion(self, batch: Sequence[Sent], first: Answered) -> Answered:
         """The whole batch was answered 403: is it the token, or something in the batch?"""
-        parts = _halves(batch)
-        answers = []
-        for part in parts:
-            if self._may_call():
-                answers.append(self.call(part))
-            else:
-                answers.append(_not_sent(part, first.detail))
-        if not any(_got_through(answer) for answer in answers):
-            self.note(first)
-            # a half that broke off may have been done all the same
-            results = tuple(result for answer in answers for result in answer.results)
-            calls = 1 + sum(answer.calls for answer in answers)
-            return replace(first, results=results, calls=calls)
-        total = replace(first, results=(), trouble=None)
-        for part, answer in sorted(
-            zip(parts, answers, strict=True), key=lambda pair: pair[1].status == 403
-        ):
+        known = self.suspects(batch)
+        if len(known) == len(batch) and self.blames(known[0]):
+            return self.rejected(batch, first)
+        asked, total = self._asked(batch, known, first)
+        found: dict[int, Result] = {}
+        if not any(_got_through(answer) for _, answer in asked):
+            self.note(_of_the_campaign(first, [answer for _, answer in asked]))
+            for part, answer in asked:
+                if len(part) == 1 and answer.status == 403:
+                    self.blames(part[0])
+                # one that broke off may have been done all the same
+                found |= _by_lead(part, answer)
+                total = _sum(total, answer)
+            results = tuple(found[sent.lead_id] for sent in batch)
+            return replace(first, results=results, calls=total.calls, elapsed_ms=total.elapsed_ms)
+        for part, answer in sorted(asked, key=lambda pair: pair[1].status == 403):
             if total.trouble is not None and answer.status == 403:
                 followed = replace(answer, trouble=None)  # it is asked about another time
             else:
                 followed = self.follow(part, answer, token_works=True)
+            found |= _by_lead(part, followed)
             whole = _sum(total, followed)
-            # results stand in the order of the batch, whichever half was followed first
-            results = followed.results + total.results if part is parts[0] else whole.results
             if followed.trouble is None and total.trouble is not None:
                 whole = replace(
                     whole,
@@ -120,11 +122,64 @@ class _Way:
                     detail=total.detail,
                     retry_after_s=total.retry_after_s,
                 )
-            total = replace(whole, results=results)
-        return total
+            total = whole
+        return replace(total, results=tuple(found[sent.lead_id] for sent in batch))
+
+    def _asked(
+        self, batch: Sequence[Sent], known: Sequence[Sent], first: Answered
+    ) -> tuple[Sequence[_Part], Answered]:
+        """What parts of a batch that was refused are answered, and the calls before those.
+
+        The smaller the part, the more likely there is nothing to refuse in it: two leads to blame,
+        one in each half, would else pass for the token, and so they would the next time. ``known``
+        are put aside, so that each time somebody else is asked by itself in the end, and one of
+        them as well, whose next call may be without what was refused.
+        """
+        total = replace(first, results=(), trouble=None)
+        put_aside = {sent.lead_id for sent in known}
+        others = [sent for sent in batch if sent.lead_id not in put_aside]
+        both = bool(others and known)
+        parts = (others, known) if both else _halves(others or known)
+        asked = self._answers(parts, first)
+        for whole in parts if both else parts[:1]:
+            part = whole
+            while len(part) > 1 and all(answer.status == 403 for _, answer in asked):
+                place = next(n for n, (other, _) in enumerate(asked) if other is part)
+                total = _sum(total, replace(asked.pop(place)[1], results=(), trouble=None))
+                halves = _halves(part)
+                asked += self._answers(halves, first)
+                part = halves[0]
+        return asked, total
+
+    def _answers(self, parts: Iterable[Sequence[Sent]], first: Answered) -> list[_Part]:
+        return [
+            (part, self.call(part) if self._may_call() else _not_sent(part, first.detail))
+            for part in parts
+        ]
 
     def _may_call(self) -> bool:
         return self.clock() < self.deadline and self.pace(self.deadline)
+
+
+_Part = tuple[Sequence[Sent], Answered]
+"""Some leads of a batch, and what their call was answered."""
+
+
+def _of_the_campaign(first: Answered, answers: Sequence[Answered]) -> Answered:
+    """What no part of a refused batch having got through says of the campaign.
+
+    One that was answered in another way, by a 429 perhaps, says more than the 403 does; while one
+    could not be asked, the 403 may still be about a lead.
+    """
+    others = [answer for answer in answers if answer.status != 403]
+    troubles = [answer for answer in others if answer.trouble is not None]
+    if troubles:
+        return troubles[0]
+    return replace(first, trouble=Trouble.REFUSED_ALONE) if others else first
+
+
+def _by_lead(part: Sequence[Sent], answer: Answered) -> dict[int, Result]:
+    return {sent.lead_id: result for sent, result in zip(part, answer.results, strict=True)}
 
 
 def _halves(batch: Sequence[Sent]) -> tuple[Sequence[Sent], Sequence[Sent]]:

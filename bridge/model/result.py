@@ -38,7 +38,8 @@ class Result(NamedTuple):
 class Trouble(StrEnum):
     """Why a whole call failed.
 
-    ``REFUSED_ALONE``: by a 403 for one lead, which does not say whether it is the campaign's.
+    ``REFUSED_ALONE``: by a 403 for one lead, or for a batch that could not be asked about to the
+    end, which does not say whether it is the campaign's.
     """
 
     TRANSPORT = "transport"
@@ -53,7 +54,8 @@ class Answered:
     """What became of one call of the bulk endpoint: one result per element of the batch.
 
     ``trouble`` is set when the call as a whole failed, with ``detail`` for the operator and
-    ``retry_after_s`` as the API asked. ``status`` is None where no reply came.
+    ``retry_after_s`` as the API asked. ``status`` is None where no reply came. ``alone``: the ids
+    of leads that got a 403 by themselves.
     """
 
     results: tuple[Result, ...]
@@ -63,3 +65,4 @@ class Answered:
     retry_after_s: float | None = None
     elapsed_ms: int = 0
     calls: int = 1
+    alone: frozenset[int] = frozenset()

@@ -18,7 +18,7 @@ are monotonic milliseconds.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -213,8 +213,12 @@ class Gate:
             self._edits += 1
             self._reason, self._status, self._unsaved = detail, status, True
             if trouble is Trouble.REFUSED or (trouble is Trouble.REFUSED_ALONE and enough):
+                first = self._others_first and self._state is GateState.PAUSED
                 self._state = GateState.PAUSED
                 pause = float(self._policy.probe or "inf")
+                if first and probe is not None and not probe.urgent:
+                    pause = 0.0  # opt-outs have left them this probe, and have theirs now
+                    self._others_first = False
             else:
                 self._state = GateState.BACKOFF
                 self._failures += counts
@@ -235,15 +239,25 @@ class Gate:
         ``known``: another worker has seen both.
         """
         with self._lock:
-            known = known or lead in self._suspects
+            known = self._suspects.pop(lead, lead) is None or known
             self._suspects[lead] = None
             if len(self._suspects) > SUSPECTS:
                 del self._suspects[next(iter(self._suspects))]
             return known and self._state is GateState.OPEN and not self.probing
 
+    def suspects(self, leads: Collection[int]) -> list[int]:
+        """Those of these leads that got a 403 by themselves, and for which the API has not answered
+        since; the one that got it longest ago comes first."""
+        with self._lock:
+            return [lead for lead in self._suspects if lead in leads]
+
     def let_others_first(self, *, yes: bool) -> None:
-        """The call that failed last had opt-outs, and a 403, which may be about one of them."""
-        self._others_first = yes
+        """The call that failed last had opt-outs, and a 403, which may be about one of them.
+
+        If it has closed nothing, it is nobody else's turn when another call does.
+        """
+        with self._lock:
+            self._others_first = yes and self._state is not GateState.OPEN
 
     def others_first(self, now: float) -> bool:
         """Whether the next probe is for whatever waits beside opt-outs; not for long, as they wait.

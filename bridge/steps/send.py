@@ -17,7 +17,7 @@ from bridge import logs
 from bridge.errors import StoreBusy, StoreError
 from bridge.forward.client import CampaignClient
 from bridge.forward.deliver import deliver
-from bridge.model import Answered, Campaign, Lane, Sent, State, Verdict
+from bridge.model import Answered, Campaign, Lane, Result, Sent, State, Trouble, Verdict
 from bridge.record import ledger as ledgers
 from bridge.record.decide import Call, decide
 from bridge.record.decide import Next as Step
@@ -117,6 +117,10 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
         known = _refused_before(equipment, batch, sent)
         return way.gate.blames(sent.lead_id, known=known)
 
+    def suspects(batch: Sequence[Sent]) -> list[Sent]:
+        by_lead = {sent.lead_id: sent for sent in batch}
+        return [by_lead[lead] for lead in way.gate.suspects(by_lead.keys())]
+
     answered = deliver(
         [item.sent for item in batch.taken.claimed],
         lambda part: way.client.update_leads(
@@ -126,6 +130,7 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
         pace=partial(way.pace, batch.lane),
         note=lambda answer: way.note(campaign, way.gate, answer),
         blames=blames,
+        suspects=suspects,
     )
     if answered.trouble is not None:
         refused = answered.status == 403 and batch.lane is Lane.OPT_OUT
@@ -137,7 +142,7 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
     )
     if answered.calls == 0:
         way.gate.unused()
-    return answered
+    return replace(answered, alone=frozenset(refused_alone))
 
 
 def _refused_before(equipment: Equipment, batch: _Batch, sent: Sent) -> bool:
@@ -161,10 +166,17 @@ def _is_cleared(
     """Whether the next 403 for a lead may be the campaign's again."""
     if item.lead.bare and item.plan.held_back:
         return False  # what waits beside an opt-out may be to blame, which goes alone for that
-    if item.lead.id in refused_alone:
+    if item.lead.id in refused_alone and verdict is Verdict.REJECTED:
         # what was rejected says nothing of the next update; an opt-out goes again as it is
-        return verdict is Verdict.REJECTED and not ledgers.opted_out(item.plan.ledger)
+        return not ledgers.opted_out(item.plan.ledger)
     return verdict in ANSWERED or (verdict is Verdict.UNKNOWN and answered.trouble is None)
+
+
+def _trouble(item: Claimed, result: Result, answered: Answered) -> Trouble | None:
+    """Why the call failed, as far as it is about this lead."""
+    if result.verdict is Verdict.NOT_SENT and item.lead.id in answered.alone:
+        return Trouble.REFUSED_ALONE
+    return answered.trouble
 
 
 def _lease_end(equipment: Equipment, batch: _Batch) -> float:
@@ -261,7 +273,8 @@ def _record(
                 )
                 lost.append(item)
                 continue
-            call = Call(item.lead, item.plan, item.updates, result, answered.trouble, batch_id, now)
+            trouble = _trouble(item, result, answered)
+            call = Call(item.lead, item.plan, item.updates, result, trouble, batch_id, now)
             step = decide(call, equipment.policy)
             decisions += step.decisions
             arrived = held[item.lead.id]

@@ -146,15 +146,18 @@ def purge(connection: Connection, number: int, now: int) -> Purged:
     phones = sorted({*document["phones"], *_numbers(connection, row.source, refs)})
     sharing = _sharing(connection, row.source, refs, phones)
     theirs = [_contact(digest, row.source, ref) for ref in sharing]
+    before = _stands_before(connection, row.source, row.receipt, row.requested_at)
     if _looked_up(connection, [*hashes, *theirs]):
-        # an opt-out among these events may need the numbers that are remembered
+        # an opt-out among these events may need the numbers that are remembered, and so it may in
+        # what stands before
         purged = Purged(waiting=1)
         phones = list(document["phones"])
     else:
         purged = _purge(connection, digest, hashes, phones, now)
-        purged.erased["contacts"] += _forget(connection, row.source, refs, sharing, phones)
+        if not before:
+            purged.erased["contacts"] += _forget(connection, row.source, refs, sharing, phones)
         clues.forget(connection, digests=[clues.of_contact(digest, ref.id) for ref in refs])
-    if _stands_before(connection, row.source, row.receipt):
+    if before:
         purged = replace(purged, waiting=purged.waiting + 1)
     total = Counter(jsontext.loads(row.erased)) + purged.erased
     age = now - row.requested_at
@@ -186,15 +189,16 @@ def _looked_up(connection: Connection, hashes: Sequence[str]) -> bool:
     return connection.execute(waits.limit(1)).first() is not None
 
 
-def _stands_before(connection: Connection, source: str, receipt: str) -> bool:
-    """Whether what came before the delivery that asked for it has not been taken in yet.
+def _stands_before(connection: Connection, source: str, receipt: str, requested_at: int) -> bool:
+    """Whether what came before the request, or the delivery that made it, is not taken in yet.
 
     An opt-out goes ahead in a backlog, and behind it may stand what names the person.
     """
     asked = select(delivery.c.id).where(delivery.c.receipt == receipt).scalar_subquery()
+    earlier = delivery.c.id < asked if receipt else delivery.c.received_at <= requested_at
     # the concatenation keeps SQLite from going through all deliveries of a source
     of_source = delivery.c.source + literal_column("''") == source
-    before = select(delivery.c.id).where(STORED, delivery.c.id < asked, of_source)
+    before = select(delivery.c.id).where(STORED, earlier, of_source)
     return connection.execute(before.limit(1)).first() is not None
 
 

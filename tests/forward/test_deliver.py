@@ -21,7 +21,11 @@ def good(batch: Sequence[Sent]) -> Answered:
 
 
 def refused(batch: Sequence[Sent], status: int = 422) -> Answered:
-    return Answered(tuple(Result(Verdict.REJECTED, "no") for _ in batch), status, detail="no")
+    """As the client reads it; what a 403 is about is not said."""
+    verdict, trouble = Verdict.REJECTED, None
+    if status == 403:
+        verdict, trouble = Verdict.NOT_SENT, Trouble.REFUSED
+    return Answered(tuple(Result(verdict, "no") for _ in batch), status, trouble, detail="no")
 
 
 def failed(batch: Sequence[Sent], verdict: Verdict = Verdict.UNKNOWN) -> Answered:
@@ -192,7 +196,8 @@ class Scripted:
         if kind == "good":
             return good(batch)
         status = None if kind == "lost" else int(kind)
-        return Answered(tuple(Result(result, kind) for _ in batch), status, trouble, kind)
+        wait = 7.0 if kind == "429" else None
+        return Answered(tuple(Result(result, kind) for _ in batch), status, trouble, kind, wait)
 
 
 KINDS = ["403", "429", "500", "lost", "422", "good"]
@@ -242,6 +247,114 @@ def test_a_lead_that_alone_gets_a_403_is_to_blame_if_others_got_through_since(
     assert [result.verdict for result in answered.results] == [verdict]
     assert answered.trouble is (None if known else Trouble.REFUSED_ALONE)
     assert (heard, asked) == ([answered], [0])
+
+
+class Doubts:
+    """What a gate knows of leads. ``others``: whether others get through before each call."""
+
+    def __init__(self, *, others: bool = True) -> None:
+        self.others = others
+        self.known: dict[int, None] = {}
+
+    def blames(self, sent: Sent) -> bool:
+        before = self.known.pop(sent.lead_id, sent) is None
+        self.known[sent.lead_id] = None
+        return before and self.others
+
+    def suspects(self, batch: Sequence[Sent]) -> list[Sent]:
+        by_lead = {sent.lead_id: sent for sent in batch}
+        return [by_lead[lead] for lead in self.known if lead in by_lead]
+
+    def deliver(self, batch: Sequence[Sent], api: Api) -> Answered:
+        return deliver(
+            batch,
+            api,
+            deadline=1e9,
+            pace=lambda _: True,
+            blames=self.blames,
+            suspects=self.suspects,
+        )
+
+
+@pytest.mark.parametrize("bad", [{0, 3}, {0, 99}, {3, 60, 80}])
+def test_leads_to_blame_in_both_halves_are_found_by_asking_smaller_parts(bad: set[int]) -> None:
+    """Else the next batch would be the same, and so its answer, for good."""
+    api = Api(bad, status=403)
+    answered = Doubts().deliver(leads(max(bad) + 1), api)
+    assert answered.trouble is None
+    for number, result in enumerate(answered.results):
+        assert result.verdict is (Verdict.REJECTED if number in bad else Verdict.CONFIRMED)
+    assert answered.calls == len(api.batches)
+
+
+@given(st.data(), st.integers(1, 12), st.booleans())
+def test_those_who_are_not_to_blame_get_through_and_the_others_end(
+    data: st.DataObject, size: int, others: bool
+) -> None:
+    """However many they are, since each time somebody else is asked; with nobody but those who are
+    to blame, and no others, nothing shows that they are."""
+    bad = data.draw(st.sets(st.integers(0, size - 1)))
+    was_refused = data.draw(st.permutations(range(size)))  # all, by a right that is back since
+    doubts, left, ends = Doubts(others=others), leads(size), dict[int, Verdict]()
+    doubts.known = dict.fromkeys(was_refused[: data.draw(st.integers(0, size))])
+    for _ in range(size + 1):
+        if left:
+            found = doubts.deliver(left, Api(bad, status=403)).results
+            ends |= {s.lead_id: r.verdict for s, r in zip(left, found, strict=True)}
+            left = [sent for sent in left if ends[sent.lead_id] is Verdict.NOT_SENT]
+    rejected = {number for number, verdict in ends.items() if verdict is Verdict.REJECTED}
+    if not others and len(bad) == size:
+        assert (len(left), rejected) == (size, set())
+    else:
+        assert (left, rejected) == ([], bad)
+
+
+def test_those_who_were_put_aside_are_asked_in_smaller_parts_too() -> None:
+    """One of them may get through by now, such as an opt-out that goes alone."""
+    doubts = Doubts(others=False)
+    doubts.known = dict.fromkeys([0, 1])
+    answered = doubts.deliver(leads(3), Api({1, 2}, status=403))
+    assert [result.verdict is Verdict.CONFIRMED for result in answered.results] == [
+        True,
+        False,
+        False,
+    ]
+    assert answered.trouble is None
+
+
+@given(st.integers(2, 200))
+def test_a_token_that_is_refused_is_found_out_by_few_calls(size: int) -> None:
+    api = Api(set(range(size)), status=403)
+    heard: list[Answered] = []
+    answered = deliver(leads(size), api, deadline=1e9, pace=lambda _: True, note=heard.append)
+    assert (answered.trouble, answered.calls) == (Trouble.REFUSED, len(api.batches))
+    assert answered.calls <= 1 + 2 * (size - 1).bit_length()
+    assert {result.verdict for result in answered.results} == {Verdict.NOT_SENT}
+    assert [one.trouble for one in heard] == [Trouble.REFUSED]
+
+
+@pytest.mark.parametrize(
+    ("script", "turns", "told"),
+    [
+        (["403"] * 5, 9, Trouble.REFUSED),
+        (["403"], 0, Trouble.REFUSED_ALONE),  # the process is stopping, or the lease ends
+        (["403"] * 3, 2, Trouble.REFUSED_ALONE),
+        (["403", "403", "429"], 9, Trouble.BUSY),
+        (["403", "500"], 1, Trouble.SERVER),
+        (["403", "403", "lost"], 9, Trouble.TRANSPORT),
+    ],
+)
+def test_only_parts_that_were_all_refused_say_that_the_campaign_is(
+    script: list[str], turns: int, told: Trouble
+) -> None:
+    heard: list[Answered] = []
+    left = iter([True] * turns)
+    api = Scripted(script)
+    deliver(leads(3), api, deadline=1e9, pace=lambda _: next(left, False), note=heard.append)
+    assert len(api.seen) == min(len(script), 1 + turns)
+    assert [answer.trouble for answer in heard] == [told]
+    if told is Trouble.BUSY:
+        assert heard[0].retry_after_s == 7.0
 
 
 def test_who_is_found_in_a_batch_to_be_to_blame_is_known_from_then_on() -> None:

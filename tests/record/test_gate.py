@@ -305,7 +305,9 @@ def test_a_403_for_one_lead_is_its_own_once_others_got_through_since() -> None:
     assert refused_alone(shut, 1, 4_002)
     assert refused_alone(shut, 2, 4_003)
     assert shut.view(4_003).state is GateState.OPEN
+    assert shut.suspects({1, 2, 3}) == [1, 2]
     shut.absolve([1])
+    assert shut.suspects({1, 2, 3}) == [2]
     assert not refused_alone(shut, 1, 4_004), "the API has answered for it since"
 
 
@@ -368,6 +370,13 @@ def test_after_a_refused_opt_out_others_have_the_probe_while_the_gate_is_closed(
     assert not shut.others_first(1_000)
 
 
+def test_a_refusal_that_closes_nothing_lets_nobody_go_first_when_something_else_does() -> None:
+    shut = gate()
+    shut.let_others_first(yes=True)
+    shut.failed(Trouble.SERVER, "HTTP 500", None, 0, status=500)
+    assert not shut.others_first(1_000)
+
+
 def test_opt_outs_leave_a_probe_to_others_for_a_while_only() -> None:
     shut = gate()
     refused_alone(shut, 1, 0)
@@ -382,6 +391,25 @@ def test_opt_outs_leave_a_probe_to_others_for_a_while_only() -> None:
     assert passed == [0], "however slow their answer is"
 
 
+def test_opt_outs_are_tried_at_once_where_others_were_let_first_and_are_refused_too() -> None:
+    """They would else wait for two probes of a campaign that is paused."""
+    shut = gate()
+    assert shut.try_pass(0, urgent=True) == 0
+    shut.failed(Trouble.REFUSED, "HTTP 403", None, 0, status=403)
+    shut.let_others_first(yes=True)
+    assert shut.others_first(300_000)
+    assert shut.try_pass(300_000) == 0
+    shut.failed(Trouble.REFUSED, "HTTP 403", None, 300_000, status=403)
+    assert not shut.others_first(301_000), "they have had their turn"
+    assert shut.try_pass(301_000, urgent=True) == 0
+    shut.failed(Trouble.REFUSED, "HTTP 403", None, 301_000, status=403)
+    shut.let_others_first(yes=True)
+    assert shut.try_pass(302_000, urgent=True) == 299_000
+    assert shut.try_pass(601_000) == 0
+    shut.failed(Trouble.SERVER, "HTTP 500", None, 601_000, status=500)
+    assert shut.try_pass(601_001, urgent=True) > 0, "it has other troubles"
+
+
 def test_no_more_suspects_are_remembered_than_there_is_room_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -390,3 +418,4 @@ def test_no_more_suspects_are_remembered_than_there_is_room_for(
     for lead in (1, 2, 3):
         assert not shut.blames(lead)
     assert [shut.blames(lead) for lead in (3, 2, 1)] == [True, True, False]
+    assert shut.suspects({1, 2, 3}) == [2, 1], "the one that got its 403 longest ago first"

@@ -66,7 +66,8 @@ def old(database: Database) -> Iterator[Database]:
         final = {"campaign": "", "phone": "", "state": State.DEAD, "message": "quotes Jane"}
         w.outcome(event, dead, None, key="d", decided_at=w.now, **final)
         w.event(w.delivery(), "e", pending=True)  # 5
-        w.delivery(done=False)  # 6
+        w.delivery(done=False)  # 6, of a source that is away
+        w.connection.execute(text("UPDATE delivery SET source = 'away' WHERE state = 'stored'"))
     with world(database) as w:
         w.updated("today", OTHER)  # 7
     yield database

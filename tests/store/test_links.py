@@ -19,7 +19,7 @@ from bridge.clock import now_ms
 from bridge.model import ContactRef, Known, Link, State
 from bridge.operate.audit import Audit
 from bridge.pipeline import Pipeline
-from bridge.steps.erase import erase_now
+from bridge.steps.erase import erase_now, erase_people
 from bridge.steps.memory import MOST_LINKS, Memory
 from bridge.store import contacts, erasures
 from bridge.store.database import Connection, Database
@@ -275,11 +275,16 @@ def test_an_erased_contact_that_is_opted_out_keeps_no_link(world: World) -> None
     assert known[EIGHT].links == ()
 
 
-def erase(world: World, *refs: ContactRef) -> None:
-    """Erase contacts once all that was told has been confirmed."""
+def settle(world: World) -> None:
+    """All that was told has been confirmed."""
     with world.database.write() as connection:
         connection.exec_driver_sql("UPDATE lead SET lane = 9, due_at = 0")
         connection.exec_driver_sql("UPDATE outcome SET state = 'updated'")
+
+
+def erase(world: World, *refs: ContactRef) -> None:
+    """Erase contacts once all that was told has been confirmed."""
+    settle(world)
     _, _, waiting = erase_now(world.database, erasures.Wanted("crm", refs))
     assert waiting == 0
 
@@ -335,6 +340,35 @@ def test_a_number_of_another_who_is_not_linked_stays(world: World) -> None:
     with world.database.read() as connection:
         five = contacts.recall(connection, "crm", [ContactRef("", "5")])
     assert [known.phones for known in five.values()] == [(MERGE["phone"],)]
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+@pytest.mark.parametrize("who", ["7", "8"])
+def test_an_opt_out_that_came_before_an_erasure_still_finds_the_number(
+    world: World, who: str, by_hand: bool
+) -> None:
+    """It is taken in later, from a backlog; its contact may be one that was merged with the other.
+
+    Such as a deletion in the CRM, which names no number, and after which none can be looked up.
+    """
+    tell(world, MERGE)
+    settle(world)
+    world.receive({"id": "gone", "contact": who, "dnc": True, "at": START + 20})
+    receipt = "" if by_hand else world.receive({"id": "erases", "contact": "7", "at": START + 21})
+    wanted = erasures.Wanted("crm", (SEVEN,), receipt=receipt)
+    assert erase_now(world.database, wanted)[2] > 0
+    world.take_in()
+    assert consent(world, MERGE["phone"]) is True
+    settle(world)
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE erasure SET due_at = 0")
+    while erase_people(world.database):
+        pass
+    with world.database.read() as connection:
+        known = contacts.recall(connection, "crm", [SEVEN, EIGHT])
+        done = connection.exec_driver_sql("SELECT done_at FROM erasure").scalar()
+    assert {one.phones for one in known.values()} == {()}
+    assert done is not None
 
 
 def test_an_erasure_takes_out_a_link_too_that_another_worker_is_storing(

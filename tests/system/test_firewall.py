@@ -85,6 +85,11 @@ def ends(bridge: Bridge, receipt: str, *states: str) -> None:
     wait_until(lambda: seen() == list(states), 30, lambda: f"{states} instead of {seen()}")
 
 
+def is_held_back(bridge: Bridge) -> None:
+    """After the first refusal: from here on nothing goes out but to try the campaign."""
+    wait_until(lambda: condition(bridge).condition == "backoff", what="the first refusal")
+
+
 def refused(firewall: Firewall) -> int:
     return sum(call.status == 403 for call in firewall.calls)
 
@@ -95,7 +100,7 @@ def test_a_lead_that_alone_is_refused_does_not_hold_up_an_opt_out(
 ) -> None:
     firewall.refused = [BAD]
     bad = bridge.deliver("crm", [named(PHONES[0], BAD)])
-    wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+    is_held_back(bridge)
     good = bridge.deliver("crm", [opt_out(PHONES[1])])
     ends(bridge, good, "updated")
     ends(bridge, bad, "rejected")
@@ -108,16 +113,17 @@ def test_a_refused_opt_out_stands_and_lets_the_others_go_before_it(
 ) -> None:
     firewall.refused = [PHONES[0]]
     bad = bridge.deliver("crm", [opt_out(PHONES[0])])
-    wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+    is_held_back(bridge)
     good = bridge.deliver("crm", [named(PHONES[1])])
     ends(bridge, good, "updated")
     ends(bridge, bad, "standing")
-    assert condition(bridge).condition == "open"
+    before = condition(bridge)
+    assert before.condition == "open"
     calls = len(firewall.calls)
     bridge.deliver("crm", [opt_out(PHONES[0])])  # it is known by now, and closes nothing
     wait_until(lambda: len(firewall.calls) > calls, what="one more try")
     ends(bridge, bridge.deliver("crm", [opt_out(PHONES[2])]), "updated")
-    assert condition(bridge).changes == 2, "closed once, and opened once"
+    assert condition(bridge) == before, "not closed, and so not opened again"
 
 
 def test_an_opt_out_is_not_lost_with_a_value_that_the_firewall_refuses(
@@ -127,6 +133,19 @@ def test_an_opt_out_is_not_lost_with_a_value_that_the_firewall_refuses(
     both = bridge.deliver("crm", [{**opt_out(PHONES[0]), "details": {"first_name": BAD}}])
     ends(bridge, both, "updated")
     assert sandbox.leads("camp_one")[PHONES[0]].do_not_call
+
+
+def test_opt_outs_with_values_that_are_refused_do_not_keep_each_other_from_going_alone(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    """Nobody else has anything to send, so nobody can show whose the refusal is."""
+    firewall.refused = [BAD]
+    details = {"details": {"first_name": BAD}}
+    both = bridge.deliver("crm", [{**opt_out(phone), **details} for phone in PHONES[:2]])
+    wait_until(lambda: condition(bridge).condition == "paused", what="the pause")
+    bridge.call("campaigns", "resume", "one")
+    ends(bridge, both, "updated", "updated")
+    assert sandbox.leads("camp_one")[PHONES[1]].do_not_call
 
 
 def test_a_right_that_was_taken_away_pauses_the_campaign_also_for_one_lead_alone(
@@ -155,6 +174,36 @@ def test_the_probe_of_a_paused_campaign_finds_out_which_lead_is_to_blame(
     assert condition(bridge).condition == "open"
 
 
+@on_both_engines
+def test_two_refused_leads_in_the_halves_of_a_batch_hold_nobody_up(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    firewall.refused = [BAD]
+    names = (BAD, "Jane", "Jane", BAD)
+    receipt = bridge.deliver("crm", [named(PHONES[n], name) for n, name in enumerate(names)])
+    ends(bridge, receipt, "rejected", "updated", "updated", "rejected")
+    assert condition(bridge).condition == "open"
+
+
+def test_two_refused_opt_outs_stand_and_pause_nothing_from_then_on(
+    bridge: Bridge, firewall: Firewall, sandbox: Sandbox
+) -> None:
+    firewall.refused = PHONES[:2]
+    bad = bridge.deliver("crm", [opt_out(phone) for phone in PHONES[:2]])
+    wait_until(lambda: condition(bridge).condition == "paused", what="the pause")
+    good = bridge.deliver("crm", [named(PHONES[2])])
+    bridge.call("campaigns", "resume", "one")
+    ends(bridge, good, "updated")
+    ends(bridge, bad, "standing", "standing")
+    assert condition(bridge).condition == "open"
+    changes = condition(bridge).changes
+    calls = len(firewall.calls)
+    bridge.deliver("crm", [opt_out(phone) for phone in PHONES[:2]])  # as their schedule has it
+    wait_until(lambda: len(firewall.calls) > calls, what="one more try")
+    ends(bridge, bridge.deliver("crm", [opt_out(PHONES[3])]), "updated")
+    assert condition(bridge).changes == changes
+
+
 def test_opt_outs_do_not_wait_for_others_whose_call_is_slow(
     bridge: Bridge, firewall: Firewall, sandbox: Sandbox
 ) -> None:
@@ -163,7 +212,7 @@ def test_opt_outs_do_not_wait_for_others_whose_call_is_slow(
     wait_until(lambda: firewall.waiting == 1, what="the slow call")
     try:
         bad = bridge.deliver("crm", [opt_out(PHONES[0])])
-        wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+        is_held_back(bridge)
         good = bridge.deliver("crm", [opt_out(PHONES[1])])
         ends(bridge, good, "updated")
         ends(bridge, bad, "standing")
@@ -190,7 +239,7 @@ def test_a_lead_that_was_to_blame_is_not_for_another_update(
 ) -> None:
     firewall.refused = [BAD]
     bad = bridge.deliver("crm", [named(PHONES[0], BAD)])
-    wait_until(lambda: refused(firewall) == 1, what="the first refusal")
+    is_held_back(bridge)
     ends(bridge, bridge.deliver("crm", [opt_out(PHONES[1])]), "updated")
     ends(bridge, bad, "rejected")
     waits_for_its_right(bridge, firewall)
