@@ -186,7 +186,6 @@ def _serve(orders: socket.socket) -> None:
                 word, *others = files
                 for file in others:
                     os.close(file)
-                os.write(word, str(pid).encode())
                 watched.register(os.pidfd_open(pid), selectors.EVENT_READ, (pid, word))
             elif isinstance(key.data, tuple):
                 _tell(watched, key.fd, *key.data)
@@ -218,8 +217,9 @@ def _reap(watched: selectors.BaseSelector, word: int, pid: int) -> None:
 
 def _become(order: Mapping[str, Any], files: Sequence[int]) -> None:
     """What ``python -m`` does, in a session of our own."""
-    _, output, told = files
+    word, output, told = files
     os.setsid()
+    os.write(word, str(os.getpid()).encode())  # not before: whoever hears of it may kill the group
     os.dup2(output, 1)
     os.dup2(told, 2)
     os.closerange(3, max(int(file.name) for file in Path("/proc/self/fd").iterdir()) + 1)
