@@ -94,23 +94,36 @@ class _Way:
     def second_opinion(self, batch: Sequence[Sent], first: Answered) -> Answered:
         """The whole batch was answered 403: is it the token, or something in the batch?"""
         known = self.suspects(batch)
-        if len(known) == len(batch) and self.blames(known[0]):
-            return self.rejected(batch, first)
+        stand = all(sent.payload.get("do_not_call") is True for sent in batch)
+        if stand and len(known) == len(batch) and self.blames(known[0]):
+            return self.rejected(batch, first)  # nothing ends by it: what is refused is sent again
         asked, total = self._asked(batch, known, first)
         found: dict[int, Result] = {}
         if not any(_got_through(answer) for _, answer in asked):
-            self.note(_of_the_campaign(first, [answer for _, answer in asked]))
+            alone = [pair for pair in asked if len(pair[0]) == 1 and pair[1].status == 403]
+            blamed = {part[0].lead_id for part, _ in alone if self.blames(part[0])}
+            said = _of_the_campaign(first, [answer for _, answer in asked])
+            if blamed and said.trouble is first.trouble:
+                said = replace(said, trouble=Trouble.REFUSED_ALONE)
+            self.note(said)
             for part, answer in asked:
-                if len(part) == 1 and answer.status == 403:
-                    self.blames(part[0])
                 # one that broke off may have been done all the same
                 found |= _by_lead(part, answer)
                 total = _sum(total, answer)
+            found |= {lead: Result(Verdict.REJECTED, first.detail) for lead in blamed}
             results = tuple(found[sent.lead_id] for sent in batch)
             return replace(first, results=results, calls=total.calls, elapsed_ms=total.elapsed_ms)
+        through = next(n for n, (_, answer) in enumerate(asked) if _got_through(answer))
+        early = {part[0].lead_id for part, _ in asked[:through] if len(part) == 1}
         for part, answer in sorted(asked, key=lambda pair: pair[1].status == 403):
-            if total.trouble is not None and answer.status == 403:
+            again = answer.status == 403 and part[0].lead_id in early
+            if answer.status == 403 and (
+                total.trouble is not None or (again and not self._may_call())
+            ):
                 followed = replace(answer, trouble=None)  # it is asked about another time
+            elif again:  # it was refused before anybody got through: the right may have come since
+                total = _sum(total, replace(answer, results=(), trouble=None))
+                followed = self.follow(part, self.call(part), token_works=True)
             else:
                 followed = self.follow(part, answer, token_works=True)
             found |= _by_lead(part, followed)

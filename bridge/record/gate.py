@@ -176,12 +176,17 @@ class Gate:
             self._pace.give_back()
         self._account.unused()
 
-    def succeeded(self, now: float) -> bool:
-        """A call of this thread was answered. Whether that has opened the gate."""
+    def succeeded(self, now: float, *, opens: bool = True) -> bool:
+        """A call of this thread was answered. Whether that has opened the gate.
+
+        ``opens``: the answer proves that the campaign may be called, as a 403 does not.
+        """
         self._account.ended(now, well=True)
         with self._lock:
             probe = self._probes.pop(threading.get_ident(), None)
-            if self._state is GateState.OPEN or probe is None or probe.closings != self._closings:
+            if not opens or self._state is GateState.OPEN:
+                return False
+            if probe is None or probe.closings != self._closings:
                 return False
             self._open()
             self._edits += 1
@@ -205,7 +210,7 @@ class Gate:
             enough = again or self._state is GateState.PAUSED
             probe = self._probes.pop(threading.get_ident(), None)
             mine = probe is not None
-            if probe is not None and trouble is Trouble.REFUSED_ALONE and self._opened_since(probe):
+            if probe is not None and status == 403 and self._opened_since(probe):
                 return False  # its next call is no probe, and tells whether it is to blame
             # calls that were on their way together are one failure, however many they are
             counts = mine or self._state is GateState.OPEN

@@ -179,7 +179,7 @@ class Conditions:
         now = monotonic_ms()
         before = gate.view(now)
         if answered.trouble is None:
-            if not gate.succeeded(now):
+            if not gate.succeeded(now, opens=answered.status != 403):
                 return
             _log_condition(campaign.name, gate.view(now))
             self._tell(campaign, gate, mended=before.status)

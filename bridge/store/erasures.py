@@ -46,6 +46,10 @@ MOST = 200
 
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 60_000, 3_600_000
 
+BACKLOG_MS = 7 * 86_400_000
+"""How long numbers stay for the sake of what stands before a request. What nobody has taken in by
+then is of a source that was taken out, or has no settings, and may stand for good."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -147,6 +151,7 @@ def purge(connection: Connection, number: int, now: int) -> Purged:
     sharing = _sharing(connection, row.source, refs, phones)
     theirs = [_contact(digest, row.source, ref) for ref in sharing]
     before = _stands_before(connection, row.source, row.receipt, row.requested_at)
+    late = now - row.requested_at >= BACKLOG_MS
     if _looked_up(connection, [*hashes, *theirs]):
         # an opt-out among these events may need the numbers that are remembered, and so it may in
         # what stands before
@@ -154,10 +159,10 @@ def purge(connection: Connection, number: int, now: int) -> Purged:
         phones = list(document["phones"])
     else:
         purged = _purge(connection, digest, hashes, phones, now)
-        if not before:
+        if not before or late:
             purged.erased["contacts"] += _forget(connection, row.source, refs, sharing, phones)
         clues.forget(connection, digests=[clues.of_contact(digest, ref.id) for ref in refs])
-    if before:
+    if before and (row.receipt or not late):
         purged = replace(purged, waiting=purged.waiting + 1)
     total = Counter(jsontext.loads(row.erased)) + purged.erased
     age = now - row.requested_at

@@ -322,6 +322,34 @@ def test_those_who_were_put_aside_are_asked_in_smaller_parts_too() -> None:
     assert answered.trouble is None
 
 
+def test_of_a_batch_of_suspects_only_who_is_refused_alone_ends() -> None:
+    """The others may be refused for a right: each needs that somebody else gets through first."""
+    doubts, heard, api = Doubts(), list[Answered](), Api(set(range(4)), status=403)
+    doubts.known = dict.fromkeys(range(4))
+    answered = deliver(
+        leads(4),
+        api,
+        deadline=1e9,
+        pace=lambda _: True,
+        note=heard.append,
+        blames=doubts.blames,
+        suspects=doubts.suspects,
+    )
+    ended = [n for n, one in enumerate(answered.results) if one.verdict is Verdict.REJECTED]
+    assert ended
+    assert {one.verdict for one in answered.results} == {Verdict.REJECTED, Verdict.NOT_SENT}
+    alone = {batch[0] for batch in api.batches if len(batch) == 1}
+    assert set(ended) <= alone
+    assert [one.trouble for one in heard] == [Trouble.REFUSED_ALONE]
+
+
+def test_who_was_refused_before_anybody_got_through_is_asked_once_more() -> None:
+    """The right may have come in between."""
+    api = Scripted(["403", "403", "403", "403", "403", "403", *["good"] * 9])
+    answered = run(leads(8), api)
+    assert {one.verdict for one in answered.results} == {Verdict.CONFIRMED}
+
+
 @given(st.integers(2, 200))
 def test_a_token_that_is_refused_is_found_out_by_few_calls(size: int) -> None:
     api = Api(set(range(size)), status=403)

@@ -282,6 +282,27 @@ def test_further_calls_of_a_probe_belong_to_it() -> None:
     assert shut.succeeded(300_003) is True
 
 
+def test_a_403_opens_nothing_even_where_a_lead_is_to_blame_for_it() -> None:
+    shut = gate()
+    shut.failed(Trouble.REFUSED, "HTTP 403", None, 0, status=403)
+    assert shut.try_pass(300_000) == 0
+    assert shut.succeeded(300_001, opens=False) is False
+    assert shut.view(300_001).state is GateState.PAUSED
+    assert shut.try_pass(300_002) == 0, "the next probe may go"
+
+
+def test_a_batch_that_is_refused_while_another_probe_gets_through_closes_nothing() -> None:
+    shut = gate()
+    shut.failed(Trouble.REFUSED, "HTTP 403", None, 0, status=403)
+    assert shut.try_pass(300_000) == 0
+    other = Thread(target=lambda: (shut.try_pass(301_000, urgent=True), shut.succeeded(301_001)))
+    other.start()
+    other.join()
+    assert shut.view(301_001).state is GateState.OPEN
+    assert shut.failed(Trouble.REFUSED, "HTTP 403", None, 301_002, status=403) is False
+    assert shut.view(301_002).state is GateState.OPEN
+
+
 def refused_alone(shut: Gate, lead: int, now: float) -> bool:
     """A call for one lead goes and gets a 403; whether that is the lead's."""
     assert shut.try_pass(now) == 0

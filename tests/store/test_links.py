@@ -343,6 +343,31 @@ def test_a_number_of_another_who_is_not_linked_stays(world: World) -> None:
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
+def test_numbers_do_not_stay_for_good_for_what_nobody_takes_in(world: World, by_hand: bool) -> None:
+    tell(world, MERGE)
+    settle(world)
+    world.receive({"id": "stands", "contact": "9", "dnc": True, "at": START + 20})
+    receipt = "" if by_hand else world.receive({"id": "erases", "contact": "7", "at": START + 21})
+    wanted = erasures.Wanted("crm", (SEVEN,), receipt=receipt)
+    assert erase_now(world.database, wanted)[2] > 0
+
+    def step(age_ms: int) -> tuple[object, set[tuple[str, ...]]]:
+        with world.database.write() as connection:
+            row = connection.exec_driver_sql("SELECT id, requested_at FROM erasure").one()
+            erasures.purge(connection, row.id, row.requested_at + age_ms)
+            done = connection.exec_driver_sql("SELECT done_at FROM erasure").scalar()
+            known = contacts.recall(connection, "crm", [SEVEN])
+            return done, {one.phones for one in known.values()}
+
+    done, phones = step(erasures.BACKLOG_MS - 1)
+    assert done is None
+    assert phones not in (set(), {()})
+    done, phones = step(erasures.BACKLOG_MS)
+    assert (done is not None) is by_hand
+    assert phones in (set(), {()})
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
 @pytest.mark.parametrize("who", ["7", "8"])
 def test_an_opt_out_that_came_before_an_erasure_still_finds_the_number(
     world: World, who: str, by_hand: bool
