@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import certifi
+import hypothesis
 import pytest
 import structlog
 from command_line import logs_as_before
@@ -40,6 +41,9 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # how long an example takes says how busy the machine is
+    hypothesis.settings.register_profile("suite", hypothesis.settings(), deadline=None)
+    hypothesis.settings.load_profile("suite")
     memory = memory_folder()
     if memory is not None and config.getoption("basetemp") is None:
         os.environ.setdefault(TEMPORARY, str(memory))
