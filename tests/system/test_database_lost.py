@@ -60,7 +60,10 @@ def test_a_lost_database_means_503_and_recovery_without_a_restart(
         reply = bridge.post("crm", opt_out(PHONES[2]))
         assert reply.status_code == 503
         assert reply.headers["Content-Type"] == "application/problem+json"
-    assert bridge.get("/readyz").status_code == 503
+    # what it saw a moment ago it says again for as long
+    wait_until(
+        lambda: bridge.get("/readyz").status_code == 503, what="its word that it is not ready"
+    )
     assert bridge.get("/livez").status_code == 200
     wait_until(lambda: sandbox.calls()[1].finished_ms is not None, what="the call's end")
     wait_until(lambda: bridge.said("worker", "database out of reach"), what="the worker's word")
