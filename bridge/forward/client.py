@@ -36,7 +36,8 @@ NOT_STARTED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 def trusted() -> SSLContext:
     """The certificates that a campaign API is trusted for, those of httpx.
 
-    For all threads of a process: to read them takes 25 to 50 ms of computing, and each keeps them.
+    For all threads of a process: to read them takes 20 to 50 ms of computing, and whoever does
+    keeps them.
     """
     return httpx.create_ssl_context(trust_env=False)
 

@@ -48,7 +48,8 @@ FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 60_000, 3_600_000
 
 BACKLOG_MS = 7 * 86_400_000
 """How long numbers stay for the sake of what stands before a request. What nobody has taken in by
-then is of a source that was taken out, or has no settings, and may stand for good."""
+then is of a source that was taken out, or has no settings, and may stand for good; or no worker has
+run since."""
 
 
 @dataclass(frozen=True, slots=True)
