@@ -370,7 +370,7 @@ class Worker:
                 self.bells.wait("deliveries", seen=seen, seconds=REST_S if taken else self.poll_s)
 
     def _look_up(self, source: str) -> None:
-        bell, known = f"source:{source}", None
+        bell = f"source:{source}"
         lookups = Lookups(
             {},
             search,
@@ -384,9 +384,6 @@ class Worker:
                 mapping = self.live.current().mappings.get(source)
                 if mapping is None or not mapping.source.configured:
                     return
-                if mapping is not known:  # also when only a token has changed
-                    known = mapping
-                    lookups.replace(mapping.lookups)
                 seen = self.bells.count(bell)
                 if not self.pipeline.look_up(source, lookups):
                     with self.database.read() as connection:

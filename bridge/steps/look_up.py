@@ -62,6 +62,8 @@ def _round(
     mapping = current.mappings.get(source)
     if mapping is None or not mapping.source.configured:
         return 0, None
+    # an edit may have come while others went first: what is asked and what reads it go together
+    lookups.replace(mapping.lookups)
     now = equipment.database.now_ms()
     until = now + equipment.bounds.lease
     due = _claimed(equipment, source, now, until, lanes)

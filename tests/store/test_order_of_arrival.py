@@ -92,6 +92,9 @@ class Records:
     def __init__(self) -> None:
         self.come: dict[str, dict[str, str]] = {}
 
+    def replace(self, _lookups: object) -> None:
+        """What is declared makes no difference here."""
+
     def resolve(self, wanted: Sequence[Wanted], _now: object) -> list[Found]:
         return [
             Found((self.come[one.ids[0]],)) if one.ids[0] in self.come else Found((), one.ids)

@@ -1,0 +1,99 @@
+"""Opt-outs that wait for what their CRM says of somebody, which is a real server here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from enrich.rest import Api, Asked, Says
+
+from bridge.enrich import Lookups
+from bridge.map.search import search
+from bridge.settings import Environment
+from bridge.store.database import Database
+
+from .replaying import HEAD, World
+
+AT = 1_700_000_000_000
+FILE = (
+    HEAD
+    + """\
+  contacts: {ids: [contact]}
+enrich:
+  person:
+    url: "${CRM_URL}/people/{id}"
+    token: "${CRM_TOKEN}"
+    ids: contact
+    result: person
+rules:
+  - name: opt-out
+    when: dnc
+    channel: voice
+    lead: {phone_number: {all: ["person_all[].phone", _known.phones]}, do_not_call: {value: true}}
+  - name: details
+    when: name
+    lead: {phone_number: person.phone, first_name: name}
+"""
+)
+
+
+def number(of: str) -> str:
+    return f"+1415555{int(of):04d}"
+
+
+def person(asked: Asked) -> Says:
+    """What the CRM says of somebody by whose id it is asked."""
+    one = asked.path.rpartition("/")[2]
+    return Says(200, {"person": {"id": one, "phone": number(one)}})
+
+
+class Asking(World):
+    """A world whose worker asks a CRM."""
+
+    def __init__(self, database: Database, folder: Path, api: Api) -> None:
+        self.api = api
+        self.environment = Environment(
+            {"CRM_TOKEN": "crm-token", "CRM_URL": api.url, "BRIDGE_API_TOKEN": "api-token"}
+        )
+        super().__init__(database, folder)
+        self.write(FILE, ("one",))
+        self.lookups = Lookups(self.mappings.mappings["crm"].lookups, search, wait=lambda _s: True)
+
+    def look_up(self) -> int:
+        """Ask for all that waits, whenever it is due, as if the CRM had never failed before."""
+        self.lookups.replace({})
+        with self.database.write() as connection:
+            connection.exec_driver_sql("UPDATE event SET due_at = 0 WHERE state = 'pending'")
+        return self.worker().look_up("crm", self.lookups)
+
+    def opted_out(self) -> list[str]:
+        return [row["phone"] for row in self.outcomes() if row["opts_out"]]
+
+
+@pytest.fixture
+def world(database: Database, tmp_path: Path) -> Iterator[Asking]:
+    folder = tmp_path / "mappings"
+    folder.mkdir()
+    api = Api(person)
+    made = Asking(database, folder, api)
+    yield made
+    made.lookups.close()
+    api.stop()
+
+
+def opt_out(*ids: str, **more: Any) -> dict[str, Any]:
+    return {"id": f"{ids}", "at": AT, "contact": list(ids), "dnc": True, **more}
+
+
+def test_an_edit_of_a_look_up_and_of_what_reads_it_counts_as_a_whole(world: Asking) -> None:
+    """Also where it comes while the worker stands back, with the look-ups of before in hand."""
+    (receipt,) = world.take_in(opt_out("7"))
+    whole = FILE.replace("    result: person\n", "").replace(
+        "person_all[].", "person_all[].person."
+    )
+    world.write(whole, ("one",))
+    assert world.worker().look_up("crm", world.lookups) == 1
+    assert [row["message"] for row in world.outcomes(receipt=receipt)] == [""]
+    assert world.opted_out() == [number("7")]
