@@ -19,15 +19,18 @@ MOST_DOUBTS = 10_000
 OUTAGE = 3
 """Failed calls in a row from which on the account, not an id, is taken to be the cause."""
 
+BY_IDS = (Cause.UNCLEAR, Cause.SCOPE, Cause.ODD)
+"""Failures of which one of the ids may be the cause."""
+
 
 class Account:
     """One account of one look-up.
 
     The breaker opens with any failed call and lets calls through again when the pause is over;
     since an account in doubt gets one call at a time, the first of them is the probe. An id that
-    was in a call that broke for no clear reason is *doubted*: from then on it goes after all
-    others, in ever smaller batches, so that one record that breaks its CRM cannot hold up the
-    rest.
+    was in a call of whose failure it may be the cause is *doubted*: from then on it goes after all
+    others, in ever smaller batches, so that one record that breaks its CRM, or may not be read,
+    cannot hold up the rest.
     """
 
     def __init__(self, rate_per_s: float) -> None:
@@ -75,9 +78,11 @@ class Account:
         self._streak += 1
         backoff = min(LONGEST_PAUSE_S, 2.0 ** min(self._streak - 1, 10))
         pause = backoff if failure.retry_after_s is None else failure.retry_after_s
-        self._rests_until = now + pause
+        # what only a correction changes is asked again later, and others than these ids before
+        own = failure.cause in (Cause.SCOPE, Cause.ODD)
+        self._rests_until = now + (backoff if own else pause)
         self.why = failure.why
-        if failure.cause is not Cause.UNCLEAR:
+        if failure.cause not in BY_IDS:
             return pause
         self.doubt(ids)
         if len(ids) > 1:
@@ -86,7 +91,7 @@ class Account:
         return max(pause, again)
 
     def doubt(self, ids: Iterable[str]) -> None:
-        """These ids were in a call that broke for no clear reason."""
+        """These ids were in a call of whose failure they may be the cause."""
         for one in ids:
             self._doubts[one] = self._doubts.pop(one, 0) + 1
         while len(self._doubts) > MOST_DOUBTS:
