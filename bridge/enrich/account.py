@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import groupby
 
 from bridge.enrich.reading import Cause, Failed
@@ -40,8 +40,7 @@ class Account:
         """Why the breaker is, or was last, open."""
         self.live_token = 0
         """Which of the token's values was accepted last."""
-        self.witness: str | None = None
-        """An id that had a row, so that asking for it again shows whether a request is sound."""
+        self._witnesses: tuple[str, ...] = ()
         self._gap = 1 / rate_per_s
         self._rests_until = -math.inf
         self._streak = 0
@@ -70,8 +69,12 @@ class Account:
         self._streak = 0
         for one in found:
             self._doubts.pop(one, None)
-        if found:
-            self.witness = found[-1]
+        if found and found[-1] not in self._witnesses:
+            self._witnesses = (found[-1], *self._witnesses[:1])
+
+    def witness(self, besides: Collection[str] = ()) -> str | None:
+        """An id that had a row, so that asking for it again shows whether a request is sound."""
+        return next((one for one in self._witnesses if one not in besides), None)
 
     def failed(self, failure: Failed, ids: Sequence[str], now: float) -> float:
         """A call for these ids failed. Opens the breaker; seconds until to ask for them again."""

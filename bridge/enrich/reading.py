@@ -70,8 +70,8 @@ class Rows:
 class Unknown:
     """The CRM knows none of the ids.
 
-    Not ``sure``: a wrong address would be answered in the same way, so this counts only once
-    another id had a record.
+    Not ``sure``: a wrong address, and a CRM that is away, would be answered for in the same way,
+    so this counts only where another id has a record.
     """
 
     why: str
@@ -110,7 +110,7 @@ def read(
     if status in lookup.not_found:
         # a machine that speaks JSON, or says nothing, is an API; a web page is another machine
         sure = not reply.body.strip() or _decoded(reply.body) is not None
-        return Unknown(f"answered {status} to every request so far; check url", sure)
+        return Unknown(f"answers {status} to whatever it is asked; check url", sure)
     if status in (200, 207):
         return _usable(reply.body, lookup, search, ids)
     if status in (400, 422):

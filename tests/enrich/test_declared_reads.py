@@ -230,6 +230,40 @@ def test_a_wrong_address_makes_no_contact_unknown(
 
 
 @pytest.mark.parametrize(
+    "page", [Says(404, b"<html>be back soon</html>"), Says(200, {"status": "maintenance"})]
+)
+def test_what_a_crm_says_to_everybody_makes_no_contact_unknown_that_it_knew_before(
+    api: Api, declared: Callable[..., Declared], page: Says
+) -> None:
+    """Such as the page of whatever stands in front of it while it is away."""
+    api.answer = lambda asked: Says(200, {"person": {"id": asked.path}})
+    one = declared(BY_ID + "\nresult: person")
+    one.resolve({"ids": [1, 2]})
+    api.answer = lambda _asked: page
+    one.clock.time += 600
+    (failed,) = one.resolve({"ids": [3]})
+    assert isinstance(failed, LookupFailed)
+    api.answer = lambda asked: (
+        page if asked.path.endswith("3") else Says(200, {"person": {"id": asked.path}})
+    )
+    one.clock.time += 600
+    assert one.resolve({"ids": [3]})[0].missing == ("3",)
+
+
+def test_whether_a_crm_is_there_is_not_asked_of_the_contact_that_may_be_gone(
+    api: Api, declared: Callable[..., Declared]
+) -> None:
+    api.answer = person
+    one = declared(BY_ID)
+    one.resolve({"ids": [1]})
+    one.resolve({"ids": [2]})
+    page = Says(404, b"<html>no such page</html>")
+    api.answer = lambda asked: page if asked.path.endswith("2") else person(asked)
+    one.clock.time += 600
+    assert one.resolve({"ids": [2]})[0].missing == ("2",)
+
+
+@pytest.mark.parametrize(
     "refused",
     [
         Says(403, {"e": "not yours"}),
