@@ -302,12 +302,17 @@ def _opt_outs(
     """What can be said without the answers that lack: the opt-out of numbers that are known.
 
     Of an event that is no opt-out at first sight only if no answer that lacks could say otherwise.
+    One that is an opt-out whatever comes reaches also those whose records came, where it names
+    others whose did not.
     """
     pending, delivery, event = item
     records = {name: answer for name, answer in answers if isinstance(answer, Found)}
     if pending.lane is not Lane.OPT_OUT and not _shown(item, records, answers, mapping, memory):
         return Mapped()
     mapped = map_event(delivery, event, mapping, records, memory)
+    part = {name: Found(answer.records) for name, answer in answers if name not in records}
+    if mapped.opts_out is True and any(one.records for one in part.values()):
+        mapped = map_event(delivery, event, mapping, records | part, memory)
     return Mapped(updates=tuple(update for update in mapped.updates if update.opts_out))
 
 

@@ -97,3 +97,18 @@ def test_an_edit_of_a_look_up_and_of_what_reads_it_counts_as_a_whole(world: Aski
     assert world.worker().look_up("crm", world.lookups) == 1
     assert [row["message"] for row in world.outcomes(receipt=receipt)] == [""]
     assert world.opted_out() == [number("7")]
+
+
+def test_one_contact_of_an_opt_out_that_cannot_be_read_keeps_no_other_waiting(
+    world: Asking,
+) -> None:
+    """Such as a tag that was put on many: those whose records came are opted out at once."""
+    world.api.answer = lambda asked: Says(500) if asked.path.endswith("/8") else person(asked)
+    world.take_in(opt_out("7", "8", "9"))
+    for _ in range(2):
+        assert world.look_up() == 1
+        assert world.opted_out() == [number("7"), number("9")]
+    world.api.answer = person
+    world.look_up()
+    assert world.opted_out() == [number("7"), number("9"), number("8")]
+    assert world.look_up() == 0
