@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +28,13 @@ log = logs.get("look up")
 
 ROUND = 100
 """Events in a round that has no opt-out, so that one which comes meanwhile waits for little."""
+
+ROUND_S = 2.0
+"""For how long a round's calls may take at their pace, about: what came first is not kept from
+going out until the last has been asked for, which takes a minute where each id takes a call."""
+
+LEAST = 16
+"""Events in any round, as many as are due, so that calls may go out several at once."""
 
 Item = tuple[events.PendingEvent, Delivery, Event]
 Answers = Mapping[int, Sequence[tuple[str, Found | LookupFailed]]]
@@ -66,7 +74,7 @@ def _round(
     lookups.replace(mapping.lookups)
     now = equipment.database.now_ms()
     until = now + equipment.bounds.lease
-    due = _claimed(equipment, source, now, until, lanes)
+    due = _claimed(equipment, mapping, now, until, lanes)
     if not due:
         return 0, None
     with equipment.holds.during([item.id for item in due], until):
@@ -106,14 +114,21 @@ def _look_up(
 
 
 def _claimed(
-    equipment: Equipment, source: str, now: int, until: int, lanes: Sequence[Lane]
+    equipment: Equipment, mapping: SourceMapping, now: int, until: int, lanes: Sequence[Lane]
 ) -> list[events.PendingEvent]:
     """Events that are due, claimed; ``Holds`` renews that while their look-up lasts."""
-    bounds = equipment.bounds
-    most = {Lane.OPT_OUT: bounds.batch, Lane.FIRST: min(bounds.batch, ROUND)}
-    limits = {lane: most[lane] for lane in lanes}
+    most = min(equipment.bounds.batch, _paced(mapping))
+    limits = {lane: most if lane is Lane.OPT_OUT else min(most, ROUND) for lane in lanes}
     with equipment.database.write(urgent=True) as connection:
-        return events.claim_pending(connection, source, now, limits=limits, until=until)
+        return events.claim_pending(
+            connection, mapping.source.name, now, limits=limits, until=until
+        )
+
+
+def _paced(mapping: SourceMapping) -> int:
+    """How many ids the slowest look-up asks for in ``ROUND_S``."""
+    paces = [one.rate_per_s * (1 if one.single else one.size) for one in mapping.lookups.values()]
+    return max(LEAST, int(ROUND_S * min(paces))) if paces else sys.maxsize
 
 
 def _items(

@@ -99,6 +99,17 @@ def test_an_edit_of_a_look_up_and_of_what_reads_it_counts_as_a_whole(world: Aski
     assert world.opted_out() == [number("7")]
 
 
+def test_of_many_opt_outs_the_first_go_out_before_the_last_are_asked_for(world: Asking) -> None:
+    """Where each takes a call, to ask for all of them takes a minute and more."""
+    ids = [str(n) for n in range(1, 41)]
+    world.take_in(*(opt_out(one) for one in ids))
+    world.look_up()
+    assert 1 <= len(world.opted_out()) <= 20, "nine a second, and so many in about two"
+    while world.look_up():
+        pass
+    assert sorted(world.opted_out()) == [number(one) for one in ids]
+
+
 def test_one_contact_of_an_opt_out_that_cannot_be_read_keeps_no_other_waiting(
     world: Asking,
 ) -> None:

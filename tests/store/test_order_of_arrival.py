@@ -33,6 +33,7 @@ enrich:
     token: "${CRM_TOKEN}"
     when: "contact && !phone"
     ids: contact
+    rate: 10000
 rules:
   - name: opt-out
     when: "dnc == `true`"
