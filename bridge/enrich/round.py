@@ -351,9 +351,12 @@ class Round:
         for ask in self._pending:
             self._lose(() if ask.control else ask.ids, why, retry_after_s)
         self._pending.clear()
-        for waiting in (*self._again.values(), *self._refused.values(), *self._unsure.values()):
+        for waiting in (*self._again.values(), *self._refused.values()):
             self._lose(waiting, why, retry_after_s)
             waiting.clear()
+        for unsure in self._unsure.values():
+            self._lose(unsure, why, retry_after_s)
+            unsure.clear()
 
     def _lose(self, ids: Iterable[str], why: str, retry_after_s: float) -> None:
         text = f"look-up {self.lookup.name}: {host(self.lookup.url)} {why}."

@@ -145,7 +145,7 @@ def test_what_links_two_late_brings_the_numbers_of_both_to_whom_they_were_one_wi
     world: World,
 ) -> None:
     """In the order of time the number was the last one's, too, when that opted out."""
-    number = {"contact": "7", "phone": "+14155550003", "name": "Ann", "at": 0}
+    number: Event = {"contact": "7", "phone": "+14155550003", "name": "Ann", "at": 0}
     opt_out = {"contact": "9", "dnc": True, "at": 30}
     tell(world, number, merged("8", "9", 20), opt_out, merged("7", "8", 10))
     assert consent(world, number["phone"]) is True
