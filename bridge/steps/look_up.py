@@ -292,17 +292,28 @@ def _mapped(
         return Mapped(state=State.DEAD, reason=f"the look-up failed: {answer}")
     records = {name: answer for name, answer in answers if isinstance(answer, Found)}
     mapped = map_event(delivery, event, mapping, records, memory)
-    lacking = [name for name, answer in records.items() if answer.missing]
-    if lacking and age < bounds.lookup_settle and _open(event, mapped, mapping, lacking):
+    lacking = {name: answer for name, answer in records.items() if answer.missing}
+    some = pending.lane is Lane.OPT_OUT and any(answer.records for answer in lacking.values())
+    if lacking and age < bounds.lookup_settle and _open(event, mapped, mapping, lacking, some=some):
         return _pause(bounds, pending.tries + 2, None), "the CRM does not know the record yet"
     return mapped
 
 
-def _open(event: Event, mapped: Mapped, mapping: SourceMapping, lacking: Collection[str]) -> bool:
+def _open(
+    event: Event,
+    mapped: Mapped,
+    mapping: SourceMapping,
+    lacking: Collection[str],
+    *,
+    some: bool,
+) -> bool:
     """Whether a record that comes yet could make an opt-out of an event, or anything at all.
 
-    An opt-out that only reaches the numbers of others, over links, lacks its own.
+    An opt-out that only reaches the numbers of others, over links, lacks its own. ``some``: of
+    several contacts the records of some came, and an opt-out goes out to these meanwhile.
     """
+    if some and mapped.opts_out is True:
+        return True
     if any(update.opts_out and update.phone in mapped.phones for update in mapped.updates):
         return False
     return not mapped.updates or mapped.opts_out is True or mapping.undecided(event, lacking)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from bridge.map.search import search
 from bridge.settings import Environment
 from bridge.store.database import Database
 
-from .replaying import HEAD, World
+from .replaying import BOUNDS, HEAD, World
 
 AT = 1_700_000_000_000
 FILE = (
@@ -50,7 +51,9 @@ def person(asked: Asked) -> Says:
 
 
 class Asking(World):
-    """A world whose worker asks a CRM."""
+    """A world whose worker asks a CRM, in which a record may come within the hour."""
+
+    bounds = replace(BOUNDS, lookup_settle=3_600_000)
 
     def __init__(self, database: Database, folder: Path, api: Api) -> None:
         self.api = api
@@ -122,4 +125,17 @@ def test_one_contact_of_an_opt_out_that_cannot_be_read_keeps_no_other_waiting(
     world.api.answer = person
     world.look_up()
     assert world.opted_out() == [number("7"), number("9"), number("8")]
+    assert world.look_up() == 0
+
+
+def test_one_contact_of_an_opt_out_that_is_not_known_yet_is_waited_for(world: Asking) -> None:
+    """The others are opted out meanwhile."""
+    world.api.answer = lambda asked: Says(404, {}) if asked.path.endswith("/8") else person(asked)
+    world.take_in(opt_out("7", "8"))
+    for _ in range(2):
+        assert world.look_up() == 1
+        assert world.opted_out() == [number("7")]
+    world.api.answer = person
+    assert world.look_up() == 1
+    assert world.opted_out() == [number("7"), number("8")]
     assert world.look_up() == 0
