@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from enrich.rest import Api, Asked, Says
 
-from bridge.enrich import Lookups
-from bridge.map.search import search
-from bridge.settings import Environment
 from bridge.store.database import Database
 
-from .replaying import BOUNDS, HEAD, World
+from .asking import Asking
+from .replaying import HEAD
 
 AT = 1_700_000_000_000
 FILE = (
@@ -50,37 +47,12 @@ def person(asked: Asked) -> Says:
     return Says(200, {"person": {"id": one, "phone": number(one)}})
 
 
-class Asking(World):
-    """A world whose worker asks a CRM, in which a record may come within the hour."""
-
-    bounds = replace(BOUNDS, lookup_settle=3_600_000)
-
-    def __init__(self, database: Database, folder: Path, api: Api) -> None:
-        self.api = api
-        self.environment = Environment(
-            {"CRM_TOKEN": "crm-token", "CRM_URL": api.url, "BRIDGE_API_TOKEN": "api-token"}
-        )
-        super().__init__(database, folder)
-        self.write(FILE, ("one",))
-        self.lookups = Lookups(self.mappings.mappings["crm"].lookups, search, wait=lambda _s: True)
-
-    def look_up(self) -> int:
-        """Ask for all that waits, whenever it is due, as if the CRM had never failed before."""
-        self.lookups.replace({})
-        with self.database.write() as connection:
-            connection.exec_driver_sql("UPDATE event SET due_at = 0 WHERE state = 'pending'")
-        return self.worker().look_up("crm", self.lookups)
-
-    def opted_out(self) -> list[str]:
-        return [row["phone"] for row in self.outcomes() if row["opts_out"]]
-
-
 @pytest.fixture
 def world(database: Database, tmp_path: Path) -> Iterator[Asking]:
     folder = tmp_path / "mappings"
     folder.mkdir()
     api = Api(person)
-    made = Asking(database, folder, api)
+    made = Asking(database, folder, api, FILE)
     yield made
     made.lookups.close()
     api.stop()
