@@ -45,6 +45,7 @@ class Account:
         self._rests_until = -math.inf
         self._streak = 0
         self._doubts: dict[str, int] = {}
+        self._behind: dict[str, None] = {}
 
     def pace(self, now: Callable[[], float], wait: Callable[[float], bool]) -> bool:
         """Wait for the next call's turn. False: the process is stopping, do not call."""
@@ -69,6 +70,7 @@ class Account:
         self._streak = 0
         for one in found:
             self._doubts.pop(one, None)
+            self._behind.pop(one, None)
         if found and found[-1] not in self._witnesses:
             self._witnesses = (found[-1], *self._witnesses[:1])
 
@@ -100,10 +102,20 @@ class Account:
         while len(self._doubts) > MOST_DOUBTS:
             del self._doubts[next(iter(self._doubts))]
 
+    def fell_behind(self, ids: Iterable[str]) -> None:
+        """These ids brought nothing: they go first the next time, unless they are doubted.
+
+        Where more are wanted at a time than their CRM lets through, the last have a turn so.
+        """
+        self._behind |= dict.fromkeys(ids)
+        while len(self._behind) > MOST_DOUBTS:
+            del self._behind[next(iter(self._behind))]
+
     def batches(self, ids: Iterable[str], size: int) -> list[tuple[str, ...]]:
         """The ids in batches of at most ``size``: doubted ones last, and in smaller batches."""
         batches: list[tuple[str, ...]] = []
-        for level, group in groupby(sorted(ids, key=self._doubt), key=self._doubt):
+        ordered = sorted(ids, key=lambda one: (self._doubt(one), one not in self._behind))
+        for level, group in groupby(ordered, key=self._doubt):
             alike, most = list(group), max(1, size >> level)
             batches += [tuple(alike[at : at + most]) for at in range(0, len(alike), most)]
         return batches

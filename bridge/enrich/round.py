@@ -360,6 +360,8 @@ class Round:
 
     def _lose(self, ids: Iterable[str], why: str, retry_after_s: float) -> None:
         text = f"look-up {self.lookup.name}: {host(self.lookup.url)} {why}."
+        ids = list(ids)
+        self._account.fell_behind(ids)
         for one in ids:
             self.failed[one] = LookupFailed(text, retry_after_s=retry_after_s)
 
