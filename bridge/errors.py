@@ -19,6 +19,7 @@ Errors of other libraries are translated in the one module that uses the library
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 
 class BridgeError(Exception):
@@ -97,9 +98,20 @@ class ExportError(BridgeError):
 
 
 class LookupFailed(BridgeError):  # noqa: N818 - reads as the event it reports
-    """A CRM did not answer a look-up in a usable way; to be tried again after a pause."""
+    """A CRM did not answer a look-up in a usable way; to be tried again after a pause.
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None, fatal: bool = False):
+    ``records``: those that came all the same, of others whom the event names.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        fatal: bool = False,
+        records: tuple[Any, ...] = (),
+    ):
         self.retry_after_s = retry_after_s
         self.fatal = fatal
+        self.records = records
         super().__init__(message)

@@ -132,6 +132,7 @@ class Worker:
         self._noticing = Noticing(self.name, self._clock, partial(mapping_problem, self.live))
         self._adopt_again: dict[str, tuple[float, list[str]]] = {}
         self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
+        self._keepers: dict[str, TokenKeeper] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._erase_at = 0.0
         self._started_at = 0
@@ -370,13 +371,13 @@ class Worker:
                 self.bells.wait("deliveries", seen=seen, seconds=REST_S if taken else self.poll_s)
 
     def _look_up(self, source: str) -> None:
-        bell, known = f"source:{source}", None
+        bell, keeper = f"source:{source}", self._keeper(f"source:{source}")
         lookups = Lookups(
             {},
             search,
             wait=self.bells.sleep,
             wall=self.database.now_ms,
-            keeper=TokenKeeper(self.database),
+            keeper=keeper,
             heard=partial(count_look_up, self.counts, source),
         )
         try:
@@ -384,10 +385,8 @@ class Worker:
                 mapping = self.live.current().mappings.get(source)
                 if mapping is None or not mapping.source.configured:
                     return
-                if mapping is not known:  # also when only a token has changed
-                    known = mapping
-                    lookups.replace(mapping.lookups)
                 seen = self.bells.count(bell)
+                keeper.catch_up()
                 if not self.pipeline.look_up(source, lookups):
                     with self.database.read() as connection:
                         due = events.next_due(connection, source)
@@ -400,11 +399,13 @@ class Worker:
             self.conditions.hear()
 
     def _replay(self) -> None:
-        desk = Desk(self.bells.sleep, self.database.now_ms, TokenKeeper(self.database))
+        keeper = self._keeper("replays")
+        desk = Desk(self.bells.sleep, self.database.now_ms, keeper)
         tools = Tools(Choice(self.live.compile), desk, self.settings["BRIDGE_REPLAY_OPEN"])
         try:
             while not self.bells.stopping:
                 seen = self.bells.count("replays")
+                keeper.catch_up()
                 if not self.pipeline.replay(tools):
                     with self.database.read() as connection:
                         due = replays.next_due(connection)
@@ -415,6 +416,9 @@ class Worker:
                     )
         finally:
             desk.close()
+
+    def _keeper(self, thread: str) -> TokenKeeper:
+        return self._keepers.setdefault(thread, TokenKeeper(self.database))
 
     def _until(self, due_at: int | None) -> float:
         return seconds_until(due_at, self.database.now_ms(), self.poll_s)

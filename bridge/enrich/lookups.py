@@ -111,7 +111,8 @@ class Lookups:
 
         ``now`` gives monotonic seconds. Blocks while calls are made and paced, but for no pause
         that a CRM asks for: that is ``retry_after_s`` of the failure, in seconds. One id that
-        failed makes the whole ``Wanted`` fail. An empty id is missing.
+        failed makes the whole ``Wanted`` fail, with what came of the others. An empty id is
+        missing.
         """
         declared = self._declared
         groups: dict[tuple[str, str], dict[str, int]] = {}
@@ -262,9 +263,11 @@ def _answer(want: Wanted, settled: _Settled | None) -> Found | LookupFailed:
         )
     ids = list(dict.fromkeys(want.ids))
     failures = [settled.failed[one] for one in ids if one in settled.failed]
+    records = tuple(settled.records[one] for one in ids if one in settled.records)
     if failures:
-        return max(failures, key=lambda failure: failure.retry_after_s or 0.0)
+        worst = max(failures, key=lambda failure: failure.retry_after_s or 0.0)
+        return LookupFailed(str(worst), retry_after_s=worst.retry_after_s, records=records)
     return Found(
-        records=tuple(settled.records[one] for one in ids if one in settled.records),
+        records=records,
         missing=tuple(one for one in ids if one in settled.missing or not one),
     )

@@ -51,7 +51,9 @@ class Cause(StrEnum):
     TOKEN = "token"  # noqa: S105 - what failed, no secret
     """There is no access token to be had."""
     SCOPE = "scope"
-    """The token is accepted, but may not read this."""
+    """The token is accepted, but may not read this: one record perhaps, or any."""
+    ODD = "odd"
+    """No answer to such a request, as it seems; for another record there may be one."""
     UNCLEAR = "unclear"
     """The account may be down, or one of the ids may be what breaks the call."""
 
@@ -68,8 +70,8 @@ class Rows:
 class Unknown:
     """The CRM knows none of the ids.
 
-    Not ``sure``: a wrong address would be answered in the same way, so this counts only once
-    another id had a record.
+    Not ``sure``: a wrong address, and a CRM that is away, would be answered for in the same way,
+    so this counts only where another id has a record.
     """
 
     why: str
@@ -108,7 +110,7 @@ def read(
     if status in lookup.not_found:
         # a machine that speaks JSON, or says nothing, is an API; a web page is another machine
         sure = not reply.body.strip() or _decoded(reply.body) is not None
-        return Unknown(f"answered {status} to every request so far; check url", sure)
+        return Unknown(f"answers {status} to whatever it is asked; check url", sure)
     if status in (200, 207):
         return _usable(reply.body, lookup, search, ids)
     if status in (400, 422):
@@ -125,7 +127,7 @@ def _failed(status: int, asked: float | None, body: bytes) -> Failed:
             return Failed("answered 429 (the daily limit is used up)", Cause.ACCOUNT, pause)
         return Failed("answered 429 (too many requests)", Cause.ACCOUNT, asked or LIMIT_S)
     if status == 423:
-        return Failed("answered 423 (locked)", Cause.ACCOUNT, max(asked or 0.0, 2.0))
+        return Failed("answered 423 (locked)", Cause.UNCLEAR, max(asked or 0.0, 2.0))
     if status in (401, 403):
         cause = Cause.LOGIN if status == 401 else Cause.SCOPE
         return Failed(f"answered {status}", cause, SETTING_S)
@@ -133,9 +135,11 @@ def _failed(status: int, asked: float | None, body: bytes) -> Failed:
         return Failed(f"answered {status}", Cause.UNCLEAR, asked)
     if status < 400:
         why = f"answered {status}, a redirect, which is not followed; write the final url"
-        return Failed(f"{why} in the mapping file", Cause.ACCOUNT, SETTING_S)
+        return Failed(f"{why} in the mapping file", Cause.ODD, SETTING_S)
     why = f"answered {status}; check url in the mapping file"
-    return Failed(why, Cause.ACCOUNT, max(asked or 0.0, SETTING_S))
+    if asked is not None:  # who says when to come back means everybody
+        return Failed(why, Cause.ACCOUNT, max(asked, SETTING_S))
+    return Failed(why, Cause.ODD, SETTING_S)
 
 
 def _asked(header: str | None) -> float | None:

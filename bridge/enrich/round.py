@@ -116,6 +116,7 @@ class Round:
         self._pending = deque(Ask(batch, deleted=False) for batch in first)
         self._again: dict[bool, list[str]] = {False: [], True: []}
         self._refused: dict[bool, list[str]] = {False: [], True: []}
+        self._unsure: dict[bool, dict[str, str]] = {False: {}, True: {}}
         self._taken: set[bool] = set()
         self._controlled: set[bool] = set()
         self._calls_left = EXTRA_CALLS + 4 * len(first)
@@ -261,12 +262,16 @@ class Round:
             self._fail(ask, Failed(why, Cause.UNCLEAR))
 
     def _not_known(self, ask: Ask, answer: Unknown) -> None:
-        if not answer.sure and self._account.witness is None:
+        if answer.sure:
+            self._account.succeeded(())
+            if not ask.control:
+                self._unknown(ask.ids, ask.deleted)
+        elif ask.control or (witness := self._account.witness(ask.ids)) is None:
             self._fail(ask, Failed(answer.why, Cause.UNCLEAR))
-            return
-        self._account.succeeded(())
-        if not ask.control:
-            self._unknown(ask.ids, ask.deleted)
+        else:
+            self._unsure[ask.deleted] |= dict.fromkeys(ask.ids, answer.why)
+            if not (self._taken or self._controlled):
+                self._control(witness, deleted=False)
 
     def _unknown(self, ids: Sequence[str], deleted: bool) -> None:
         if self.lookup.deleted_query and not deleted:
@@ -298,18 +303,29 @@ class Round:
                 return
         for deleted in (False, True):
             self._judge_refused(deleted)
+            self._judge_unsure(deleted)
+        if any(self._again.values()):
+            self._refill()
+
+    def _judge_unsure(self, deleted: bool) -> None:
+        """What is said of an id that is unknown counts unless it is said of every id just now."""
+        unsure, self._unsure[deleted] = self._unsure[deleted], {}
+        if self._taken:
+            self._unknown(list(unsure), deleted)
+        elif unsure:
+            why = next(iter(unsure.values()))
+            self._fail(Ask(tuple(unsure), deleted), Failed(why, Cause.UNCLEAR))
 
     def _judge_refused(self, deleted: bool) -> None:
         """An id that alone gives 400 is unknown to the CRM, if the request as such is sound."""
         ids = self._refused[deleted]
-        witness = self._account.witness
+        witness = self._account.witness(ids)
         if not ids:
             return
         if deleted in self._taken:
             self.missing.update(ids)
         elif witness is not None and deleted not in self._controlled:
-            self._controlled.add(deleted)
-            self._pending.append(Ask((witness,), deleted, control=True))
+            self._control(witness, deleted)
             return
         else:
             self._account.doubt(ids)
@@ -317,6 +333,11 @@ class Round:
             why = f"answered 400 to every such request; check {what} in the mapping file"
             self._lose(ids, why, SETTING_S)
         self._refused[deleted] = []
+
+    def _control(self, witness: str, deleted: bool) -> None:
+        """Ask next for somebody who had a record, to see whether such a request is answered."""
+        self._controlled.add(deleted)
+        self._pending.appendleft(Ask((witness,), deleted, control=True))
 
     # ------------------------------------------------------------------ what fails
 
@@ -333,9 +354,14 @@ class Round:
         for waiting in (*self._again.values(), *self._refused.values()):
             self._lose(waiting, why, retry_after_s)
             waiting.clear()
+        for unsure in self._unsure.values():
+            self._lose(unsure, why, retry_after_s)
+            unsure.clear()
 
     def _lose(self, ids: Iterable[str], why: str, retry_after_s: float) -> None:
         text = f"look-up {self.lookup.name}: {host(self.lookup.url)} {why}."
+        ids = list(ids)
+        self._account.fell_behind(ids)
         for one in ids:
             self.failed[one] = LookupFailed(text, retry_after_s=retry_after_s)
 

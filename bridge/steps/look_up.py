@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -27,6 +28,13 @@ log = logs.get("look up")
 
 ROUND = 100
 """Events in a round that has no opt-out, so that one which comes meanwhile waits for little."""
+
+ROUND_S = 2.0
+"""For how long a round's calls may take at their pace, about: what came first is not kept from
+going out until the last has been asked for, which takes a minute where each id takes a call."""
+
+LEAST = 16
+"""Events in any round, as many as are due, so that calls may go out several at once."""
 
 Item = tuple[events.PendingEvent, Delivery, Event]
 Answers = Mapping[int, Sequence[tuple[str, Found | LookupFailed]]]
@@ -62,9 +70,11 @@ def _round(
     mapping = current.mappings.get(source)
     if mapping is None or not mapping.source.configured:
         return 0, None
+    # an edit may have come while others went first: what is asked and what reads it go together
+    lookups.replace(mapping.lookups)
     now = equipment.database.now_ms()
     until = now + equipment.bounds.lease
-    due = _claimed(equipment, source, now, until, lanes)
+    due = _claimed(equipment, mapping, now, until, lanes)
     if not due:
         return 0, None
     with equipment.holds.during([item.id for item in due], until):
@@ -104,14 +114,21 @@ def _look_up(
 
 
 def _claimed(
-    equipment: Equipment, source: str, now: int, until: int, lanes: Sequence[Lane]
+    equipment: Equipment, mapping: SourceMapping, now: int, until: int, lanes: Sequence[Lane]
 ) -> list[events.PendingEvent]:
     """Events that are due, claimed; ``Holds`` renews that while their look-up lasts."""
-    bounds = equipment.bounds
-    most = {Lane.OPT_OUT: bounds.batch, Lane.FIRST: min(bounds.batch, ROUND)}
-    limits = {lane: most[lane] for lane in lanes}
+    most = min(equipment.bounds.batch, _paced(mapping))
+    limits = {lane: most if lane is Lane.OPT_OUT else min(most, ROUND) for lane in lanes}
     with equipment.database.write(urgent=True) as connection:
-        return events.claim_pending(connection, source, now, limits=limits, until=until)
+        return events.claim_pending(
+            connection, mapping.source.name, now, limits=limits, until=until
+        )
+
+
+def _paced(mapping: SourceMapping) -> int:
+    """How many ids the slowest look-up asks for in ``ROUND_S``."""
+    paces = [one.rate_per_s * (1 if one.single else one.size) for one in mapping.lookups.values()]
+    return max(LEAST, int(ROUND_S * min(paces))) if paces else sys.maxsize
 
 
 def _items(
@@ -275,17 +292,28 @@ def _mapped(
         return Mapped(state=State.DEAD, reason=f"the look-up failed: {answer}")
     records = {name: answer for name, answer in answers if isinstance(answer, Found)}
     mapped = map_event(delivery, event, mapping, records, memory)
-    lacking = [name for name, answer in records.items() if answer.missing]
-    if lacking and age < bounds.lookup_settle and _open(event, mapped, mapping, lacking):
+    lacking = {name: answer for name, answer in records.items() if answer.missing}
+    some = pending.lane is Lane.OPT_OUT and any(answer.records for answer in lacking.values())
+    if lacking and age < bounds.lookup_settle and _open(event, mapped, mapping, lacking, some=some):
         return _pause(bounds, pending.tries + 2, None), "the CRM does not know the record yet"
     return mapped
 
 
-def _open(event: Event, mapped: Mapped, mapping: SourceMapping, lacking: Collection[str]) -> bool:
+def _open(
+    event: Event,
+    mapped: Mapped,
+    mapping: SourceMapping,
+    lacking: Collection[str],
+    *,
+    some: bool,
+) -> bool:
     """Whether a record that comes yet could make an opt-out of an event, or anything at all.
 
-    An opt-out that only reaches the numbers of others, over links, lacks its own.
+    An opt-out that only reaches the numbers of others, over links, lacks its own. ``some``: of
+    several contacts the records of some came, and an opt-out goes out to these meanwhile.
     """
+    if some and mapped.opts_out is True:
+        return True
     if any(update.opts_out and update.phone in mapped.phones for update in mapped.updates):
         return False
     return not mapped.updates or mapped.opts_out is True or mapping.undecided(event, lacking)
@@ -300,12 +328,17 @@ def _opt_outs(
     """What can be said without the answers that lack: the opt-out of numbers that are known.
 
     Of an event that is no opt-out at first sight only if no answer that lacks could say otherwise.
+    One that is an opt-out whatever comes reaches also those whose records came, where it names
+    others whose did not.
     """
     pending, delivery, event = item
     records = {name: answer for name, answer in answers if isinstance(answer, Found)}
     if pending.lane is not Lane.OPT_OUT and not _shown(item, records, answers, mapping, memory):
         return Mapped()
     mapped = map_event(delivery, event, mapping, records, memory)
+    part = {name: Found(answer.records) for name, answer in answers if name not in records}
+    if mapped.opts_out is True and any(one.records for one in part.values()):
+        mapped = map_event(delivery, event, mapping, records | part, memory)
     return Mapped(updates=tuple(update for update in mapped.updates if update.opts_out))
 
 

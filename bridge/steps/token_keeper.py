@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import blake2b
 
 from bridge import logs
@@ -27,8 +28,9 @@ class TokenKeeper:
     """``enrich.oauth.Keeper`` over the database; for one thread.
 
     Times go by the clock that all workers share, so that nobody whose own is ahead takes a row that
-    another still holds. What could not be stored stays in memory and is stored at the next turn: by
-    then the token before it has ended, so nothing else is left to go on with.
+    another still holds. What could not be stored stays in memory until it can be: the token before
+    it has ended, so nothing else is left to go on with. So a keeper outlives its thread, which is
+    started anew after what kept the tokens from being stored.
     """
 
     def __init__(self, database: Database) -> None:
@@ -85,6 +87,12 @@ class TokenKeeper:
             self._store_again(name)
         except StoreError:
             log.exception("new refresh token not stored yet")
+
+    def catch_up(self) -> None:
+        """Store what could not be stored before, if that is possible now."""
+        with suppress(StoreError):  # of which the log has been told
+            for name in list(self._unstored):
+                self._store_again(name)
 
     def _store_again(self, name: str) -> None:
         """Store what could not be stored before. Errors: ``StoreError``."""

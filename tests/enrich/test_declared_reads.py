@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
+from bridge.errors import LookupFailed
 from bridge.map.search import search
+from bridge.model import Found
 
 from .declared import Declared, reply
 from .rest import Api, Asked, Says
@@ -225,6 +227,62 @@ def test_a_wrong_address_makes_no_contact_unknown(
     one.resolve({"ids": [2]})
     one.clock.time += 600
     assert one.resolve({"ids": [1]})[0].missing == ("1",)
+
+
+@pytest.mark.parametrize(
+    "page", [Says(404, b"<html>be back soon</html>"), Says(200, {"status": "maintenance"})]
+)
+def test_what_a_crm_says_to_everybody_makes_no_contact_unknown_that_it_knew_before(
+    api: Api, declared: Callable[..., Declared], page: Says
+) -> None:
+    """Such as the page of whatever stands in front of it while it is away."""
+    api.answer = lambda asked: Says(200, {"person": {"id": asked.path}})
+    one = declared(BY_ID + "\nresult: person")
+    one.resolve({"ids": [1, 2]})
+    api.answer = lambda _asked: page
+    one.clock.time += 600
+    (failed,) = one.resolve({"ids": [3]})
+    assert isinstance(failed, LookupFailed)
+    api.answer = lambda asked: (
+        page if asked.path.endswith("3") else Says(200, {"person": {"id": asked.path}})
+    )
+    one.clock.time += 600
+    assert one.resolve({"ids": [3]})[0].missing == ("3",)
+
+
+def test_whether_a_crm_is_there_is_not_asked_of_the_contact_that_may_be_gone(
+    api: Api, declared: Callable[..., Declared]
+) -> None:
+    api.answer = person
+    one = declared(BY_ID)
+    one.resolve({"ids": [1]})
+    one.resolve({"ids": [2]})
+    page = Says(404, b"<html>no such page</html>")
+    api.answer = lambda asked: page if asked.path.endswith("2") else person(asked)
+    one.clock.time += 600
+    assert one.resolve({"ids": [2]})[0].missing == ("2",)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        Says(403, {"e": "not yours"}),
+        Says(301, b"", {"Location": "/people/9"}),
+        Says(409, {"e": 1}),
+        Says(423, {"e": 1}),
+    ],
+)
+def test_one_record_that_may_not_be_read_keeps_no_other_waiting(
+    api: Api, declared: Callable[..., Declared], refused: Says
+) -> None:
+    api.answer = lambda asked: refused if asked.path.endswith("/1") else person(asked)
+    one = declared(BY_ID + "\nat_once: 1")
+    for fresh in range(100, 105):
+        wanted = [*one.wanted({"ids": [1]}), *one.wanted({"ids": [fresh]})]
+        failed, other = one.lookups.resolve(wanted, one.clock.now)
+        assert isinstance(failed, LookupFailed)
+        assert fresh == 100 or other == Found(({"id": str(fresh)},))
+        one.clock.time += 2.0
 
 
 @pytest.mark.parametrize("bad", ["..", ".", "x" * 501])

@@ -268,6 +268,20 @@ def test_an_event_with_one_failed_id_fails_as_a_whole(
     assert "502" in str(desk.failure("1", "2"))
 
 
+def test_of_more_ids_than_a_crm_lets_through_at_once_each_has_its_turn(
+    crm: Crm, opened: Callable[..., Desk]
+) -> None:
+    desk = opened(size=1)
+    ids = [str(n) for n in range(1, 7)]
+    crm.add(*ids)
+    came: set[object] = set()
+    for _ in range(2):
+        crm.script += [truth, truth, truth, says(429, TEN_SECONDLY, Retry_After="10")]
+        came |= {one["phone"] for one in desk.failure(*ids).records}
+        desk.clock.time += 10
+    assert came == {crm.contacts[one]["phone"] for one in ids}
+
+
 def test_a_dead_account_is_not_called_again_until_its_pause_is_over(crm: Crm, desk: Desk) -> None:
     crm.add("1", "2")
     crm.script.append(says(503, Retry_After="20"))

@@ -11,7 +11,7 @@ import pytest
 from bridge.settings import Environment, Settings
 from bridge.worker import Worker
 
-from .replaying import ENVIRONMENT, World
+from .replaying import World
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def idle_worker(
     world: World, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Worker, list[str]]]:
     """A worker, and the names of the threads that it would have started."""
-    given = {name: ENVIRONMENT[name] for name in ("CRM_TOKEN", "CRM_URL", "BRIDGE_API_TOKEN")}
+    given = {name: world.environment[name] for name in ("CRM_TOKEN", "CRM_URL", "BRIDGE_API_TOKEN")}
     given |= {"DATABASE_URL": url, "BRIDGE_MAPPINGS": str(world.folder)}
     worker = Worker(Settings(Environment(given)))
     started: list[str] = []

@@ -102,6 +102,7 @@ class World:
     """One database and the mapping files of a folder."""
 
     bounds = BOUNDS
+    environment = ENVIRONMENT
     scout: Callable[[], Scout] = Scout
     tuning: ClassVar[Mapping[str, int]] = {}
 
@@ -128,14 +129,14 @@ class World:
             (self.folder / "crm.yaml").write_text(crm)
         self.mappings = load_mappings(
             self.folder,
-            ENVIRONMENT,
+            self.environment,
             api_url="http://127.0.0.1:9",
             api_token=Secret("T", ("api-token",)),
             default_region="US",
         )
 
     def compile(self, kept: KeptMapping) -> Any:
-        return load_kept(kept, ENVIRONMENT)
+        return load_kept(kept, self.environment)
 
     def worker(self, name: str = "w1") -> Pipeline:
         """The pipeline of a worker."""

@@ -47,6 +47,9 @@ class Late:
     def __init__(self) -> None:
         self.record: dict[str, Any] | None = None
 
+    def replace(self, _lookups: object) -> None:
+        """What is declared makes no difference here."""
+
     def resolve(self, wanted: list[Wanted], _now: object) -> list[Found]:
         return [
             Found((), one.ids) if self.record is None else Found((self.record,)) for one in wanted

@@ -104,6 +104,53 @@ def test_an_opt_in_before_two_became_one_ends_what_was_said_before(world: World)
     assert consent(world, LATER["phone"]) is None
 
 
+@pytest.mark.parametrize("order", list(permutations((MERGE, LATER, {**OPT_OUT, "at": 10}))))
+def test_at_the_time_of_a_link_an_opt_out_goes_over_it(
+    world: World, order: Sequence[Event]
+) -> None:
+    """Which of the two was first nobody can tell, so the opt-out stands."""
+    tell(world, *order)
+    assert consent(world, LATER["phone"]) is True
+
+
+def merged(one: str, other: str, at: int) -> Event:
+    return {"contact": [one, other], "at": at}
+
+
+def test_of_several_ways_over_links_the_earliest_counts(world: World) -> None:
+    """A newer link of the same two, and a shorter way that is newer, take nothing from it."""
+    last = {**LATER, "contact": "10", "at": 100}
+    tell(world, merged("7", "8", 10), merged("8", "9", 15), merged("9", "10", 30))
+    tell(world, merged("7", "9", 50), merged("7", "8", 90), last, OPT_OUT)
+    assert consent(world, last["phone"]) is True
+
+
+def test_an_opt_out_goes_on_over_no_link_that_is_older_than_the_one_before(world: World) -> None:
+    """By the time the opt-out came to the one between, nobody named it with the last again."""
+    last = {**LATER, "contact": "9"}
+    tell(world, merged("8", "9", 5), merged("7", "8", 10), last, OPT_OUT)
+    assert consent(world, last["phone"]) is None
+
+
+def test_of_several_opt_outs_over_links_the_newest_counts(world: World) -> None:
+    """An opt-in from between the two does not lift it."""
+    early = {"contact": "7", "phone": "+14155550003", "name": "Ann", "at": 0}
+    eight, nine = ({"contact": one, "dnc": True, "at": at} for one, at in (("8", 30), ("9", 40)))
+    tell(world, merged("7", "8", 10), merged("7", "9", 11), eight, nine, early)
+    (row,) = world.outcomes(phones=[early["phone"]])
+    assert (row["fields"], row["event_time"]) == ({"do_not_call": True}, START + 40)
+
+
+def test_what_links_two_late_brings_the_numbers_of_both_to_whom_they_were_one_with_since(
+    world: World,
+) -> None:
+    """In the order of time the number was the last one's, too, when that opted out."""
+    number: Event = {"contact": "7", "phone": "+14155550003", "name": "Ann", "at": 0}
+    opt_out = {"contact": "9", "dnc": True, "at": 30}
+    tell(world, number, merged("8", "9", 20), opt_out, merged("7", "8", 10))
+    assert consent(world, number["phone"]) is True
+
+
 def test_an_event_links_nobody_whom_it_would_not_opt_out_with_another(world: World) -> None:
     """Several people in one event, of whom its mapping says nothing together."""
     alone = "when: _known.opted_out && type(contact) == 'string'"

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import pytest
+from enrich.rest import Api, Asked, Says
 from sqlalchemy import Connection, select
 
 from bridge import seal
 from bridge.enrich.oauth import Grant
 from bridge.enrich.reading import Cause, Failed
-from bridge.errors import StoreBusy
+from bridge.errors import StoreBusy, StoreError
 from bridge.model import OAuth, Secret
 from bridge.steps.token_keeper import HOLD, TokenKeeper, name_of
 from bridge.store import oauth_tokens
 from bridge.store.database import Database
 from bridge.store.schema import oauth_token
+
+from .asking import Asking
+from .idle_worker import idle_worker
+from .replaying import HEAD
+from .waiting import until
 
 LOGIN = OAuth(
     "https://api.example.com/token",
@@ -165,3 +173,114 @@ def test_what_is_sealed_opens_with_any_live_secret_and_for_its_own_name_only() -
     assert seal.opened(box, Secret("S", ("old",)), "other") is None
     assert seal.opened("no base64!", Secret("S", ("old",)), "name") is None
     assert seal.opened("", Secret("S", ("old",)), "name") is None
+
+
+ROTATING = (
+    HEAD
+    + """\
+enrich:
+  person:
+    url: "${CRM_URL}/people/{id}"
+    ids: contact
+    oauth:
+      url: "${CRM_URL}/token"
+      client_id: client-9
+      client_secret: "${CRM_TOKEN}"
+      refresh_token: "${BRIDGE_API_TOKEN}"
+      rotates: true
+rules:
+  - name: opt-out
+    when: dnc
+    channel: voice
+    lead: {phone_number: person.phone, do_not_call: {value: true}}
+"""
+)
+PHONE = "+14155550007"
+
+
+class Losing:
+    """A CRM whose refresh tokens end with their use, and a database that loses tables meanwhile."""
+
+    def __init__(self, database: Database, *tables: str) -> None:
+        self.database, self.tables = database, tables
+        self.used: list[str] = []
+
+    def rename(self, old: str, new: str) -> None:
+        with self.database.write() as connection:
+            for table in self.tables:
+                connection.exec_driver_sql(f"ALTER TABLE {table}{old} RENAME TO {table}{new}")
+
+    def answer(self, asked: Asked) -> Says:
+        if asked.path != "/token":
+            return Says(200, {"phone": PHONE})
+        self.used.append(asked.form["refresh_token"])
+        if len(self.used) == 1:
+            self.rename("", "_away")
+        return Says(200, {"access_token": "access-1", "refresh_token": "refresh-1"})
+
+
+@pytest.fixture
+def losing(request: pytest.FixtureRequest, opened: Callable[..., Database]) -> Losing:
+    return Losing(opened(), *request.param)
+
+
+@pytest.fixture
+def asking(database: Database, tmp_path: Path, losing: Losing) -> Iterator[Asking]:
+    folder = tmp_path / "mappings"
+    folder.mkdir()
+    api = Api(losing.answer)
+    world = Asking(database, folder, api, ROTATING)
+    yield world
+    world.lookups.close()
+    api.stop()
+
+
+@contextmanager
+def looking_up(
+    world: Asking, url: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], Future[None]]]:
+    """Starts the thread of a worker that looks up, until the block is left."""
+    with idle_worker(world, url, monkeypatch) as (worker, _), ThreadPoolExecutor(1) as pool:
+        try:
+            yield lambda: pool.submit(worker._look_up, "crm")
+        finally:
+            worker.stop()
+
+
+def refreshed(world: Asking) -> bool:
+    """Whether what the refresh brought is on disk."""
+    (lookup,) = world.mappings.mappings["crm"].lookups.values()
+    assert lookup.oauth is not None
+    found = TokenKeeper(world.database).current(lookup.oauth)
+    return found is not None and found.refresh_token == "refresh-1"
+
+
+@pytest.mark.parametrize("losing", [("oauth_token", "event")], indirect=True)
+def test_tokens_that_could_not_be_stored_outlive_the_thread_that_fetched_them(
+    asking: Asking, losing: Losing, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What kept them from being stored ends the thread as well, which is started anew."""
+    asking.take_in({"id": 1, "contact": "7", "dnc": True, "at": 1})
+    with looking_up(asking, url, monkeypatch) as look_up:
+        with pytest.raises(StoreError):
+            look_up().result(20)
+        losing.rename("_away", "")
+        with asking.database.write() as connection:
+            connection.exec_driver_sql("UPDATE event SET due_at = 0")
+        look_up()
+        until(lambda: asking.opted_out() == [PHONE])
+    assert losing.used == ["api-token"]
+    assert refreshed(asking)
+
+
+@pytest.mark.parametrize("losing", [("oauth_token",)], indirect=True)
+def test_tokens_that_could_not_be_stored_are_stored_as_soon_as_that_is_possible(
+    asking: Asking, losing: Losing, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not once the access token ends, before which the worker may be stopped."""
+    asking.take_in({"id": 1, "contact": "7", "dnc": True, "at": 1})
+    with looking_up(asking, url, monkeypatch) as look_up:
+        look_up()
+        until(lambda: asking.opted_out() == [PHONE])
+        losing.rename("_away", "")
+        until(lambda: refreshed(asking))

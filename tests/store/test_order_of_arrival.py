@@ -33,6 +33,7 @@ enrich:
     token: "${CRM_TOKEN}"
     when: "contact && !phone"
     ids: contact
+    rate: 10000
 rules:
   - name: opt-out
     when: "dnc == `true`"
@@ -91,6 +92,9 @@ class Records:
 
     def __init__(self) -> None:
         self.come: dict[str, dict[str, str]] = {}
+
+    def replace(self, _lookups: object) -> None:
+        """What is declared makes no difference here."""
 
     def resolve(self, wanted: Sequence[Wanted], _now: object) -> list[Found]:
         return [
