@@ -30,12 +30,16 @@ _LONGEST = 60
 _LONGEST_LIST = 1200
 """Characters of a text that holds several numbers, at most."""
 
-_BETWEEN = re.compile(r"[;,\r\n]+")
+_BETWEEN = re.compile(r"[;,|&\r\n]+")
 _ITSELF = re.compile(r"\W*(?:tel:)?\(?(?:\+|0)", re.IGNORECASE)
 """How a number begins that stands for itself: with ``+`` or with the 0 before an area code."""
 
 _EXTENSION = 6
 """Digits of an extension, at most; a longer one is a number of its own."""
+
+_WHOLE = 8
+"""Digits behind which a letter begins a word beside the number (``mobile``). Behind fewer, letters
+stand for digits of it (``1-800-FLOWERS``)."""
 
 _OLD_MEXICAN_MOBILE = re.compile(r"\+521\d{10}")
 
@@ -83,8 +87,8 @@ class Phones(NamedTuple):
 def every_e164(value: Json, region: str) -> Phones:
     """Each number of a text in E.164, and why others cannot be read; nothing for a blank one.
 
-    Numbers stand apart by ``;``, ``,``, ``/`` or a new line. ``region`` empty: only numbers with
-    ``+`` can be read. Errors: ``Unusable`` when the value is no text or number.
+    Numbers stand apart by ``;``, ``,``, ``/``, ``|``, ``&``, a new line or words. ``region``
+    empty: only numbers with ``+`` can be read. Errors: ``Unusable`` when the value is no text or number.
     """
     text = _as_text(value)
     if _E164.match(text) is not None and _is_e164(text):
@@ -102,14 +106,27 @@ def _every_in(text: str, region: str) -> Phones:
     numbers: dict[str, None] = {}
     problems: list[str] = []
     for part in _apart(text, region):
-        number = _parse(part, region) if len(part) <= _LONGEST else None
-        if number is not None:
-            numbers[number] = None
-        else:
+        read = [_parse(piece, region) for piece in _beside_words(part) if len(piece) <= _LONGEST]
+        found = [number for number in read if number is not None]
+        numbers.update(dict.fromkeys(found))
+        if not found:
             problems.append(_unreadable(part, region))
     if problems and not numbers:
         problems = [_unreadable(text, region)]
     return Phones(tuple(numbers), tuple(problems))
+
+
+def _beside_words(text: str) -> list[str]:
+    """A text cut before each word that stands behind a number: letters of it are no digits."""
+    pieces: list[str] = []
+    start = digits = 0
+    for place, character in enumerate(text):
+        if character.isdecimal():
+            digits += 1
+        elif digits >= _WHOLE and character.isalpha():
+            pieces.append(text[start:place])
+            start, digits = place, 0
+    return [*pieces, text[start:]]
 
 
 def _unreadable(text: str, region: str) -> str:
