@@ -88,7 +88,8 @@ def every_e164(value: Json, region: str) -> Phones:
     """Each number of a text in E.164, and why others cannot be read; nothing for a blank one.
 
     Numbers stand apart by ``;``, ``,``, ``/``, ``|``, ``&``, a new line or words. ``region``
-    empty: only numbers with ``+`` can be read. Errors: ``Unusable`` when the value is no text or number.
+    empty: only numbers with ``+`` can be read. Errors: ``Unusable`` when the value is no text or
+    number.
     """
     text = _as_text(value)
     if _E164.match(text) is not None and _is_e164(text):
