@@ -40,7 +40,7 @@ def boolean(value: Json) -> Json:
     """True or false from the usual words; None for blank text. Of a list, as ``_any`` says."""
     if isinstance(value, bool) or value is None:
         return value
-    if isinstance(value, list):
+    if value and isinstance(value, list):
         return _any(boolean, value)
     word = folded(value)
     if word in TRUE_WORDS:
@@ -76,7 +76,7 @@ def boolean_of(true: Iterable[Json], false: Iterable[Json]) -> Transform:
     def transform(value: Json) -> Json:
         if isinstance(value, bool) or value is None:
             return value
-        if isinstance(value, list):
+        if value and isinstance(value, list):
             return _any(transform, value)
         word = folded(value)
         if word is not None and word in yes:

@@ -38,7 +38,6 @@ def transform(written: Json, value: Json) -> Json:
         ("boolean", ["Yes"], True),
         ("boolean", ["Newsletter", {}, "yes"], True),
         ("boolean", ["no", "", None], False),
-        ("boolean", [], None),
         ("boolean", ["", None], None),
         ({"boolean": {"true": ["Do not call"], "false": []}}, ["No SMS", "do not call"], True),
         ({"boolean": {"true": ["Do not call", 57], "false": ["Call me"]}}, "do NOT call", True),
@@ -110,6 +109,7 @@ def test_a_transform_converts(written: Json, value: Json, expected: Json) -> Non
     [
         ("boolean", "maybe"),
         ("boolean", 2),
+        ("boolean", []),
         ("boolean", ["no", "maybe"]),
         ("boolean", [{}, "no"]),
         ("boolean", "нет"),
