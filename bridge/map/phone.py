@@ -4,7 +4,9 @@ A number counts if its length is right for its country; whether it is assigned i
 numbering plans change faster than their tables, and an opt-out must not be lost to an old table.
 Without ``+``, though, a number of country code 1 whose area code would begin with 0 or 1 is
 refused: no such area code exists, so it is a number of another country, and an opt-out is better
-seen to be dead than asserted for somebody else. Extensions are cut off: the campaign API names a
+seen to be dead than asserted for somebody else. So is one that may begin with the calling code of
+its country or with an area code that looks like it (``468123456`` in Sweden), unless it is a mobile
+number by the former (``docs/decisions/0050``). Extensions are cut off: the campaign API names a
 lead by E.164 alone.
 """
 
@@ -239,6 +241,39 @@ def _parsed(text: str, region: str) -> str | None:
         number = phonenumbers.parse(text, region, keep_raw_input=True)
     except phonenumbers.NumberParseException:
         return None
+    plus = phonenumbers.CountryCodeSource.FROM_NUMBER_WITH_PLUS_SIGN
+    if number.country_code_source == plus:
+        return _possible(number)
+    other = _with_code(phonenumbers.normalize_digits_only(text), number, region)
+    if other is None or not phonenumbers.is_valid_number(number):
+        return _possible(other or number)
+    # both could be meant; only that a mobile number stands without its + is more than likely
+    mobile = phonenumbers.number_type(other) == phonenumbers.PhoneNumberType.MOBILE
+    return _possible(other) if mobile else None
+
+
+def _with_code(
+    digits: str, number: phonenumbers.PhoneNumber, region: str
+) -> phonenumbers.PhoneNumber | None:
+    """The number that these digits are with ``+`` or in place of ``00``, if there is such a one."""
+    code = str(phonenumbers.country_code_for_region(region))
+    # where a 0 belongs in front of national numbers, one without it may begin with the code
+    bare = bool(phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True))
+    literal = bare and str(number.national_number) == digits and digits.startswith(code)
+    if not literal and not digits.startswith("00"):
+        return None
+    try:
+        other = phonenumbers.parse(f"+{digits.removeprefix('00')}")
+    except phonenumbers.NumberParseException:
+        return None
+    same = (other.country_code, other.national_number)
+    if same == (number.country_code, number.national_number):
+        return None
+    return other if phonenumbers.is_valid_number(other) else None
+
+
+def _possible(number: phonenumbers.PhoneNumber) -> str | None:
+    """A number in E.164 if its length is right; see the top of this module."""
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if _OLD_MEXICAN_MOBILE.fullmatch(written):
         return f"+52{written[4:]}"  # until 2019 mobiles in Mexico were called with a 1 in front

@@ -180,6 +180,14 @@ def test_absent_stays_absent_through_every_transform() -> None:
         (4155550123.0, "US", "+14155550123"),
         ("00 49 30 901820", "DE", "+4930901820"),
         ("+91 95095 97501", "US", "+919509597501"),
+        ("4915123456789", "DE", "+4915123456789"),
+        ("49 30 90182012", "DE", "+493090182012"),
+        ("6281234567890", "ID", "+6281234567890"),
+        ("0044 20 7946 0958", "US", "+442079460958"),
+        ("001 201-555-0123", "US", "+12015550123"),
+        ("0061 412 345 678", "AU", "+61412345678"),
+        ("04961 123456", "DE", "+494961123456"),
+        ("0049 30 901820 ext. 12", "US", "+4930901820"),
         ("+52 1 55 1234 5678", "US", "+525512345678"),
         ("521 55 1234 5678", "MX", "+525512345678"),
         ("+1 015 555 0123", "US", "+10155550123"),
@@ -195,6 +203,17 @@ def test_numbers_as_people_type_them(text: Json, region: str, expected: str | No
 def test_without_plus_no_number_is_taken_for_one_of_another_country(text: Json) -> None:
     with pytest.raises(Unusable):
         e164(text, "US")
+
+
+@pytest.mark.parametrize(("text", "region"), [("496112345678", "DE"), ("468123456", "SE")])
+def test_a_number_that_may_begin_with_its_country_or_not_is_not_guessed(
+    text: str, region: str
+) -> None:
+    """Wiesbaden without its ``+``, or Papenburg without its 0."""
+    with pytest.raises(Unusable):
+        e164(text, region)
+    assert e164(f"+{text}", region) == f"+{text}"
+    assert e164(f"0{text}", region) == f"+{text[:2]}{text}"
 
 
 BOTH = ("+14155550123", "+14155550124")
