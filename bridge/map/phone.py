@@ -43,6 +43,9 @@ _WHOLE = 8
 """Digits behind which a letter begins a word beside the number (``mobile``). Behind fewer, letters
 stand for digits of it (``1-800-FLOWERS``)."""
 
+_MADE_A_NUMBER = re.compile(r"(\s*\+?\d{8,})\.0\s*\Z")
+"""What a table made of a phone number that it took for a number: the 0 is none of its digits."""
+
 _OLD_MEXICAN_MOBILE = re.compile(r"\+521\d{10}")
 
 
@@ -108,6 +111,7 @@ def _short(text: str, region: str) -> Phones:
 def _every_in(text: str, region: str) -> Phones:
     numbers: dict[str, None] = {}
     problems: list[str] = []
+    text = _MADE_A_NUMBER.sub(r"\1", text)
     for part in _apart(text, region):
         read = [_parse(piece, region) for piece in _beside_words(part) if len(piece) <= _LONGEST]
         found = [number for number in read if number is not None]
