@@ -53,7 +53,8 @@ def with_calling_code(value: Json) -> str | None:
     """``+14155550123`` from a list of calling code and number, as some CRMs keep them apart.
 
     A number that has a ``+`` or an international prefix ``00`` of its own stays as it is; without
-    a calling code so does every number. Errors: ``Unusable``.
+    a calling code so does every number. One that begins with the code holds it already where only
+    that makes a valid number of it, or a mobile one. Errors: ``Unusable``.
     """
     if value is None:
         return None
@@ -67,7 +68,23 @@ def with_calling_code(value: Json) -> str | None:
         return number
     if not digits.isdecimal() or len(digits) > 4:
         raise Unusable(f"{shown(code)} is no calling code")
+    held = _valid(f"+{number}") if number.startswith(digits) else None
+    if held is not None and (_is_mobile(held) or _valid(f"+{digits}{number}") is None):
+        return f"+{number}"
     return f"+{digits}{number}"
+
+
+def _valid(text: str) -> phonenumbers.PhoneNumber | None:
+    """A number with ``+`` that the tables know to be valid."""
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        return None
+    return number if phonenumbers.is_valid_number(number) else None
+
+
+def _is_mobile(number: phonenumbers.PhoneNumber) -> bool:
+    return bool(phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE)
 
 
 def e164(value: Json, region: str) -> str | None:
@@ -252,8 +269,7 @@ def _parsed(text: str, region: str) -> str | None:
     if other is None or not phonenumbers.is_valid_number(number):
         return _possible(other or number)
     # both could be meant; only that a mobile number stands without its + is more than likely
-    mobile = phonenumbers.number_type(other) == phonenumbers.PhoneNumberType.MOBILE
-    return _possible(other) if mobile else None
+    return _possible(other) if _is_mobile(other) else None
 
 
 def _with_code(
@@ -266,14 +282,10 @@ def _with_code(
     literal = bare and str(number.national_number) == digits and digits.startswith(code)
     if not literal and not digits.startswith("00"):
         return None
-    try:
-        other = phonenumbers.parse(f"+{digits.removeprefix('00')}")
-    except phonenumbers.NumberParseException:
-        return None
-    same = (other.country_code, other.national_number)
-    if same == (number.country_code, number.national_number):
-        return None
-    return other if phonenumbers.is_valid_number(other) else None
+    other = _valid(f"+{digits.removeprefix('00')}")
+    if other is None or other.country_code != number.country_code:
+        return other
+    return None if other.national_number == number.national_number else other
 
 
 def _possible(number: phonenumbers.PhoneNumber) -> str | None:
