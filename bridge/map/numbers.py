@@ -65,8 +65,12 @@ def ways_of(values: Iterable[Value]) -> tuple[Way, ...]:
     numbered: dict[object, int] = {}
     ways = []
     for value in values:
-        region_from = value.region_from and value.region_from.source
-        treated = (value.every, value.steps, value.region, region_from)
+        treated = (
+            value.every,
+            value.steps,
+            value.region,
+            value.region_from and value.region_from.told,
+        )
         places = []
         for source in value.sources:
             place = numbered.setdefault((source.source, treated), len(numbered))

@@ -4,7 +4,9 @@ A number counts if its length is right for its country; whether it is assigned i
 numbering plans change faster than their tables, and an opt-out must not be lost to an old table.
 Without ``+``, though, a number of country code 1 whose area code would begin with 0 or 1 is
 refused: no such area code exists, so it is a number of another country, and an opt-out is better
-seen to be dead than asserted for somebody else. Extensions are cut off: the campaign API names a
+seen to be dead than asserted for somebody else. So is one that may begin with the calling code of
+its country or with an area code that looks like it (``468123456`` in Sweden), unless it is a mobile
+number by the former (``docs/decisions/0050``). Extensions are cut off: the campaign API names a
 lead by E.164 alone.
 """
 
@@ -30,12 +32,19 @@ _LONGEST = 60
 _LONGEST_LIST = 1200
 """Characters of a text that holds several numbers, at most."""
 
-_BETWEEN = re.compile(r"[;,\r\n]+")
+_BETWEEN = re.compile(r"[;,|&\r\n]+")
 _ITSELF = re.compile(r"\W*(?:tel:)?\(?(?:\+|0)", re.IGNORECASE)
 """How a number begins that stands for itself: with ``+`` or with the 0 before an area code."""
 
 _EXTENSION = 6
 """Digits of an extension, at most; a longer one is a number of its own."""
+
+_WHOLE = 8
+"""Digits behind which a letter begins a word beside the number (``mobile``). Behind fewer, letters
+stand for digits of it (``1-800-FLOWERS``)."""
+
+_MADE_A_NUMBER = re.compile(r"(\s*\+?\d{8,})\.0\s*\Z")
+"""What a table made of a phone number that it took for a number: the 0 is none of its digits."""
 
 _OLD_MEXICAN_MOBILE = re.compile(r"\+521\d{10}")
 
@@ -44,7 +53,8 @@ def with_calling_code(value: Json) -> str | None:
     """``+14155550123`` from a list of calling code and number, as some CRMs keep them apart.
 
     A number that has a ``+`` or an international prefix ``00`` of its own stays as it is; without
-    a calling code so does every number. Errors: ``Unusable``.
+    a calling code so does every number. One that begins with the code holds it already where only
+    that makes a valid number of it, or a mobile one. Errors: ``Unusable``.
     """
     if value is None:
         return None
@@ -58,7 +68,23 @@ def with_calling_code(value: Json) -> str | None:
         return number
     if not digits.isdecimal() or len(digits) > 4:
         raise Unusable(f"{shown(code)} is no calling code")
+    held = _valid(f"+{number}") if number.startswith(digits) else None
+    if held is not None and (_is_mobile(held) or _valid(f"+{digits}{number}") is None):
+        return f"+{number}"
     return f"+{digits}{number}"
+
+
+def _valid(text: str) -> phonenumbers.PhoneNumber | None:
+    """A number with ``+`` that the tables know to be valid."""
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        return None
+    return number if phonenumbers.is_valid_number(number) else None
+
+
+def _is_mobile(number: phonenumbers.PhoneNumber) -> bool:
+    return bool(phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE)
 
 
 def e164(value: Json, region: str) -> str | None:
@@ -83,8 +109,9 @@ class Phones(NamedTuple):
 def every_e164(value: Json, region: str) -> Phones:
     """Each number of a text in E.164, and why others cannot be read; nothing for a blank one.
 
-    Numbers stand apart by ``;``, ``,``, ``/`` or a new line. ``region`` empty: only numbers with
-    ``+`` can be read. Errors: ``Unusable`` when the value is no text or number.
+    Numbers stand apart by ``;``, ``,``, ``/``, ``|``, ``&``, a new line or words. ``region``
+    empty: only numbers with ``+`` can be read. Errors: ``Unusable`` when the value is no text or
+    number.
     """
     text = _as_text(value)
     if _E164.match(text) is not None and _is_e164(text):
@@ -101,15 +128,29 @@ def _short(text: str, region: str) -> Phones:
 def _every_in(text: str, region: str) -> Phones:
     numbers: dict[str, None] = {}
     problems: list[str] = []
+    text = _MADE_A_NUMBER.sub(r"\1", text)
     for part in _apart(text, region):
-        number = _parse(part, region) if len(part) <= _LONGEST else None
-        if number is not None:
-            numbers[number] = None
-        else:
+        read = [_parse(piece, region) for piece in _beside_words(part) if len(piece) <= _LONGEST]
+        found = [number for number in read if number is not None]
+        numbers.update(dict.fromkeys(found))
+        if not found:
             problems.append(_unreadable(part, region))
     if problems and not numbers:
         problems = [_unreadable(text, region)]
     return Phones(tuple(numbers), tuple(problems))
+
+
+def _beside_words(text: str) -> list[str]:
+    """A text cut before each word that stands behind a number: letters of it are no digits."""
+    pieces: list[str] = []
+    start = digits = 0
+    for place, character in enumerate(text):
+        if character.isdecimal():
+            digits += 1
+        elif digits >= _WHOLE and character.isalpha():
+            pieces.append(text[start:place])
+            start, digits = place, 0
+    return [*pieces, text[start:]]
 
 
 def _unreadable(text: str, region: str) -> str:
@@ -221,6 +262,34 @@ def _parsed(text: str, region: str) -> str | None:
         number = phonenumbers.parse(text, region, keep_raw_input=True)
     except phonenumbers.NumberParseException:
         return None
+    plus = phonenumbers.CountryCodeSource.FROM_NUMBER_WITH_PLUS_SIGN
+    if number.country_code_source == plus:
+        return _possible(number)
+    other = _with_code(phonenumbers.normalize_digits_only(text), number, region)
+    if other is None or not phonenumbers.is_valid_number(number):
+        return _possible(other or number)
+    # both could be meant; only that a mobile number stands without its + is more than likely
+    return _possible(other) if _is_mobile(other) else None
+
+
+def _with_code(
+    digits: str, number: phonenumbers.PhoneNumber, region: str
+) -> phonenumbers.PhoneNumber | None:
+    """The number that these digits are with ``+`` or in place of ``00``, if there is such a one."""
+    code = str(phonenumbers.country_code_for_region(region))
+    # where a 0 belongs in front of national numbers, one without it may begin with the code
+    bare = bool(phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True))
+    literal = bare and str(number.national_number) == digits and digits.startswith(code)
+    if not literal and not digits.startswith("00"):
+        return None
+    other = _valid(f"+{digits.removeprefix('00')}")
+    if other is None or other.country_code != number.country_code:
+        return other
+    return None if other.national_number == number.national_number else other
+
+
+def _possible(number: phonenumbers.PhoneNumber) -> str | None:
+    """A number in E.164 if its length is right; see the top of this module."""
     written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     if _OLD_MEXICAN_MOBILE.fullmatch(written):
         return f"+52{written[4:]}"  # until 2019 mobiles in Mexico were called with a 1 in front

@@ -394,7 +394,7 @@ def _remembered(phones: tuple[Value, ...]) -> tuple[int, ...]:
     covers = [
         (
             frozenset(source.text for source in value.sources),
-            (value.steps, value.region, value.region_from and value.region_from.text),
+            (value.steps, value.region, value.region_from and value.region_from.told),
         )
         for value in phones
     ]

@@ -58,44 +58,6 @@ class Region(Text):
         return code
 
 
-class RegionOf(Kind):
-    """A country: its code, or where in the event the code stands. Gives both, each maybe None."""
-
-    what = "a country code, or {from: expression, default: code}"
-
-    def __init__(self, region: str, **kwargs: Any) -> None:
-        super().__init__(default=(None, region), **kwargs)
-        self.code = Region(default=region)
-        self.part = Part(
-            {
-                "from": Expr(
-                    required=True,
-                    example="from: contact.country",
-                    metadata=about(
-                        "Expression for the code, of two letters; `UK` is taken for GB.",
-                        "contact.country",
-                    ),
-                ),
-                "default": Region(
-                    default=region,
-                    metadata=about("The country where it gives nothing.", "DE"),
-                ),
-            }
-        )
-
-    def read(self, value: Json) -> Any:
-        """The expression and the code."""
-        if isinstance(value, str):
-            return None, self.code.deserialize(value)
-        if not isinstance(value, dict):
-            raise self.wrong(value)
-        given = self.part.read(value)
-        return given["from"], given["default"]
-
-    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
-        return {"anyOf": [self.code.below(definitions), self.part.below(definitions)]}
-
-
 class Format(Text):
     """The name or pattern of a time format, checked together with its zone later."""
 

@@ -37,9 +37,11 @@ def folded(value: Json) -> str | None:
 
 
 def boolean(value: Json) -> Json:
-    """True or false from the usual words; None for blank text."""
+    """True or false from the usual words; None for blank text. Of a list, as ``_any`` says."""
     if isinstance(value, bool) or value is None:
         return value
+    if value and isinstance(value, list):
+        return _any(boolean, value)
     word = folded(value)
     if word in TRUE_WORDS:
         return True
@@ -50,6 +52,22 @@ def boolean(value: Json) -> Json:
     raise Unusable(f"{shown(value)} is neither true nor false")
 
 
+def _any(of_one: Transform, items: Iterable[Json]) -> Json:
+    """True if one of the items says so, whatever the others are; else all have to say false."""
+    found: set[Json] = set()
+    problem: Unusable | None = None
+    for item in items:
+        try:
+            found.add(of_one(item))
+        except Unusable as error:
+            problem = problem or error
+    if True in found:
+        return True
+    if problem is not None:
+        raise problem
+    return False if False in found else None
+
+
 def boolean_of(true: Iterable[Json], false: Iterable[Json]) -> Transform:
     """True or false from the words of the file."""
     yes = frozenset(folded(word) for word in true)
@@ -58,6 +76,8 @@ def boolean_of(true: Iterable[Json], false: Iterable[Json]) -> Transform:
     def transform(value: Json) -> Json:
         if isinstance(value, bool) or value is None:
             return value
+        if value and isinstance(value, list):
+            return _any(transform, value)
         word = folded(value)
         if word is not None and word in yes:
             return True

@@ -35,11 +35,16 @@ class Value:
     default: Json = None
     region: str = "US"
     step_texts: tuple[str, ...] = ()
-    region_from: Expression | None = None
+    region_from: Value | None = None
     _runs: tuple[Run, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_runs", tuple([source.run for source in self.sources]))
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """Its expressions and transforms as text, by which two that are alike are known."""
+        return (*(source.source for source in self.sources), *self.step_texts)
 
     def get(self, view: Json, notes: list[str]) -> Json:
         """The value after all transforms; None if absent. Errors: ``Unusable``."""
@@ -64,7 +69,10 @@ class Value:
         """The country of numbers without ``+`` for this event; empty and why, if it is none."""
         if self.region_from is None:
             return self.region, ""
-        given = self.region_from.get(view, [])
+        try:
+            given = self.region_from.get(view, [])
+        except Unusable as problem:
+            return "", f"its country cannot be read: {problem}"
         if given is None or (isinstance(given, str) and not given.strip()):
             lacking = _records_lacking(self.region_from, view)
             if lacking:
@@ -121,13 +129,11 @@ class Value:
             problems.extend(unreadable)
 
 
-def _records_lacking(expression: Expression, view: Json) -> str:
-    """The look-up that an expression reads and that brought no record, if there is one."""
+def _records_lacking(value: Value, view: Json) -> str:
+    """The look-up that a value reads and that brought no record, if there is one."""
     names = view if isinstance(view, dict) else {}
-    return next(
-        (n for n in sorted(expression.names) if f"{n}_missing" in names and names.get(n) is None),
-        "",
-    )
+    read = sorted(name for source in value.sources for name in source.names)
+    return next((n for n in read if f"{n}_missing" in names and names.get(n) is None), "")
 
 
 def text_field(value: Json) -> Json:

@@ -13,7 +13,7 @@ from bridge.map.kinds import Constant, Definitions, Fault, Kind, about, faulty, 
 from bridge.map.lint import Use
 from bridge.map.parts import Many, Part
 from bridge.map.substitution import raw
-from bridge.map.transform_kind import RegionOf, TransformKind
+from bridge.map.transform_kind import Region, TransformKind
 from bridge.map.value import Value
 from bridge.model import Json
 
@@ -36,6 +36,50 @@ class Steps(Kind):
 
     def json_schema(self, definitions: Definitions) -> dict[str, Json]:
         return {"anyOf": [self.one.below(definitions), self.several.below(definitions)]}
+
+
+class RegionOf(Kind):
+    """A country: its code, or where in the event the code stands. Gives both, each maybe None."""
+
+    what = "a country code, or {from: expression, to: transforms, default: code}"
+
+    def __init__(self, region: str, **kwargs: Any) -> None:
+        super().__init__(default=(None, region), **kwargs)
+        self.code = Region(default=region)
+        self.part = Part(
+            {
+                "from": Expr(
+                    required=True,
+                    example="from: contact.country",
+                    metadata=about(
+                        "Expression for the code, of two letters; `UK` is taken for GB.",
+                        "contact.country",
+                    ),
+                ),
+                "to": Steps(
+                    region,
+                    default=(),
+                    metadata=about("A transform, or a list of them applied in order.", "json"),
+                ),
+                "default": Region(
+                    default=region,
+                    metadata=about("The country where it gives nothing.", "DE"),
+                ),
+            }
+        )
+
+    def read(self, value: Json) -> Any:
+        """The value that gives the code, and the code where it gives nothing."""
+        if isinstance(value, str):
+            return None, self.code.deserialize(value)
+        if not isinstance(value, dict):
+            raise self.wrong(value)
+        given = self.part.read(value)
+        steps, texts = given["to"], _texts_of(value.get("to"))
+        return Value((given["from"],), steps=steps, step_texts=texts), given["default"]
+
+    def json_schema(self, definitions: Definitions) -> dict[str, Json]:
+        return {"anyOf": [self.code.below(definitions), self.part.below(definitions)]}
 
 
 def _texts_of(written: Json) -> tuple[str, ...]:

@@ -405,6 +405,19 @@ def test_the_country_of_a_number_may_stand_in_the_event(
     assert only(apply(BY_COUNTRY % steps, event)).phone == expected
 
 
+def test_the_country_may_stand_in_a_text_that_holds_json(apply: Apply) -> None:
+    text = BY_COUNTRY.replace("country,", "country, to: [json, {pick: {value: c}}],") % ""
+    text = text.replace("{value: c}", "{value: c, otherwise: first}")
+    event: dict[str, Json] = {"phone": "030 901820", "country": '{"c": "DE"}', "stop": True}
+    assert only(apply(text, event)).phone == "+4930901820"
+    event["country"] = "{"
+    mapped = apply(text, event)
+    assert mapped.state is State.DEAD
+    assert "its country cannot be read: the text does not hold JSON" in mapped.reason
+    event |= {"country": "{}", "phone": "415 555 0123"}
+    assert only(apply(text, event)).phone == "+14155550123"
+
+
 def test_a_country_that_is_none_makes_nobody_of_another_country_opted_out(apply: Apply) -> None:
     event = {"phone": "415 555 0123", "country": "Atlantis", "stop": True}
     mapped = apply(BY_COUNTRY % "", event)

@@ -203,6 +203,34 @@ def test_what_cannot_be_told_apart_is_never_taken_for_a_copy(source: str, body: 
     assert len(keys) == 2
 
 
+def test_an_id_that_is_the_contacts_swallows_no_opt_out() -> None:
+    """The one id that a HubSpot workflow has at hand is that of the contact."""
+    mapping = shipped("hubspot-workflow")
+    named = {"event_id": "508369434347", "hs_object_id": "508369434347", "phone": "+14155550123"}
+    bodies = [named, {**named, "do_not_call": "true"}, {**named, "firstname": "Jane"}]
+    keys = [split(mapping, body)[0].key for body in bodies]
+    assert len(set(keys)) == len(bodies)
+    assert split(mapping, named)[0].key == keys[0]
+
+
+@pytest.mark.parametrize(
+    ("occurred_at", "time_ms", "weak"),
+    [
+        ("1782371969536", 1782371969536, False),
+        (1782371969536, 1782371969536, False),
+        ("1782345600000", 1_900_000_000_000, True),
+        (1782345600000, 1_900_000_000_000, True),
+        ("", 1_900_000_000_000, True),
+        (None, 1_900_000_000_000, True),
+    ],
+)
+def test_a_date_of_hubspot_is_no_time(occurred_at: Any, time_ms: int, weak: bool) -> None:
+    """A date picker holds midnight, hours before what happened on that day."""
+    body = {"phone": "+14155550123", "do_not_call": "true", "occurred_at": occurred_at}
+    (event,) = split(shipped("hubspot-workflow"), body)
+    assert (event.time_ms, event.weak_time) == (time_ms, weak)
+
+
 def test_the_session_of_salesforce_is_not_kept() -> None:
     dropped = shipped("salesforce-outbound").source.drop.body
     assert dropped == (("Envelope", "Body", "notifications", "SessionId"),)

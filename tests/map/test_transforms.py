@@ -35,6 +35,11 @@ def transform(written: Json, value: Json) -> Json:
         ("boolean", 0, False),
         ("boolean", 0.0, False),
         ("boolean", "", None),
+        ("boolean", ["Yes"], True),
+        ("boolean", ["Newsletter", {}, "yes"], True),
+        ("boolean", ["no", "", None], False),
+        ("boolean", ["", None], None),
+        ({"boolean": {"true": ["Do not call"], "false": []}}, ["No SMS", "do not call"], True),
         ({"boolean": {"true": ["Do not call", 57], "false": ["Call me"]}}, "do NOT call", True),
         ({"boolean": {"true": ["Do not call", 57], "false": ["Call me"]}}, 57, True),
         ({"boolean": {"true": ["Do not call"], "false": ["Call me"]}}, "Call me", False),
@@ -105,6 +110,8 @@ def test_a_transform_converts(written: Json, value: Json, expected: Json) -> Non
         ("boolean", "maybe"),
         ("boolean", 2),
         ("boolean", []),
+        ("boolean", ["no", "maybe"]),
+        ("boolean", [{}, "no"]),
         ("boolean", "нет"),
         ({"boolean": {"true": ["a"], "false": ["b"]}}, "true"),
         ("text", {}),
@@ -173,6 +180,17 @@ def test_absent_stays_absent_through_every_transform() -> None:
         (4155550123.0, "US", "+14155550123"),
         ("00 49 30 901820", "DE", "+4930901820"),
         ("+91 95095 97501", "US", "+919509597501"),
+        ("4915123456789", "DE", "+4915123456789"),
+        ("49 30 90182012", "DE", "+493090182012"),
+        ("015123456789.0", "DE", "+4915123456789"),
+        ("+4915123456789.0", "DE", "+4915123456789"),
+        ("4155550123.0", "US", "+14155550123"),
+        ("6281234567890", "ID", "+6281234567890"),
+        ("0044 20 7946 0958", "US", "+442079460958"),
+        ("001 201-555-0123", "US", "+12015550123"),
+        ("0061 412 345 678", "AU", "+61412345678"),
+        ("04961 123456", "DE", "+494961123456"),
+        ("0049 30 901820 ext. 12", "US", "+4930901820"),
         ("+52 1 55 1234 5678", "US", "+525512345678"),
         ("521 55 1234 5678", "MX", "+525512345678"),
         ("+1 015 555 0123", "US", "+10155550123"),
@@ -188,6 +206,17 @@ def test_numbers_as_people_type_them(text: Json, region: str, expected: str | No
 def test_without_plus_no_number_is_taken_for_one_of_another_country(text: Json) -> None:
     with pytest.raises(Unusable):
         e164(text, "US")
+
+
+@pytest.mark.parametrize(("text", "region"), [("496112345678", "DE"), ("468123456", "SE")])
+def test_a_number_that_may_begin_with_its_country_or_not_is_not_guessed(
+    text: str, region: str
+) -> None:
+    """Wiesbaden without its ``+``, or Papenburg without its 0."""
+    with pytest.raises(Unusable):
+        e164(text, region)
+    assert e164(f"+{text}", region) == f"+{text}"
+    assert e164(f"0{text}", region) == f"+{text[:2]}{text}"
 
 
 BOTH = ("+14155550123", "+14155550124")
@@ -207,6 +236,18 @@ BOTH = ("+14155550123", "+14155550124")
         ("tel:+1-415-555-0123;ext=5", "US", BOTH[:1]),
         ("030/901820", "DE", ("+4930901820",)),
         ("030 9018/030 9019", "DE", ("+49309018", "+49309019")),
+        ("415-555-0123 (mobile)", "US", BOTH[:1]),
+        ("+1 415 555 0123 Jane", "US", BOTH[:1]),
+        ("415-555-0123 ext. 55 Jane", "US", BOTH[:1]),
+        ("415-555-0123 cell or 415-555-0124 home", "US", BOTH),
+        ("415-555-0123 and 415-555-0124", "US", BOTH),
+        ("415-555-0123 | 415-555-0124", "US", BOTH),
+        ("415-555-0123 & 415-555-0124", "US", BOTH),
+        ("030 901820 privat", "DE", ("+4930901820",)),
+        ("030 901820 / Ann", "DE", ("+4930901820",)),
+        ("+49 30 901820 (Mobil)", "US", ("+4930901820",)),
+        ("1-800-FLOWERS", "US", ("+18003569377",)),
+        ("1-800-555-HELP", "US", ("+18005554357",)),
         ("n/a", "US", ()),
         (" ", "US", ()),
     ],
@@ -356,6 +397,11 @@ def test_one_is_picked_by_label_flag_or_order(written: Json, expected: Json) -> 
         ("with_calling_code", ["1", "202 555 0143"], "+12025550143"),
         ("with_calling_code", ["0044", "2079460123"], "+442079460123"),
         ("with_calling_code", ["+1", "+442079460123"], "+442079460123"),
+        ("with_calling_code", ["+44", "447911123456"], "+447911123456"),
+        ("with_calling_code", ["49", "4915123456789"], "+4915123456789"),
+        ("with_calling_code", ["+49", "4961123456"], "+494961123456"),
+        ("with_calling_code", ["+47", "47123456"], "+4747123456"),
+        ("with_calling_code", ["+91", "9112345678"], "+919112345678"),
         ("with_calling_code", [None, "2025550143"], "2025550143"),
         ("with_calling_code", ["", "2025550143"], "2025550143"),
         ("with_calling_code", ["+1", ""], None),

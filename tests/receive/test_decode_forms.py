@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from urllib.parse import urlencode
 
 import pytest
@@ -55,6 +56,36 @@ def test_every_pair_comes_back_in_order(pairs: list[tuple[str, str]]) -> None:
 )
 def test_a_flat_form(body: bytes, document: Json) -> None:
     assert flat(body) == document
+
+
+MULTIPART = (
+    b"--kQ1x\r\nContent-Type: text/plain; charset=UTF-8\r\n"
+    b'Content-Disposition: form-data; name="do_not_call"\r\n\r\ntrue\r\n--kQ1x--\r\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("body", "name"),
+    [
+        (b'{"phone": "+12025550143", "do_not_call": "true"}', "JSON"),
+        (b' {\n  "phone": "+12025550143&x=1"\n}', "JSON"),
+        (b'[{"phone": "+12025550143"}]', "JSON"),
+        (b"\xef\xbb\xbf{}", "JSON"),
+        (b'<?xml version="1.0"?><lead><phone>+12025550143</phone></lead>', "XML"),
+        (MULTIPART, "multipart"),
+    ],
+)
+@pytest.mark.parametrize("read", [flat, nested])
+def test_what_is_no_form_says_so(read: Callable[[bytes], Json], body: bytes, name: str) -> None:
+    """Read as one it would be a name without a value, and an opt-out in it would say nothing."""
+    with pytest.raises(DecodeError, match=f"the body is {name}, and"):
+        read(body)
+
+
+@pytest.mark.parametrize("body", [b"--=1", b"{x}=1", b"[a]=1", b"<=2", b"--a=form&b=data"])
+def test_a_name_that_begins_oddly_is_a_name_all_the_same(body: bytes) -> None:
+    name, _, value = body.split(b"&")[0].decode().partition("=")
+    assert flat(body)[name] == value
 
 
 def test_a_real_text_message() -> None:

@@ -7,12 +7,20 @@ UTF-8 is refused instead of replaced.
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
 from bridge.errors import DecodeError
 from bridge.model import Json
 from bridge.receive.decode.bounds import Bounds
+
+_OTHER = re.compile(
+    rb"(?P<JSON>\{\s*[\"}]|\[\s*[\"{\[\]])|(?P<XML><[?!a-zA-Z])"
+    rb"|(?P<multipart>--(?i:.{1,200}?form-data;))",
+    re.DOTALL,
+)
+"""How bodies begin that are no such form: read as one they say nothing, an opt-out neither."""
 
 
 def decode_form(body: bytes, bounds: Bounds) -> Json:
@@ -39,11 +47,15 @@ def decode_form(body: bytes, bounds: Bounds) -> Json:
 def form_pairs(body: bytes, bounds: Bounds) -> Iterator[tuple[str, str]]:
     """The pairs of a form in order, decoded.
 
-    Errors: ``DecodeError`` if there are too many, or one is not UTF-8.
+    Errors: ``DecodeError`` if there are too many, one is not UTF-8, or the body is another format.
     """
     # Counted before the body is cut up, so that a flood of pairs costs one pass and no memory.
     bounds.require_keys(body.count(b"&") + 1)
-    pairs = body.strip().removeprefix(codecs.BOM_UTF8).split(b"&")
+    body = body.strip().removeprefix(codecs.BOM_UTF8)
+    other = _OTHER.match(body)
+    if other is not None:
+        raise DecodeError(f"the body is {other.lastgroup}, and the mapping file reads a form")
+    pairs = body.split(b"&")
     for number, pair in enumerate(pairs, 1):
         if pair:
             name, _, value = pair.replace(b"+", b" ").partition(b"=")
