@@ -46,10 +46,9 @@ MOST = 200
 
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 60_000, 3_600_000
 
-BACKLOG_MS = 7 * 86_400_000
-"""How long numbers stay for the sake of what stands before a request. What nobody has taken in by
-then is of a source that was taken out, or has no settings, and may stand for good; or no worker has
-run since."""
+UNREAD_MS = 7 * 86_400_000
+"""How long numbers stay for the sake of what stands before a request and is of a source that was
+taken out, or has no settings: that may stand for good. It counts from when a worker finds it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +138,13 @@ def next_due(connection: Connection, now: int) -> int | None:
     return found
 
 
-def purge(connection: Connection, number: int, now: int) -> Purged:
-    """Go on with a request by one bounded step; it is put off, or done, when no more can be."""
+def purge(
+    connection: Connection, number: int, now: int, *, taken_in: Collection[str] | None = None
+) -> Purged:
+    """Go on with a request by one bounded step; it is put off, or done, when no more can be.
+
+    ``taken_in``: the sources whose deliveries workers take in; None: whoever asks does not know.
+    """
     row = connection.execute(select(erasure).where(erasure.c.id == number).with_for_update()).one()
     if row.done_at is not None:
         return Purged()
@@ -152,7 +156,9 @@ def purge(connection: Connection, number: int, now: int) -> Purged:
     sharing = _sharing(connection, row.source, refs, phones)
     theirs = [_contact(digest, row.source, ref) for ref in sharing]
     before = _stands_before(connection, row.source, row.receipt, row.requested_at)
-    late = now - row.requested_at >= BACKLOG_MS
+    since = _unread_since(document, row.source, taken_in, now) if before else None
+    # who does not know of workers does not know either what they have found meanwhile
+    given_up = taken_in is not None and since is not None and now - since >= UNREAD_MS
     if _looked_up(connection, [*hashes, *theirs]):
         # an opt-out among these events may need the numbers that are remembered, and so it may in
         # what stands before
@@ -160,16 +166,16 @@ def purge(connection: Connection, number: int, now: int) -> Purged:
         phones = list(document["phones"])
     else:
         purged = _purge(connection, digest, hashes, phones, now)
-        if not before or late:
+        if not before or given_up:
             purged.erased["contacts"] += _forget(connection, row.source, refs, sharing, phones)
         clues.forget(connection, digests=[clues.of_contact(digest, ref.id) for ref in refs])
-    if before and (row.receipt or not late):
+    if before and (row.receipt or not given_up):
         purged = replace(purged, waiting=purged.waiting + 1)
     total = Counter(jsontext.loads(row.erased)) + purged.erased
     age = now - row.requested_at
     pause = min(LONGEST_PAUSE_MS, max(FIRST_PAUSE_MS, age // 10))
     done = not purged.more and not purged.waiting
-    left = {"contacts": document["contacts"], "phones": phones}
+    left = {"contacts": document["contacts"], "phones": phones, "unread_since": since}
     subjects = {*jsontext.loads(row.subjects), *map(digest.of, phones)}
     connection.execute(
         update(erasure)
@@ -193,6 +199,18 @@ def _looked_up(connection: Connection, hashes: Sequence[str]) -> bool:
         .where(event_contact.c.contact.in_(hashes), PENDING)
     )
     return connection.execute(waits.limit(1)).first() is not None
+
+
+def _unread_since(
+    document: Mapping[str, Any], source: str, taken_in: Collection[str] | None, now: int
+) -> int | None:
+    """Since when workers have found that none of them takes a source in; None while one does."""
+    since: int | None = document.get("unread_since")
+    if taken_in is None:
+        return since
+    if source in taken_in:
+        return None
+    return now if since is None else min(since, now)  # no later, should a clock have been ahead
 
 
 def _stands_before(connection: Connection, source: str, receipt: str, requested_at: int) -> bool:

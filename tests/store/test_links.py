@@ -6,7 +6,7 @@ Whatever the order of arrival, nobody may be called whom the order of time opts 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations, product
 from pathlib import Path
@@ -28,6 +28,7 @@ from .replaying import CONSENT, HEAD, World
 from .waiting import while_open
 
 START = 1_700_000_000_000
+DAY = 86_400_000
 FILE = HEAD.replace("event_id", "contacts: {ids: [contact]}\n  event_id") + CONSENT
 MERGE: dict[str, Any] = {"contact": ["7", "8"], "phone": "+14155550001", "at": 10}
 LATER: dict[str, Any] = {"contact": "8", "phone": "+14155550002", "at": 20}
@@ -342,29 +343,65 @@ def test_a_number_of_another_who_is_not_linked_stays(world: World) -> None:
     assert [known.phones for known in five.values()] == [(MERGE["phone"],)]
 
 
-@pytest.mark.parametrize("by_hand", [True, False])
-def test_numbers_do_not_stay_for_good_for_what_nobody_takes_in(world: World, by_hand: bool) -> None:
+def stands_before_an_erasure(world: World, *, by_hand: bool) -> None:
+    """An opt-out that names no number stands in a backlog, behind it an erasure is asked for."""
     tell(world, MERGE)
     settle(world)
-    world.receive({"id": "stands", "contact": "9", "dnc": True, "at": START + 20})
+    world.receive({"id": "gone", "contact": "7", "dnc": True, "at": START + 20})
     receipt = "" if by_hand else world.receive({"id": "erases", "contact": "7", "at": START + 21})
     wanted = erasures.Wanted("crm", (SEVEN,), receipt=receipt)
     assert erase_now(world.database, wanted)[2] > 0
 
-    def step(age_ms: int) -> tuple[object, set[tuple[str, ...]]]:
-        with world.database.write() as connection:
-            row = connection.exec_driver_sql("SELECT id, requested_at FROM erasure").one()
-            erasures.purge(connection, row.id, row.requested_at + age_ms)
-            done = connection.exec_driver_sql("SELECT done_at FROM erasure").scalar()
-            known = contacts.recall(connection, "crm", [SEVEN])
-            return done, {one.phones for one in known.values()}
 
-    done, phones = step(erasures.BACKLOG_MS - 1)
-    assert done is None
-    assert phones not in (set(), {()})
-    done, phones = step(erasures.BACKLOG_MS)
-    assert (done is not None) is by_hand
-    assert phones in (set(), {()})
+def step_of_erasure(
+    world: World, age_ms: int, taken_in: Collection[str] | None
+) -> tuple[bool, bool]:
+    """A step of the erasure, so long after it was asked for: whether it is done then, and whether
+    the numbers are gone."""
+    with world.database.write() as connection:
+        row = connection.exec_driver_sql("SELECT id, requested_at FROM erasure").one()
+        erasures.purge(connection, row.id, row.requested_at + age_ms, taken_in=taken_in)
+        done = connection.exec_driver_sql("SELECT done_at FROM erasure").scalar()
+        known = contacts.recall(connection, "crm", [SEVEN])
+        return done is not None, {one.phones for one in known.values()} in (set(), {()})
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_numbers_do_not_stay_for_good_for_what_nobody_takes_in(world: World, by_hand: bool) -> None:
+    stands_before_an_erasure(world, by_hand=by_hand)
+    found = 30 * DAY  # no worker had looked for so long
+    assert step_of_erasure(world, found, ()) == (False, False)
+    assert step_of_erasure(world, found + erasures.UNREAD_MS - 1, {"other"}) == (False, False)
+    # once the source has its settings again, the days begin anew
+    assert step_of_erasure(world, found + erasures.UNREAD_MS, {"crm"}) == (False, False)
+    again = found + 30 * DAY
+    assert step_of_erasure(world, again, ()) == (False, False)
+    assert step_of_erasure(world, again + erasures.UNREAD_MS - 1, ()) == (False, False)
+    assert step_of_erasure(world, again + erasures.UNREAD_MS, ()) == (by_hand, True)
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+@pytest.mark.parametrize("taken_in", [{"crm"}, None])
+def test_however_long_no_worker_ran_a_backlog_is_taken_in_before_numbers_go(
+    world: World, by_hand: bool, taken_in: Collection[str] | None
+) -> None:
+    """Whoever comes first may be a worker, or a command, which knows of no workers."""
+    stands_before_an_erasure(world, by_hand=by_hand)
+    for days in (8, 400, 4_000):
+        assert step_of_erasure(world, days * DAY, taken_in) == (False, False)
+    world.take_in()
+    assert consent(world, MERGE["phone"]) is True
+    settle(world)
+    while not step_of_erasure(world, 4_001 * DAY, taken_in)[0]:
+        pass
+    assert MERGE["phone"] not in rows_of_contacts(world)
+
+
+def test_a_clock_that_was_ahead_keeps_no_number_for_longer(world: World) -> None:
+    stands_before_an_erasure(world, by_hand=True)
+    assert step_of_erasure(world, 4_000 * DAY, ()) == (False, False)
+    assert step_of_erasure(world, DAY, ()) == (False, False)
+    assert step_of_erasure(world, DAY + erasures.UNREAD_MS, ()) == (True, True)
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
