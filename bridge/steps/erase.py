@@ -61,6 +61,8 @@ def erase_now(database: Database, wanted: erasures.Wanted) -> tuple[int, Counter
     Returns the number of the request, rows erased by table, and how many rows are to wait for.
     """
     with database.write() as connection:
+        # what came before the request is told by the clock that receipts are made by
+        database.measure_clock(connection)
         number = erasures.add(connection, wanted, database.now_ms())
     total = Counter[str]()
     while True:

@@ -6,6 +6,7 @@ Whatever the order of arrival, nobody may be called whom the order of time opts 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations, product
@@ -431,6 +432,21 @@ def test_an_opt_out_that_came_before_an_erasure_still_finds_the_number(
         done = connection.exec_driver_sql("SELECT done_at FROM erasure").scalar()
     assert {one.phones for one in known.values()} == {()}
     assert done is not None
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])  # on SQLite there is one machine
+def test_whoever_erases_by_a_clock_that_is_behind_forgets_nothing_that_is_needed(
+    world: World, opened: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(world, MERGE)
+    settle(world)
+    world.receive({"id": "gone", "contact": "7", "dnc": True, "at": START + 20})
+    real, command = time.time_ns, opened()
+    monkeypatch.setattr(time, "time_ns", lambda: real() - 3_600_000_000_000)
+    assert erase_now(command, erasures.Wanted("crm", (SEVEN,)))[2] > 0
+    monkeypatch.undo()
+    world.take_in()
+    assert consent(world, MERGE["phone"]) is True
 
 
 def test_an_erasure_takes_out_a_link_too_that_another_worker_is_storing(
