@@ -146,6 +146,9 @@ def remember(
     old = _found(connection, _LOCKED, source, seen)
     new = {ref: merged(None, ref) for ref in seen if ref not in old}
     if new:
+        if recalled is not None and any(recalled[ref] is not NOBODY for ref in new):
+            # whoever was erased meanwhile must not come back by what was mapped before
+            raise StoreChanged("another worker has forgotten a contact")
         told = _ADD.execute(connection, [_row(source, ref, held, now) for ref, held in new.items()])
         added = set(new)  # on SQLite nobody else writes
         if connection.dialect.name != "sqlite":
