@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Row,
     delete,
     exists,
     insert,
@@ -155,8 +156,12 @@ def purge(
     phones = sorted({*document["phones"], *_numbers(connection, row.source, refs)})
     sharing = _sharing(connection, row.source, refs, phones)
     theirs = [_contact(digest, row.source, ref) for ref in sharing]
-    before = _stands_before(connection, row.source, row.receipt, row.requested_at)
-    since = _unread_since(document, row.source, taken_in, now) if before else None
+    before = _stands_before(connection, row)
+    since = document.get("unread_since") if before else None
+    if before and taken_in is not None:
+        unread = not _stands_before(connection, row, taken_in)
+        # from now at the latest, should a clock have been ahead
+        since = min(since or now, now) if unread else None
     # who does not know of workers does not know either what they have found meanwhile
     given_up = taken_in is not None and since is not None and now - since >= UNREAD_MS
     if _looked_up(connection, [*hashes, *theirs]):
@@ -201,28 +206,24 @@ def _looked_up(connection: Connection, hashes: Sequence[str]) -> bool:
     return connection.execute(waits.limit(1)).first() is not None
 
 
-def _unread_since(
-    document: Mapping[str, Any], source: str, taken_in: Collection[str] | None, now: int
-) -> int | None:
-    """Since when workers have found that none of them takes a source in; None while one does."""
-    since: int | None = document.get("unread_since")
-    if taken_in is None:
-        return since
-    if source in taken_in:
-        return None
-    return now if since is None else min(since, now)  # no later, should a clock have been ahead
-
-
-def _stands_before(connection: Connection, source: str, receipt: str, requested_at: int) -> bool:
+def _stands_before(
+    connection: Connection, row: Row[Any], sources: Collection[str] | None = None
+) -> bool:
     """Whether what came before the request, or the delivery that made it, is not taken in yet.
 
-    An opt-out goes ahead in a backlog, and behind it may stand what names the person.
+    An opt-out goes ahead in a backlog, and behind it may stand what names the person. A request
+    without a source names a number, which may stand in what any of them sent. ``sources``: only
+    what is of these.
     """
-    asked = select(delivery.c.id).where(delivery.c.receipt == receipt).scalar_subquery()
-    earlier = delivery.c.id < asked if receipt else delivery.c.received_at <= requested_at
+    asked = select(delivery.c.id).where(delivery.c.receipt == row.receipt).scalar_subquery()
+    earlier = delivery.c.id < asked if row.receipt else delivery.c.received_at <= row.requested_at
+    before = select(delivery.c.id).where(STORED, earlier)
     # the concatenation keeps SQLite from going through all deliveries of a source
-    of_source = delivery.c.source + literal_column("''") == source
-    before = select(delivery.c.id).where(STORED, earlier, of_source)
+    source = delivery.c.source + literal_column("''")
+    if row.source:
+        before = before.where(source == row.source)
+    if sources is not None:
+        before = before.where(source.in_(sorted(sources)))
     return connection.execute(before.limit(1)).first() is not None
 
 
@@ -307,18 +308,18 @@ def _part(
             )
 
 
-_Row = tuple[list[str], Sequence[Link]]
+_Held = tuple[list[str], Sequence[Link]]
 """The numbers of a contact, and its links."""
 
 
-def _linked(found: Mapping[ContactRef, _Row], gone: Collection[ContactRef]) -> set[ContactRef]:
+def _linked(found: Mapping[ContactRef, _Held], gone: Collection[ContactRef]) -> set[ContactRef]:
     """Whom the links of these contacts lead to."""
     return {ContactRef(ref.account, to.id) for ref in gone if ref in found for to in found[ref][1]}
 
 
 def _rows_of(
     connection: Connection, source: str, refs: Collection[ContactRef], *, locked: bool = False
-) -> dict[ContactRef, _Row]:
+) -> dict[ContactRef, _Held]:
     """What is remembered of contacts, locked to this transaction if need be."""
     query = (
         select(contact.c.account, contact.c.contact_id, contact.c.phones, contact.c.links)
