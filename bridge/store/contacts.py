@@ -59,6 +59,17 @@ def recall(
     }
 
 
+def accounts(connection: Connection, source: str, contact_id: str, limit: int) -> list[str]:
+    """In which accounts of a source a contact of this id is remembered, in order."""
+    rows = connection.scalars(
+        select(contact.c.account)
+        .where(contact.c.contact_id == fitting_id(contact_id), contact.c.source == source)
+        .order_by(contact.c.account)
+        .limit(limit)
+    )
+    return list(rows)
+
+
 def holding(connection: Connection, phone: str, limit: int) -> list[tuple[str, ContactRef]]:
     """Of which contacts a number is remembered: (source, contact), in order.
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 
 from bridge import jsontext
 from bridge.model import MOST_HOPS, ContactRef, Link
-from bridge.store import clues, erasing
+from bridge.store import clues, contacts, erasing
 from bridge.store.bulk import insert_many
 from bridge.store.contacts import fitting, links_in, recall, text_of
 from bridge.store.digest import Digest, load
@@ -33,6 +33,7 @@ from bridge.store.schema import (
     PENDING,
     STORED,
     UNDONE,
+    clue,
     contact,
     delivery,
     erasure,
@@ -94,6 +95,26 @@ _NOTE = insert_many(
 
 def _contact(digest: Digest, source: str, ref: ContactRef) -> str:
     return digest.of("contact", source, ref.account, ref.id)
+
+
+def elsewhere(connection: Connection, source: str, ref: ContactRef, limit: int) -> list[str] | None:
+    """In which accounts there is a contact of this id that the account of ``ref`` does not know.
+
+    None: it is known there, or nowhere. Empty: only events name it, and those keep no account.
+    """
+    digest = load(connection)
+    here = select(event_contact.c.event_id).where(
+        event_contact.c.contact == _contact(digest, source, ref)
+    )
+    if recall(connection, source, [ref]) or connection.scalar(here.limit(1)) is not None:
+        return None
+    known = contacts.accounts(connection, source, ref.id, limit)
+    named = (
+        select(event.c.id)
+        .join(clue, clue.c.event_id == event.c.id)
+        .where(clue.c.digest == clues.of_contact(digest, ref.id), event.c.source == source)
+    )
+    return known if known or connection.scalar(named.limit(1)) is not None else None
 
 
 def add(connection: Connection, wanted: Wanted, now: int) -> int:
