@@ -174,7 +174,9 @@ def purge(
     document = jsontext.loads(row.wanted)
     refs = [ContactRef(*pair) for pair in document["contacts"]]
     hashes = [_contact(digest, row.source, ref) for ref in refs]
-    phones = sorted({*document["phones"], *_numbers(connection, row.source, refs)})
+    forgotten = document.get("forgotten", False)
+    numbers = () if forgotten else _numbers(connection, row.source, refs)
+    phones = sorted({*document["phones"], *numbers})
     sharing = _sharing(connection, row.source, refs, phones)
     theirs = [_contact(digest, row.source, ref) for ref in sharing]
     before = _stands_before(connection, row)
@@ -192,8 +194,10 @@ def purge(
         phones = list(document["phones"])
     else:
         purged = _purge(connection, digest, hashes, phones, now)
-        if not before or given_up:
+        if (not before or given_up) and not forgotten:
             purged.erased["contacts"] += _forget(connection, row.source, refs, sharing, phones)
+            # what is learned from now on came after the request, which may stay open for long
+            forgotten = not before
         clues.forget(connection, digests=[clues.of_contact(digest, ref.id) for ref in refs])
     if before and (row.receipt or not given_up):
         purged = replace(purged, waiting=purged.waiting + 1)
@@ -201,7 +205,8 @@ def purge(
     age = now - row.requested_at
     pause = min(LONGEST_PAUSE_MS, max(FIRST_PAUSE_MS, age // 10))
     done = not purged.more and not purged.waiting
-    left = {"contacts": document["contacts"], "phones": phones, "unread_since": since}
+    left = {"contacts": document["contacts"], "phones": phones}
+    left |= {"unread_since": since, "forgotten": forgotten}
     subjects = {*jsontext.loads(row.subjects), *map(digest.of, phones)}
     connection.execute(
         update(erasure)

@@ -398,6 +398,34 @@ def test_however_long_no_worker_ran_a_backlog_is_taken_in_before_numbers_go(
     assert MERGE["phone"] not in rows_of_contacts(world)
 
 
+def test_what_comes_after_an_erasure_that_is_still_open_is_remembered(world: World) -> None:
+    """It waits for an update that is on its way, as long as a campaign is paused perhaps."""
+    told = {"contact": "7", "phone": MERGE["phone"], "name": "Ann"}
+    tell(world, {**told, "at": 0})
+    assert erase_now(world.database, erasures.Wanted("crm", (SEVEN,)))[2] > 0
+    assert MERGE["phone"] not in rows_of_contacts(world)
+    tell(world, {**told, "at": 20})
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE erasure SET due_at = 0")
+    while erase_people(world.database, {"crm"}):
+        pass
+    tell(world, {"contact": "7", "dnc": True, "at": 40})
+    assert consent(world, MERGE["phone"]) is True
+
+
+def test_what_was_given_up_and_is_taken_in_after_all_brings_no_number_back(world: World) -> None:
+    world.receive({"id": "stands", "contact": "7", "phone": MERGE["phone"], "at": START})
+    receipt = world.receive({"id": "erases", "contact": "7", "at": START + 21})
+    erase_now(world.database, erasures.Wanted("crm", (SEVEN,), receipt=receipt))
+    assert step_of_erasure(world, DAY, ()) == (False, True)
+    assert step_of_erasure(world, DAY + erasures.UNREAD_MS, ()) == (False, True)
+    world.take_in()
+    assert MERGE["phone"] in rows_of_contacts(world)
+    while not step_of_erasure(world, 30 * DAY, {"crm"})[0]:
+        pass
+    assert MERGE["phone"] not in rows_of_contacts(world)
+
+
 def test_a_clock_that_was_ahead_keeps_no_number_for_longer(world: World) -> None:
     stands_before_an_erasure(world, by_hand=True)
     assert step_of_erasure(world, 4_000 * DAY, ()) == (False, False)
