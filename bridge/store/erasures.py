@@ -46,6 +46,11 @@ from bridge.store.schema import (
 MOST = 200
 """Rows of a kind that one transaction erases."""
 
+SETTLE_MS = 5_000
+"""When a request that a webhook made is looked at first: what came before it may be on its way to
+the disk, since PostgreSQL gives ids out before commits. By then its own outcome has mostly ended.
+"""
+
 FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 60_000, 3_600_000
 
 UNREAD_MS = 7 * 86_400_000
@@ -133,7 +138,7 @@ def add(connection: Connection, wanted: Wanted, now: int) -> int:
             wanted=jsontext.dumps(document),
             subjects=jsontext.dumps([*subjects, *map(digest.of, wanted.phones)]),
             requested_at=now,
-            due_at=now,
+            due_at=now + SETTLE_MS if wanted.receipt else now,
             done_at=None,
             erased="{}",
         )

@@ -5,6 +5,7 @@ Whatever the order of arrival, nobody may be called whom the order of time opts 
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,10 +23,11 @@ from bridge.operate.audit import Audit
 from bridge.pipeline import Pipeline
 from bridge.steps.erase import erase_now, erase_people
 from bridge.steps.memory import MOST_LINKS, Memory
-from bridge.store import contacts, erasures
+from bridge.store import contacts, deliveries, erasures
 from bridge.store.database import Connection, Database
 
 from .replaying import CONSENT, HEAD, World
+from .rows import a_delivery
 from .waiting import while_open
 
 START = 1_700_000_000_000
@@ -460,6 +462,36 @@ def test_an_opt_out_that_came_before_an_erasure_still_finds_the_number(
         done = connection.exec_driver_sql("SELECT done_at FROM erasure").scalar()
     assert {one.phones for one in known.values()} == {()}
     assert done is not None
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])  # on SQLite ids go by the order of commits
+def test_an_opt_out_whose_commit_is_late_still_finds_the_number(
+    world: World, opened: Callable[..., Database]
+) -> None:
+    """It has its place before the deletion, whose commit was quicker, and is not seen yet."""
+    erasing = """
+  - name: gone
+    when: gone
+    erase: true
+    skip: nothing is said of calls
+"""
+    world.write(FILE + erasing, ("one",))
+    tell(world, MERGE)
+    settle(world)
+    opt_out = json.dumps({"id": "out", "contact": "7", "dnc": True, "at": START + 20}).encode()
+    with opened().write() as late:
+        deliveries.add(late, [a_delivery(source="crm", body=opt_out, received_at=now_ms())])
+        world.take_in({"id": "gone", "contact": "7", "gone": True, "at": START + 21})
+        while erase_people(world.database, {"crm"}):
+            pass
+    world.take_in()
+    assert consent(world, MERGE["phone"]) is True
+    settle(world)
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE erasure SET due_at = 0")
+    while erase_people(world.database, {"crm"}):
+        pass
+    assert MERGE["phone"] not in rows_of_contacts(world)
 
 
 @pytest.mark.parametrize("engine", ["postgresql"])  # on SQLite there is one machine

@@ -202,6 +202,7 @@ def test_a_replay_whose_mapping_has_learned_to_erase_asks_for_it(world: World) -
     world.write(KNOWING + RULES + ERASING, ("one",))
     number = world.replay(receipt=receipt)
     assert replayed(world, receipt, number) == [("one", "waiting", PHONE)]
+    execute(world, "UPDATE erasure SET due_at = 0")
     assert erase_people(world.database)  # it waits for the opt-out to be confirmed
     assert world.outcomes(phones=[PHONE])[0]["phone"] == PHONE
     finish(world)
