@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import (
     Connection,
     Row,
+    Select,
     delete,
     exists,
     insert,
@@ -29,6 +30,7 @@ from bridge.store import clues, contacts, erasing
 from bridge.store.bulk import insert_many
 from bridge.store.contacts import fitting, links_in, recall, text_of
 from bridge.store.digest import Digest, load
+from bridge.store.far_ahead import SLACK_MS
 from bridge.store.schema import (
     PENDING,
     STORED,
@@ -149,20 +151,21 @@ def add(connection: Connection, wanted: Wanted, now: int) -> int:
 
 def any_due(connection: Connection, now: int) -> bool:
     """Whether a request is due."""
-    due = select(erasure.c.id).where(UNDONE, erasure.c.due_at <= now).limit(1)
-    return connection.execute(due).first() is not None
+    return connection.execute(_due(now).limit(1)).first() is not None
 
 
 def next_due(connection: Connection, now: int) -> int | None:
     """A request that is due, locked to this transaction."""
-    found: int | None = connection.scalar(
-        select(erasure.c.id)
-        .where(UNDONE, erasure.c.due_at <= now)
-        .order_by(erasure.c.due_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+    query = _due(now).order_by(erasure.c.due_at).limit(1)
+    found: int | None = connection.scalar(query.with_for_update(skip_locked=True))
     return found
+
+
+def _due(now: int) -> Select[Any]:
+    """Requests that are due, or are put off for longer than any: by a clock that was ahead."""
+    far = now + LONGEST_PAUSE_MS + SLACK_MS
+    due = (erasure.c.due_at <= now) | (erasure.c.due_at > far)
+    return select(erasure.c.id).where(UNDONE, due)
 
 
 def purge(

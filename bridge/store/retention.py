@@ -15,6 +15,7 @@ from bridge.model import Lane, State
 from bridge.store import erasing
 from bridge.store.database import upsert
 from bridge.store.digest import MARK, load
+from bridge.store.far_ahead import SLACK_MS
 from bridge.store.schema import delivery, lead, outcome, sweep
 
 PAGE = 5000
@@ -98,9 +99,11 @@ def _held(connection: Connection, what: Sweep, now: int) -> int | None:
         .values(name=what.value, up_to=0, next_at=0)
         .on_conflict_do_nothing(index_elements=[sweep.c.name])
     )
+    # none rests for longer, unless the clock that said so was ahead
+    rested = (sweep.c.next_at <= now) | (sweep.c.next_at > now + REST_MS + SLACK_MS)
     found: int | None = connection.scalar(
         select(sweep.c.up_to)
-        .where(sweep.c.name == what.value, sweep.c.next_at <= now)
+        .where(sweep.c.name == what.value, rested)
         .with_for_update(skip_locked=True)
     )
     return found

@@ -124,6 +124,24 @@ def test_what_ends_later_is_found_by_a_later_sweep(old: Database) -> None:
     assert erased(old, "delivery") == [1, 2, 3]
 
 
+def test_a_clock_that_was_ahead_puts_no_sweep_and_no_request_off(old: Database) -> None:
+    number, _, _ = erase_now(old, Wanted("", phones=(JANE,)))
+    tidy(old, body_days=400, person_days=400)
+    for later, looked in ((erasures.LONGEST_PAUSE_MS, False), (400 * DAY, True)):
+        with old.write() as connection:
+            due = {"at": now_ms() + later}
+            connection.execute(text("UPDATE erasure SET due_at = :at"), due)
+            assert erasures.any_due(connection, now_ms()) is looked
+            assert (erasures.next_due(connection, now_ms()) == number) is looked
+    for later, swept in ((retention.REST_MS, []), (400 * DAY, [1])):
+        with old.write() as connection:
+            rest = {"at": now_ms() + later}
+            connection.execute(text("UPDATE sweep SET next_at = :at"), rest)
+        while erase_old(old, ages(now_ms(), 30, 400)):
+            pass
+        assert [one for one in erased(old, "delivery") if one != 2] == swept
+
+
 def test_nothing_goes_where_no_days_are_set_and_a_dry_count_changes_nothing(old: Database) -> None:
     tidy(old, body_days=0, person_days=0)
     assert erased(old, "delivery") == erased(old, "outcome") == []
