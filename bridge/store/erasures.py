@@ -53,7 +53,7 @@ SETTLE_MS = 5_000
 the disk, since PostgreSQL gives ids out before commits. By then its own outcome has mostly ended.
 """
 
-FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 60_000, 3_600_000
+FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 60_000, 86_400_000
 
 UNREAD_MS = 7 * 86_400_000
 """How long numbers stay for the sake of what stands before a request and is of a source that was

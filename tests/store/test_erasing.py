@@ -211,6 +211,21 @@ def test_what_stands_is_waited_for(old: Database) -> None:
     assert STANDS in [row[0] for row in rows(old, "phone", "lead")]
 
 
+def test_a_request_that_waits_for_years_is_looked_at_once_a_day(old: Database) -> None:
+    """Most deletions do, where a campaign does not have the lead; new ones must not wait for all.
+
+    A worker takes a step every two seconds.
+    """
+    number, _, waiting = erase_now(old, Wanted("", phones=(STANDS,)))
+    assert waiting
+    for age, least, most in ((0, 1, 120), (3_600, 300, 600), (30 * 86_400, 86_400, 86_400)):
+        now = now_ms() + age * 1000
+        with old.write() as connection:
+            erasures.purge(connection, number, now, taken_in={"hubspot"})
+        pause = (rows(old, "due_at", "erasure")[0][0] - now) / 1000
+        assert least <= pause <= most
+
+
 def test_a_contact_is_erased_with_its_remembered_numbers_and_events_without_any(
     old: Database,
 ) -> None:
