@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, Table, exists, func, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Table, exists, func, select, update
 
 from bridge.model import Lane, State
 from bridge.store import erasing
@@ -169,8 +169,15 @@ def _conditions(what: Sweep, ages: Ages) -> list[ColumnElement[bool]]:
             return [
                 ld.lane == int(Lane.IDLE),
                 ld.lease_until == 0,
-                ~ld.opted_out,
                 ~ld.phone.like(f"{MARK}%"),
+                ~ld.opted_out | (_times(ld.ledger, '":[') > _times(ld.ledger, '":[null,') + 1),
                 ~young,
                 ~erasing.open_outcome(o.lead_id == ld.id),
             ]
+
+
+def _times(column: Column[str], words: str) -> ColumnElement[int]:
+    """How often a text is in a column. Each entry of a ledger has one ``":[``; where the person was
+    erased, all but the one on consent go on with ``null``."""
+    without = func.length(func.replace(column, words, ""))
+    return (func.length(column) - without) // len(words)
