@@ -242,7 +242,9 @@ class Worker:
         """Erase a little of what is to be erased; a fault in it stops nothing else."""
         days = (self.settings["BRIDGE_BODY_DAYS"], self.settings["BRIDGE_PERSON_DAYS"])
         try:
-            erase_people(self.database)
+            found = self.live.current().mappings
+            taken_in = {name for name, mapping in found.items() if mapping.source.configured}
+            erase_people(self.database, taken_in)
             if time.monotonic() >= self._erase_at:
                 self._erase_at = time.monotonic() + ERASE_EVERY_S
                 if erase_old(self.database, ages(self.database.now_ms(), *days)):

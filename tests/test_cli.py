@@ -33,8 +33,10 @@ from bridge.errors import BridgeError, MappingError, Mistake, SettingError
 from bridge.model import ContactRef, Lane, Link
 from bridge.receive.sign import Signed
 from bridge.settings import Environment, Settings
-from bridge.store import contacts, events, outcomes
+from bridge.store import clues, contacts, erasures, events, outcomes
+from bridge.store.clues import Clue
 from bridge.store.database import Database
+from bridge.store.digest import load
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [
@@ -348,6 +350,37 @@ def test_who_is_erased_is_told_whom_the_crm_named_as_the_same_person(
     )
     again = json.loads(call(*wanted, "43", "--json").stdout)
     assert (again["linked"], again["erased"]["contacts"]) == ([], 1)
+
+
+def test_a_contact_of_another_account_than_was_named_is_not_taken_for_erased(
+    call: Run, migrated: Path
+) -> None:
+    """An id says nothing without the account that it is of, and is often seen without."""
+    database = Database(f"sqlite:///{migrated}")
+    with world(database) as w:
+        one = ContactRef("33", "42")
+        contacts.remember(w.connection, "hubspot", {one: (("+14155550123",), None, 0)}, 1)
+        # of this one nothing is remembered, but an event names it
+        nameless = ContactRef("33", "43")
+        event = w.event(w.delivery(), "a")
+        erasures.note_contacts(w.connection, [(event, "hubspot", [nameless])])
+        by_id = clues.of_contact(load(w.connection), "43")
+        clues.add(w.connection, [Clue(by_id, event_id=event)])
+    database.close()
+    for contact, where in (("42", "It is known in 33;"), ("43", "Events name it in another one;")):
+        for account, named in (((), "without an account"), (("--account", "34"), "in account 34")):
+            done = call("erase", "--contact", contact, "--source", "hubspot", *account)
+            assert (done.returncode, done.stdout) == (2, "")
+            said = f"hubspot has no contact {contact} {named}. {where} name it by --account."
+            assert said in " ".join(done.stderr.split())
+    assert json.loads(call("erase", "--list", "--json").stdout) == []
+    # somebody of whom nothing is known may stand in a backlog
+    assert call("erase", "--contact", "44", "--source", "hubspot").returncode == 0
+    for contact in ("42", "43"):
+        wanted = ("--contact", contact, "--source", "hubspot", "--account", "33")
+        assert call("erase", *wanted).returncode == 0
+    # once more, as a script may
+    assert call("erase", "--contact", "42", "--source", "hubspot").returncode == 0
 
 
 def test_a_number_that_is_remembered_of_contacts_is_told_with_what_to_do(

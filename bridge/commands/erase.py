@@ -22,6 +22,7 @@ from bridge.commands.output import table
 from bridge.model import ContactRef
 from bridge.steps.erase import erase_now
 from bridge.store import contacts, erasures
+from bridge.store.database import Connection
 
 MOST = 100
 """Contacts that a number is told to be remembered of."""
@@ -67,6 +68,8 @@ def command(
         if source:
             with database.read() as connection:
                 must_know_source(connection, source)
+                for ref in refs:
+                    _must_be_of_account(connection, source, ref)
         with database.read() as connection:
             known = contacts.recall(connection, source, refs)
         linked = [link.id for one in known.values() for link in one.links]
@@ -94,6 +97,19 @@ def command(
         if waiting:
             click.echo(f"{waiting} rows are on their way still; a worker goes on when they end.")
     sys.exit(1 if waiting or others else 0)
+
+
+def _must_be_of_account(connection: Connection, source: str, ref: ContactRef) -> None:
+    """Refuse a contact whose id only another account knows: nothing of it would be erased."""
+    others = erasures.elsewhere(connection, source, ref, MOST)
+    if others is None:
+        return
+    here = f"in account {ref.account}" if ref.account else "without an account"
+    known = [account or '""' for account in others]
+    where = f"It is known in {', '.join(known)};" if known else "Events name it in another one;"
+    raise click.UsageError(
+        f"{source} has no contact {ref.id} {here}. {where} name it by --account."
+    )
 
 
 def _tell_of(others: Sequence[tuple[str, ContactRef]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from bridge import logs
 from bridge.store import erasures, retention
@@ -37,8 +38,11 @@ def erase_old(database: Database, old: Ages) -> bool:
     return more
 
 
-def erase_people(database: Database) -> bool:
-    """One step of one request that is due; whether there was any."""
+def erase_people(database: Database, taken_in: Collection[str] | None = None) -> bool:
+    """One step of one request that is due; whether there was any.
+
+    ``taken_in``: the sources whose deliveries workers take in; None: whoever asks does not know.
+    """
     with database.read() as connection:
         if not erasures.any_due(connection, database.now_ms()):
             return False
@@ -46,7 +50,7 @@ def erase_people(database: Database) -> bool:
         number = erasures.next_due(connection, database.now_ms())
         if number is None:
             return False
-        purged = erasures.purge(connection, number, database.now_ms())
+        purged = erasures.purge(connection, number, database.now_ms(), taken_in=taken_in)
     _tell(number, purged)
     return True
 
@@ -57,6 +61,8 @@ def erase_now(database: Database, wanted: erasures.Wanted) -> tuple[int, Counter
     Returns the number of the request, rows erased by table, and how many rows are to wait for.
     """
     with database.write() as connection:
+        # what came before the request is told by the clock that receipts are made by
+        database.measure_clock(connection)
         number = erasures.add(connection, wanted, database.now_ms())
     total = Counter[str]()
     while True:

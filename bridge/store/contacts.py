@@ -59,6 +59,17 @@ def recall(
     }
 
 
+def accounts(connection: Connection, source: str, contact_id: str, limit: int) -> list[str]:
+    """In which accounts of a source a contact of this id is remembered, in order."""
+    rows = connection.scalars(
+        select(contact.c.account)
+        .where(contact.c.contact_id == fitting_id(contact_id), contact.c.source == source)
+        .order_by(contact.c.account)
+        .limit(limit)
+    )
+    return list(rows)
+
+
 def holding(connection: Connection, phone: str, limit: int) -> list[tuple[str, ContactRef]]:
     """Of which contacts a number is remembered: (source, contact), in order.
 
@@ -146,6 +157,9 @@ def remember(
     old = _found(connection, _LOCKED, source, seen)
     new = {ref: merged(None, ref) for ref in seen if ref not in old}
     if new:
+        if recalled is not None and any(recalled[ref] is not NOBODY for ref in new):
+            # whoever was erased meanwhile must not come back by what was mapped before
+            raise StoreChanged("another worker has forgotten a contact")
         told = _ADD.execute(connection, [_row(source, ref, held, now) for ref, held in new.items()])
         added = set(new)  # on SQLite nobody else writes
         if connection.dialect.name != "sqlite":

@@ -13,6 +13,8 @@ from typing import Any
 
 from sqlalchemy import (
     Connection,
+    Row,
+    Select,
     delete,
     exists,
     insert,
@@ -24,14 +26,16 @@ from sqlalchemy import (
 
 from bridge import jsontext
 from bridge.model import MOST_HOPS, ContactRef, Link
-from bridge.store import clues, erasing
+from bridge.store import clues, contacts, erasing
 from bridge.store.bulk import insert_many
 from bridge.store.contacts import fitting, links_in, recall, text_of
 from bridge.store.digest import Digest, load
+from bridge.store.far_ahead import SLACK_MS
 from bridge.store.schema import (
     PENDING,
     STORED,
     UNDONE,
+    clue,
     contact,
     delivery,
     erasure,
@@ -44,12 +48,16 @@ from bridge.store.schema import (
 MOST = 200
 """Rows of a kind that one transaction erases."""
 
-FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 60_000, 3_600_000
+SETTLE_MS = 5_000
+"""When a request that a webhook made is looked at first: what came before it may be on its way to
+the disk, since PostgreSQL gives ids out before commits. By then its own outcome has mostly ended.
+"""
 
-BACKLOG_MS = 7 * 86_400_000
-"""How long numbers stay for the sake of what stands before a request. What nobody has taken in by
-then is of a source that was taken out, or has no settings, and may stand for good; or no worker has
-run since."""
+FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 60_000, 86_400_000
+
+UNREAD_MS = 7 * 86_400_000
+"""How long numbers stay for the sake of what stands before a request and is of a source that was
+taken out, or has no settings: that may stand for good. It counts from when a worker finds it so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +104,26 @@ def _contact(digest: Digest, source: str, ref: ContactRef) -> str:
     return digest.of("contact", source, ref.account, ref.id)
 
 
+def elsewhere(connection: Connection, source: str, ref: ContactRef, limit: int) -> list[str] | None:
+    """In which accounts there is a contact of this id that the account of ``ref`` does not know.
+
+    None: it is known there, or nowhere. Empty: only events name it, and those keep no account.
+    """
+    digest = load(connection)
+    here = select(event_contact.c.event_id).where(
+        event_contact.c.contact == _contact(digest, source, ref)
+    )
+    if recall(connection, source, [ref]) or connection.scalar(here.limit(1)) is not None:
+        return None
+    known = contacts.accounts(connection, source, ref.id, limit)
+    named = (
+        select(event.c.id)
+        .join(clue, clue.c.event_id == event.c.id)
+        .where(clue.c.digest == clues.of_contact(digest, ref.id), event.c.source == source)
+    )
+    return known if known or connection.scalar(named.limit(1)) is not None else None
+
+
 def add(connection: Connection, wanted: Wanted, now: int) -> int:
     """Ask that a person be erased; returns the number of the request."""
     digest = load(connection)
@@ -112,7 +140,7 @@ def add(connection: Connection, wanted: Wanted, now: int) -> int:
             wanted=jsontext.dumps(document),
             subjects=jsontext.dumps([*subjects, *map(digest.of, wanted.phones)]),
             requested_at=now,
-            due_at=now,
+            due_at=now + SETTLE_MS if wanted.receipt else now,
             done_at=None,
             erased="{}",
         )
@@ -123,24 +151,30 @@ def add(connection: Connection, wanted: Wanted, now: int) -> int:
 
 def any_due(connection: Connection, now: int) -> bool:
     """Whether a request is due."""
-    due = select(erasure.c.id).where(UNDONE, erasure.c.due_at <= now).limit(1)
-    return connection.execute(due).first() is not None
+    return connection.execute(_due(now).limit(1)).first() is not None
 
 
 def next_due(connection: Connection, now: int) -> int | None:
     """A request that is due, locked to this transaction."""
-    found: int | None = connection.scalar(
-        select(erasure.c.id)
-        .where(UNDONE, erasure.c.due_at <= now)
-        .order_by(erasure.c.due_at)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
+    query = _due(now).order_by(erasure.c.due_at).limit(1)
+    found: int | None = connection.scalar(query.with_for_update(skip_locked=True))
     return found
 
 
-def purge(connection: Connection, number: int, now: int) -> Purged:
-    """Go on with a request by one bounded step; it is put off, or done, when no more can be."""
+def _due(now: int) -> Select[Any]:
+    """Requests that are due, or are put off for longer than any: by a clock that was ahead."""
+    far = now + LONGEST_PAUSE_MS + SLACK_MS
+    due = (erasure.c.due_at <= now) | (erasure.c.due_at > far)
+    return select(erasure.c.id).where(UNDONE, due)
+
+
+def purge(
+    connection: Connection, number: int, now: int, *, taken_in: Collection[str] | None = None
+) -> Purged:
+    """Go on with a request by one bounded step; it is put off, or done, when no more can be.
+
+    ``taken_in``: the sources whose deliveries workers take in; None: whoever asks does not know.
+    """
     row = connection.execute(select(erasure).where(erasure.c.id == number).with_for_update()).one()
     if row.done_at is not None:
         return Purged()
@@ -148,11 +182,19 @@ def purge(connection: Connection, number: int, now: int) -> Purged:
     document = jsontext.loads(row.wanted)
     refs = [ContactRef(*pair) for pair in document["contacts"]]
     hashes = [_contact(digest, row.source, ref) for ref in refs]
-    phones = sorted({*document["phones"], *_numbers(connection, row.source, refs)})
+    forgotten = document.get("forgotten", False)
+    numbers = () if forgotten else _numbers(connection, row.source, refs)
+    phones = sorted({*document["phones"], *numbers})
     sharing = _sharing(connection, row.source, refs, phones)
     theirs = [_contact(digest, row.source, ref) for ref in sharing]
-    before = _stands_before(connection, row.source, row.receipt, row.requested_at)
-    late = now - row.requested_at >= BACKLOG_MS
+    before = _stands_before(connection, row)
+    since = document.get("unread_since") if before else None
+    if before and taken_in is not None:
+        unread = not _stands_before(connection, row, taken_in)
+        # from now at the latest, should a clock have been ahead
+        since = min(since or now, now) if unread else None
+    # who does not know of workers does not know either what they have found meanwhile
+    given_up = taken_in is not None and since is not None and now - since >= UNREAD_MS
     if _looked_up(connection, [*hashes, *theirs]):
         # an opt-out among these events may need the numbers that are remembered, and so it may in
         # what stands before
@@ -160,16 +202,19 @@ def purge(connection: Connection, number: int, now: int) -> Purged:
         phones = list(document["phones"])
     else:
         purged = _purge(connection, digest, hashes, phones, now)
-        if not before or late:
+        if (not before or given_up) and not forgotten:
             purged.erased["contacts"] += _forget(connection, row.source, refs, sharing, phones)
+            # what is learned from now on came after the request, which may stay open for long
+            forgotten = not before
         clues.forget(connection, digests=[clues.of_contact(digest, ref.id) for ref in refs])
-    if before and (row.receipt or not late):
+    if before and (row.receipt or not given_up):
         purged = replace(purged, waiting=purged.waiting + 1)
     total = Counter(jsontext.loads(row.erased)) + purged.erased
     age = now - row.requested_at
     pause = min(LONGEST_PAUSE_MS, max(FIRST_PAUSE_MS, age // 10))
     done = not purged.more and not purged.waiting
     left = {"contacts": document["contacts"], "phones": phones}
+    left |= {"unread_since": since, "forgotten": forgotten}
     subjects = {*jsontext.loads(row.subjects), *map(digest.of, phones)}
     connection.execute(
         update(erasure)
@@ -195,16 +240,24 @@ def _looked_up(connection: Connection, hashes: Sequence[str]) -> bool:
     return connection.execute(waits.limit(1)).first() is not None
 
 
-def _stands_before(connection: Connection, source: str, receipt: str, requested_at: int) -> bool:
+def _stands_before(
+    connection: Connection, row: Row[Any], sources: Collection[str] | None = None
+) -> bool:
     """Whether what came before the request, or the delivery that made it, is not taken in yet.
 
-    An opt-out goes ahead in a backlog, and behind it may stand what names the person.
+    An opt-out goes ahead in a backlog, and behind it may stand what names the person. A request
+    without a source names a number, which may stand in what any of them sent. ``sources``: only
+    what is of these.
     """
-    asked = select(delivery.c.id).where(delivery.c.receipt == receipt).scalar_subquery()
-    earlier = delivery.c.id < asked if receipt else delivery.c.received_at <= requested_at
+    asked = select(delivery.c.id).where(delivery.c.receipt == row.receipt).scalar_subquery()
+    earlier = delivery.c.id < asked if row.receipt else delivery.c.received_at <= row.requested_at
+    before = select(delivery.c.id).where(STORED, earlier)
     # the concatenation keeps SQLite from going through all deliveries of a source
-    of_source = delivery.c.source + literal_column("''") == source
-    before = select(delivery.c.id).where(STORED, earlier, of_source)
+    source = delivery.c.source + literal_column("''")
+    if row.source:
+        before = before.where(source == row.source)
+    if sources is not None:
+        before = before.where(source.in_(sorted(sources)))
     return connection.execute(before.limit(1)).first() is not None
 
 
@@ -289,18 +342,18 @@ def _part(
             )
 
 
-_Row = tuple[list[str], Sequence[Link]]
+_Held = tuple[list[str], Sequence[Link]]
 """The numbers of a contact, and its links."""
 
 
-def _linked(found: Mapping[ContactRef, _Row], gone: Collection[ContactRef]) -> set[ContactRef]:
+def _linked(found: Mapping[ContactRef, _Held], gone: Collection[ContactRef]) -> set[ContactRef]:
     """Whom the links of these contacts lead to."""
     return {ContactRef(ref.account, to.id) for ref in gone if ref in found for to in found[ref][1]}
 
 
 def _rows_of(
     connection: Connection, source: str, refs: Collection[ContactRef], *, locked: bool = False
-) -> dict[ContactRef, _Row]:
+) -> dict[ContactRef, _Held]:
     """What is remembered of contacts, locked to this transaction if need be."""
     query = (
         select(contact.c.account, contact.c.contact_id, contact.c.phones, contact.c.links)

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import ColumnElement, Connection, Table, exists, func, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Table, exists, func, select, update
 
 from bridge.model import Lane, State
 from bridge.store import erasing
 from bridge.store.database import upsert
 from bridge.store.digest import MARK, load
+from bridge.store.far_ahead import SLACK_MS
 from bridge.store.schema import delivery, lead, outcome, sweep
 
 PAGE = 5000
@@ -98,9 +99,11 @@ def _held(connection: Connection, what: Sweep, now: int) -> int | None:
         .values(name=what.value, up_to=0, next_at=0)
         .on_conflict_do_nothing(index_elements=[sweep.c.name])
     )
+    # none rests for longer, unless the clock that said so was ahead
+    rested = (sweep.c.next_at <= now) | (sweep.c.next_at > now + REST_MS + SLACK_MS)
     found: int | None = connection.scalar(
         select(sweep.c.up_to)
-        .where(sweep.c.name == what.value, sweep.c.next_at <= now)
+        .where(sweep.c.name == what.value, rested)
         .with_for_update(skip_locked=True)
     )
     return found
@@ -166,8 +169,15 @@ def _conditions(what: Sweep, ages: Ages) -> list[ColumnElement[bool]]:
             return [
                 ld.lane == int(Lane.IDLE),
                 ld.lease_until == 0,
-                ~ld.opted_out,
                 ~ld.phone.like(f"{MARK}%"),
+                ~ld.opted_out | (_times(ld.ledger, '":[') > _times(ld.ledger, '":[null,') + 1),
                 ~young,
                 ~erasing.open_outcome(o.lead_id == ld.id),
             ]
+
+
+def _times(column: Column[str], words: str) -> ColumnElement[int]:
+    """How often a text is in a column. Each entry of a ledger has one ``":[``; where the person was
+    erased, all but the one on consent go on with ``null``."""
+    without = func.length(func.replace(column, words, ""))
+    return (func.length(column) - without) // len(words)

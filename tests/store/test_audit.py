@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 from sqlalchemy import text
 
-from bridge.model import State
+from bridge.model import Lane, State
 from bridge.operate import audit as run
 from bridge.operate.audit import Audit, Report
 from bridge.store import workers
@@ -231,6 +231,25 @@ def test_an_opt_out_may_end_unconfirmed_once_its_period_is_over(kept: Database) 
         w.decide(4, State.NOT_FOUND)
         w.release(3, ledger={"do_not_call": [True, w.event_time, "c", False]}, opted_out=True)
     assert audit(kept).clean
+
+
+def test_an_opt_out_that_a_shorter_period_ended_is_named_once_that_is_raised(
+    kept: Database,
+) -> None:
+    """Nobody asserts it, and by the setting of now somebody should; until it is said again."""
+    month = FIVE_YEARS // 60
+    with world(kept) as w:
+        w.now += month
+        w.decide(4, State.NOT_FOUND)
+        ledger = {"do_not_call": [True, w.event_time, "c", False]}
+        w.release(3, ledger=ledger, opted_out=True)
+    assert Audit(kept, standing_period=month, full=True).run().clean
+    assert codes(audit(kept, full=True)) == {("lead", 3, "opt-out-lost")}
+    with world(kept) as w:
+        lead = w.lead("+14155550103", Lane.OPT_OUT)
+        said = {"key": "c", "fields": {"do_not_call": True}, "opts_out": True, "replay_id": 1}
+        w.outcome(5, 4, lead, phone="+14155550103", **said)
+    assert audit(kept, full=True).clean
 
 
 def test_an_opt_out_taken_over_from_another_campaign_needs_no_outcome(kept: Database) -> None:

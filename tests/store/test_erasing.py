@@ -45,6 +45,13 @@ def sound(database: Database) -> bool:
     return Audit(database, standing_period=1826 * DAY, full=True).run().clean
 
 
+def wait_in_vain(database: Database, number: int) -> None:
+    """A week goes by, and nobody takes in what is of the source that is away."""
+    for at in (now_ms(), now_ms() + erasures.UNREAD_MS):
+        with database.write() as connection:
+            erasures.purge(connection, number, at, taken_in={"hubspot"})
+
+
 def tidy(database: Database, *, body_days: float, person_days: float) -> None:
     for what in Sweep:
         with database.write() as connection:
@@ -105,6 +112,12 @@ def test_persons_go_after_their_days_but_not_opt_outs_in_force(old: Database) ->
     value, _, key, refused = json.loads(leads[0][1])["first_name"]
     assert (value, key, refused) == (None, "a", True)
     assert [row[0] for row in leads[1:]] == [JANE, STANDS, OTHER]
+    # of whom is opted out nothing but that is needed, of what stands the rest may be sent yet
+    names = [json.loads(row[1])["first_name"][0] for row in leads]
+    assert names == [None, None, "Jane", "Zoë"]
+    assert json.loads(leads[1][1])["do_not_call"][0] is True
+    with old.read() as connection:
+        assert retention.count(connection, Sweep.LEADS, ages(now_ms(), 30, 40), 0) == (0, None)
 
 
 def test_what_ends_later_is_found_by_a_later_sweep(old: Database) -> None:
@@ -117,12 +130,30 @@ def test_what_ends_later_is_found_by_a_later_sweep(old: Database) -> None:
     assert erased(old, "delivery") == [1, 2, 3]
 
 
+def test_a_clock_that_was_ahead_puts_no_sweep_and_no_request_off(old: Database) -> None:
+    number, _, _ = erase_now(old, Wanted("", phones=(JANE,)))
+    tidy(old, body_days=400, person_days=400)
+    for later, looked in ((erasures.LONGEST_PAUSE_MS, False), (400 * DAY, True)):
+        with old.write() as connection:
+            due = {"at": now_ms() + later}
+            connection.execute(text("UPDATE erasure SET due_at = :at"), due)
+            assert erasures.any_due(connection, now_ms()) is looked
+            assert (erasures.next_due(connection, now_ms()) == number) is looked
+    for later, swept in ((retention.REST_MS, []), (400 * DAY, [1])):
+        with old.write() as connection:
+            rest = {"at": now_ms() + later}
+            connection.execute(text("UPDATE sweep SET next_at = :at"), rest)
+        while erase_old(old, ages(now_ms(), 30, 400)):
+            pass
+        assert [one for one in erased(old, "delivery") if one != 2] == swept
+
+
 def test_nothing_goes_where_no_days_are_set_and_a_dry_count_changes_nothing(old: Database) -> None:
     tidy(old, body_days=0, person_days=0)
     assert erased(old, "delivery") == erased(old, "outcome") == []
     with old.read() as connection:
         counted = [retention.count(connection, what, ages(now_ms(), 30, 40), 0) for what in Sweep]
-    assert counted == [(3, None), (2, None), (1, None)]
+    assert counted == [(3, None), (2, None), (2, None)]
     assert erased(old, "delivery") == erased(old, "outcome") == []
 
 
@@ -138,7 +169,9 @@ def test_pages_and_bounds_make_no_difference(
 
 def test_who_is_erased_leaves_only_what_keeps_an_opt_out_in_force(old: Database) -> None:
     number, count, waiting = erase_now(old, Wanted("", phones=(JANE,)))
-    assert (count["deliveries"], count["outcomes"], count["leads"], waiting) == (1, 1, 1, 0)
+    assert (count["deliveries"], count["outcomes"], count["leads"]) == (1, 1, 1)
+    assert waiting == 1  # for what may name the number too
+    wait_in_vain(old, number)
     assert erased(old, "delivery") == erased(old, "outcome") == [2]
     phone, ledger, opted_out = rows(old, "phone, ledger, opted_out", "lead")[1]
     assert (phone, bool(opted_out)) == (JANE, True)
@@ -167,8 +200,10 @@ def test_who_may_be_called_leaves_no_number_and_may_come_back_and_be_erased_agai
 
 
 def test_what_stands_is_waited_for(old: Database) -> None:
-    _, count, waiting = erase_now(old, Wanted("", phones=(STANDS,)))
-    assert (count.total(), waiting) == (0, 2)  # the delivery and the lead
+    number, count, waiting = erase_now(old, Wanted("", phones=(STANDS,)))
+    assert (count.total(), waiting) == (0, 3)  # the delivery, the lead, and what nobody takes in
+    wait_in_vain(old, number)
+    assert rows(old, "done_at", "erasure")[0][0] is None
     assert STANDS in [row[0] for row in rows(old, "phone", "outcome")]
     with world(old) as w:
         w.decide(3, State.UPDATED)
@@ -176,9 +211,25 @@ def test_what_stands_is_waited_for(old: Database) -> None:
         w.connection.execute(text("UPDATE erasure SET due_at = 0"))
     while erase_people(old):
         pass
+    wait_in_vain(old, number)
     assert erased(old, "delivery") == erased(old, "outcome") == [3]
     assert rows(old, "done_at", "erasure")[0][0] is not None
     assert STANDS in [row[0] for row in rows(old, "phone", "lead")]
+
+
+def test_a_request_that_waits_for_years_is_looked_at_once_a_day(old: Database) -> None:
+    """Most deletions do, where a campaign does not have the lead; new ones must not wait for all.
+
+    A worker takes a step every two seconds.
+    """
+    number, _, waiting = erase_now(old, Wanted("", phones=(STANDS,)))
+    assert waiting
+    for age, least, most in ((0, 1, 120), (3_600, 300, 600), (30 * 86_400, 86_400, 86_400)):
+        now = now_ms() + age * 1000
+        with old.write() as connection:
+            erasures.purge(connection, number, now, taken_in={"hubspot"})
+        pause = (rows(old, "due_at", "erasure")[0][0] - now) / 1000
+        assert least <= pause <= most
 
 
 def test_a_contact_is_erased_with_its_remembered_numbers_and_events_without_any(

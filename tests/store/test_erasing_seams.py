@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
-from bridge.model import ContactRef, Known
+from sqlalchemy import text
+
+from bridge.clock import now_ms
+from bridge.model import ContactRef, Known, Lane
 from bridge.record import ledger as ledgers
-from bridge.steps.erase import erase_now
-from bridge.store import clues, contacts, digest, leads, outcomes
+from bridge.steps.erase import erase_now, erase_people
+from bridge.store import clues, contacts, digest, erasures, leads, outcomes
 from bridge.store.clues import Clue
 from bridge.store.database import Database
 from bridge.store.erasures import Wanted
 
+from .replaying import World as Bridge
 from .rows import NOW, a_lead, cell, released
 from .world import world
 
@@ -44,6 +49,53 @@ def test_contacts_with_very_long_ids_are_erased(database: Database) -> None:
         left = contacts.recall(connection, "hubspot", [*LONG, *near])
     # whoever is opted out stays so, without numbers
     assert left == {LONG[0]: Known((), opted_out=True)} | dict.fromkeys(near, Known((NUMBER,)))
+
+
+def test_whoever_is_erased_by_number_does_not_come_back_with_what_stood_before(
+    database: Database, tmp_path: Path
+) -> None:
+    """A request that names no contact speaks of no source either: it waits for all of them."""
+    bridge = Bridge(database, tmp_path)
+    mine = {"id": "1", "phone": NUMBER, "name": "Jane", "at": NOW}
+    bridge.receive(mine)
+    bridge.receive({**mine, "id": "2"}, source="other")
+    number, _, waiting = erase_now(database, Wanted("", phones=(NUMBER,)))
+    assert (waiting, cell(database, "done_at", "erasure", number)) == (1, None)
+    bridge.take_in()
+    with database.write() as connection:
+        connection.execute(text("UPDATE outcome SET state = 'updated', decided_at = 1"))
+        connection.execute(text(f"UPDATE lead SET lane = {int(Lane.IDLE)}"))
+        connection.execute(text("UPDATE erasure SET due_at = 0"))
+    while erase_people(database, {"crm", "other"}):
+        pass
+    assert cell(database, "done_at", "erasure", number) is not None
+    with database.read() as connection:
+        for table in ("lead", "outcome", "delivery"):
+            left = str(connection.execute(text(f"SELECT * FROM {table}")).all())
+            assert NUMBER not in left
+            assert "Jane" not in left
+
+
+def test_a_number_waits_a_week_for_what_nobody_takes_in(database: Database, tmp_path: Path) -> None:
+    bridge = Bridge(database, tmp_path)
+    for source in ("crm", "away"):
+        bridge.receive({"id": source, "phone": NUMBER, "name": "Jane", "at": NOW}, source=source)
+    number, _, waiting = erase_now(database, Wanted("", phones=(NUMBER,)))
+
+    def done(days: float, taken_in: set[str]) -> bool:
+        with database.write() as connection:
+            at = now_ms() + round(days * 86_400_000)
+            while erasures.purge(connection, number, at, taken_in=taken_in).more:
+                pass
+            return connection.execute(text("SELECT done_at FROM erasure")).scalar() is not None
+
+    assert waiting == 1
+    assert [done(days, {"crm"}) for days in (0, 30)] == [False, False]
+    bridge.take_in()
+    with database.write() as connection:
+        connection.execute(text("UPDATE outcome SET state = 'updated', decided_at = 1"))
+        connection.execute(text(f"UPDATE lead SET lane = {int(Lane.IDLE)}"))
+    assert [done(days, {"crm"}) for days in (30, 36.9, 37.1)] == [False, False, True]
 
 
 def test_which_replay_said_what_outlives_the_values(database: Database) -> None:

@@ -5,8 +5,10 @@ Whatever the order of arrival, nobody may be called whom the order of time opts 
 
 from __future__ import annotations
 
+import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import permutations, product
 from pathlib import Path
@@ -21,13 +23,15 @@ from bridge.operate.audit import Audit
 from bridge.pipeline import Pipeline
 from bridge.steps.erase import erase_now, erase_people
 from bridge.steps.memory import MOST_LINKS, Memory
-from bridge.store import contacts, erasures
+from bridge.store import contacts, deliveries, erasures
 from bridge.store.database import Connection, Database
 
 from .replaying import CONSENT, HEAD, World
+from .rows import a_delivery
 from .waiting import while_open
 
 START = 1_700_000_000_000
+DAY = 86_400_000
 FILE = HEAD.replace("event_id", "contacts: {ids: [contact]}\n  event_id") + CONSENT
 MERGE: dict[str, Any] = {"contact": ["7", "8"], "phone": "+14155550001", "at": 10}
 LATER: dict[str, Any] = {"contact": "8", "phone": "+14155550002", "at": 20}
@@ -389,29 +393,93 @@ def test_a_number_of_another_who_is_not_linked_stays(world: World) -> None:
     assert [known.phones for known in five.values()] == [(MERGE["phone"],)]
 
 
-@pytest.mark.parametrize("by_hand", [True, False])
-def test_numbers_do_not_stay_for_good_for_what_nobody_takes_in(world: World, by_hand: bool) -> None:
+def stands_before_an_erasure(world: World, *, by_hand: bool) -> None:
+    """An opt-out that names no number stands in a backlog, behind it an erasure is asked for."""
     tell(world, MERGE)
     settle(world)
-    world.receive({"id": "stands", "contact": "9", "dnc": True, "at": START + 20})
+    world.receive({"id": "gone", "contact": "7", "dnc": True, "at": START + 20})
     receipt = "" if by_hand else world.receive({"id": "erases", "contact": "7", "at": START + 21})
     wanted = erasures.Wanted("crm", (SEVEN,), receipt=receipt)
     assert erase_now(world.database, wanted)[2] > 0
 
-    def step(age_ms: int) -> tuple[object, set[tuple[str, ...]]]:
-        with world.database.write() as connection:
-            row = connection.exec_driver_sql("SELECT id, requested_at FROM erasure").one()
-            erasures.purge(connection, row.id, row.requested_at + age_ms)
-            done = connection.exec_driver_sql("SELECT done_at FROM erasure").scalar()
-            known = contacts.recall(connection, "crm", [SEVEN])
-            return done, {one.phones for one in known.values()}
 
-    done, phones = step(erasures.BACKLOG_MS - 1)
-    assert done is None
-    assert phones not in (set(), {()})
-    done, phones = step(erasures.BACKLOG_MS)
-    assert (done is not None) is by_hand
-    assert phones in (set(), {()})
+def step_of_erasure(
+    world: World, age_ms: int, taken_in: Collection[str] | None
+) -> tuple[bool, bool]:
+    """A step of the erasure, so long after it was asked for: whether it is done then, and whether
+    the numbers are gone."""
+    with world.database.write() as connection:
+        row = connection.exec_driver_sql("SELECT id, requested_at FROM erasure").one()
+        erasures.purge(connection, row.id, row.requested_at + age_ms, taken_in=taken_in)
+        done = connection.exec_driver_sql("SELECT done_at FROM erasure").scalar()
+        known = contacts.recall(connection, "crm", [SEVEN])
+        return done is not None, {one.phones for one in known.values()} in (set(), {()})
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+def test_numbers_do_not_stay_for_good_for_what_nobody_takes_in(world: World, by_hand: bool) -> None:
+    stands_before_an_erasure(world, by_hand=by_hand)
+    found = 30 * DAY  # no worker had looked for so long
+    assert step_of_erasure(world, found, ()) == (False, False)
+    assert step_of_erasure(world, found + erasures.UNREAD_MS - 1, {"other"}) == (False, False)
+    # once the source has its settings again, the days begin anew
+    assert step_of_erasure(world, found + erasures.UNREAD_MS, {"crm"}) == (False, False)
+    again = found + 30 * DAY
+    assert step_of_erasure(world, again, ()) == (False, False)
+    assert step_of_erasure(world, again + erasures.UNREAD_MS - 1, ()) == (False, False)
+    assert step_of_erasure(world, again + erasures.UNREAD_MS, ()) == (by_hand, True)
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+@pytest.mark.parametrize("taken_in", [{"crm"}, None])
+def test_however_long_no_worker_ran_a_backlog_is_taken_in_before_numbers_go(
+    world: World, by_hand: bool, taken_in: Collection[str] | None
+) -> None:
+    """Whoever comes first may be a worker, or a command, which knows of no workers."""
+    stands_before_an_erasure(world, by_hand=by_hand)
+    for days in (8, 400, 4_000):
+        assert step_of_erasure(world, days * DAY, taken_in) == (False, False)
+    world.take_in()
+    assert consent(world, MERGE["phone"]) is True
+    settle(world)
+    while not step_of_erasure(world, 4_001 * DAY, taken_in)[0]:
+        pass
+    assert MERGE["phone"] not in rows_of_contacts(world)
+
+
+def test_what_comes_after_an_erasure_that_is_still_open_is_remembered(world: World) -> None:
+    """It waits for an update that is on its way, as long as a campaign is paused perhaps."""
+    told = {"contact": "7", "phone": MERGE["phone"], "name": "Ann"}
+    tell(world, {**told, "at": 0})
+    assert erase_now(world.database, erasures.Wanted("crm", (SEVEN,)))[2] > 0
+    assert MERGE["phone"] not in rows_of_contacts(world)
+    tell(world, {**told, "at": 20})
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE erasure SET due_at = 0")
+    while erase_people(world.database, {"crm"}):
+        pass
+    tell(world, {"contact": "7", "dnc": True, "at": 40})
+    assert consent(world, MERGE["phone"]) is True
+
+
+def test_what_was_given_up_and_is_taken_in_after_all_brings_no_number_back(world: World) -> None:
+    world.receive({"id": "stands", "contact": "7", "phone": MERGE["phone"], "at": START})
+    receipt = world.receive({"id": "erases", "contact": "7", "at": START + 21})
+    erase_now(world.database, erasures.Wanted("crm", (SEVEN,), receipt=receipt))
+    assert step_of_erasure(world, DAY, ()) == (False, True)
+    assert step_of_erasure(world, DAY + erasures.UNREAD_MS, ()) == (False, True)
+    world.take_in()
+    assert MERGE["phone"] in rows_of_contacts(world)
+    while not step_of_erasure(world, 30 * DAY, {"crm"})[0]:
+        pass
+    assert MERGE["phone"] not in rows_of_contacts(world)
+
+
+def test_a_clock_that_was_ahead_keeps_no_number_for_longer(world: World) -> None:
+    stands_before_an_erasure(world, by_hand=True)
+    assert step_of_erasure(world, 4_000 * DAY, ()) == (False, False)
+    assert step_of_erasure(world, DAY, ()) == (False, False)
+    assert step_of_erasure(world, DAY + erasures.UNREAD_MS, ()) == (True, True)
 
 
 @pytest.mark.parametrize("by_hand", [True, False])
@@ -441,6 +509,51 @@ def test_an_opt_out_that_came_before_an_erasure_still_finds_the_number(
         done = connection.exec_driver_sql("SELECT done_at FROM erasure").scalar()
     assert {one.phones for one in known.values()} == {()}
     assert done is not None
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])  # on SQLite ids go by the order of commits
+def test_an_opt_out_whose_commit_is_late_still_finds_the_number(
+    world: World, opened: Callable[..., Database]
+) -> None:
+    """It has its place before the deletion, whose commit was quicker, and is not seen yet."""
+    erasing = """
+  - name: gone
+    when: gone
+    erase: true
+    skip: nothing is said of calls
+"""
+    world.write(FILE + erasing, ("one",))
+    tell(world, MERGE)
+    settle(world)
+    opt_out = json.dumps({"id": "out", "contact": "7", "dnc": True, "at": START + 20}).encode()
+    with opened().write() as late:
+        deliveries.add(late, [a_delivery(source="crm", body=opt_out, received_at=now_ms())])
+        world.take_in({"id": "gone", "contact": "7", "gone": True, "at": START + 21})
+        while erase_people(world.database, {"crm"}):
+            pass
+    world.take_in()
+    assert consent(world, MERGE["phone"]) is True
+    settle(world)
+    with world.database.write() as connection:
+        connection.exec_driver_sql("UPDATE erasure SET due_at = 0")
+    while erase_people(world.database, {"crm"}):
+        pass
+    assert MERGE["phone"] not in rows_of_contacts(world)
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])  # on SQLite there is one machine
+def test_whoever_erases_by_a_clock_that_is_behind_forgets_nothing_that_is_needed(
+    world: World, opened: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(world, MERGE)
+    settle(world)
+    world.receive({"id": "gone", "contact": "7", "dnc": True, "at": START + 20})
+    real, command = time.time_ns, opened()
+    monkeypatch.setattr(time, "time_ns", lambda: real() - 3_600_000_000_000)
+    assert erase_now(command, erasures.Wanted("crm", (SEVEN,)))[2] > 0
+    monkeypatch.undo()
+    world.take_in()
+    assert consent(world, MERGE["phone"]) is True
 
 
 def test_an_erasure_takes_out_a_link_too_that_another_worker_is_storing(

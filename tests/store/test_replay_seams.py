@@ -174,6 +174,27 @@ def test_a_person_who_is_erased_while_a_replay_runs_is_not_brought_back(
         ] == [OTHER]
 
 
+def test_a_contact_who_is_erased_while_a_replay_runs_is_not_remembered_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.write(KNOWING + RULES, ("one",))
+    seven, eight = ContactRef("", "7"), ContactRef("", "8")
+    lost, kept = world.take_in(
+        event(1, name="A", contact="7"), event(2, name="B", phone=OTHER, contact="8")
+    )
+    finish(world)
+    number = world.make(source="crm")
+    between_mapping_and_storing(
+        monkeypatch, lambda: erase_now(world.database, Wanted("crm", (seven,)))
+    )
+    world.work(number)
+    assert done(world, number) == 2
+    assert replayed(world, lost, number) == []
+    assert replayed(world, kept, number) == [("one", "waiting", OTHER)]
+    with world.database.read() as connection:
+        assert contacts.recall(connection, "crm", [seven, eight]) == {eight: Known((OTHER,))}
+
+
 def test_a_replay_whose_mapping_has_learned_to_erase_asks_for_it(world: World) -> None:
     world.write(KNOWING + RULES, ("one",))
     (receipt,) = world.take_in(event(1, name="A", contact="7", gone=True))
@@ -181,6 +202,7 @@ def test_a_replay_whose_mapping_has_learned_to_erase_asks_for_it(world: World) -
     world.write(KNOWING + RULES + ERASING, ("one",))
     number = world.replay(receipt=receipt)
     assert replayed(world, receipt, number) == [("one", "waiting", PHONE)]
+    execute(world, "UPDATE erasure SET due_at = 0")
     assert erase_people(world.database)  # it waits for the opt-out to be confirmed
     assert world.outcomes(phones=[PHONE])[0]["phone"] == PHONE
     finish(world)
