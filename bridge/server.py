@@ -41,6 +41,11 @@ LINGER_S = 1.0
 """How long a closed connection is still emptied, so that the sender gets to see the answer: what
 arrives after a close makes the sender's system throw unread answers away."""
 
+LAST_S = 3.0
+"""How long connections may still bring a request once the process is to end; the answer is their
+last. Whoever closes them at once cuts off what is on its way, and proxies send no POST again; who
+leaves them is killed by gunicorn while they are used."""
+
 SKIPPED_BYTES = 65_536
 """The largest unread body that is skipped to keep a connection."""
 
@@ -56,6 +61,7 @@ LONGEST_LINE = 65_536
 MOST_LINES = 100
 """How many header lines a request may have."""
 
+_CLOSE = ("Connection", "close")
 _ERROR_LOG = "gunicorn.error"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z").match
 _LENGTH = re.compile(r"[0-9]{1,18}\Z").match
@@ -250,12 +256,15 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
         self._idle = Within(keepalive_s, "idle")
         self._answer = Within(SEND_S, "the answer was not read")
         self._served = False
+        self.idle = False
 
     def handle(self) -> None:
         """Serve a connection until its end."""
+        self.server.connections.add(self)
         try:
             super().handle()
         finally:
+            self.server.connections.discard(self)
             for timer in (self._head, self._body, self._idle, self._answer):
                 timer.close()
 
@@ -280,11 +289,19 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
 
     def _another(self) -> bool:
         """Wait for the first byte of another request; False if there will be none."""
+        self.idle = True
         try:
             with self._idle:
                 return bool(self.rfile.peek(1))
         except (OSError, ValueError):  # ValueError: closed meanwhile
             return False
+        finally:
+            self.idle = False
+
+    def wait_no_more(self) -> None:
+        """Wait for no request that is not on its way yet."""
+        with contextlib.suppress(OSError):  # also below TLS: what is written stays within it
+            self.socket._sock.shutdown(socket.SHUT_RD)
 
     def _answered_at_once(self) -> bool | None:
         """Answer a webhook that is there in one piece: whether another request may follow it.
@@ -304,6 +321,8 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
         self._head.end()
         self.rfile.read(len(data))
         reply = reply_of()
+        if self.server.ends and _CLOSE not in reply.headers:
+            reply = reply.also((_CLOSE,))
         try:
             answer = wire(reply)
         except ValueError:  # a header that nobody may send
@@ -313,7 +332,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
             self._send(answer)
         except OSError:
             return False
-        return ("Connection", "close") not in reply.headers
+        return _CLOSE not in reply.headers
 
     def _send(self, data: bytes) -> None:
         """Send all of it; whoever takes none of it has as long as for any other answer."""
@@ -354,9 +373,9 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         """As WSGI has it; says so when the connection ends for what is left of the body."""
         headers = list(headers)
-        ends = self.headers.ambiguous or not self.wsgi_input.skippable
+        ends = self.server.ends or self.headers.ambiguous or not self.wsgi_input.skippable
         if ends and all(n.lower() != "connection" for n, _ in headers):
-            headers.append(("Connection", "close"))
+            headers.append(_CLOSE)
         write = super().start_response(status, headers, exc_info)
         self.wsgi_input.abandoned = self.close_connection
         return write
@@ -433,7 +452,21 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         # None: the server puts its own error log in
         environ = {**environ, "wsgi.errors": None}
         error_log = logging.getLogger(_ERROR_LOG)
+        self.connections: set[Handler] = set()
+        self.ends = False
         super().__init__(*listener, environ=environ, error_log=error_log, **options)
+
+    def close(self) -> None:
+        """Accept no more connections, and end those that there are; see ``LAST_S``."""
+        super().close()
+        if not self.ends:
+            self.ends = True
+            gevent.spawn_later(LAST_S, self._end_idle)
+
+    def _end_idle(self) -> None:
+        for connection in self.connections:
+            if connection.idle:
+                connection.wait_no_more()
 
 
 class Worker(GeventPyWSGIWorker):  # type: ignore[misc]  # gunicorn has no types

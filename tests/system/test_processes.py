@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,37 @@ def test_a_web_process_asked_to_stop_finishes_the_request_in_flight(
     assert head.split()[1] == b"200"
     assert web.ended() == 0
     assert [row["receipt"] for row in bridge.deliveries()] == [json.loads(document)["receipt"]]
+
+
+def test_a_web_process_asked_to_stop_ends_connections_that_are_kept(
+    make_bridge: MakeBridge,
+) -> None:
+    """A proxy keeps connections and sends on; gunicorn kills who still serves it after 20 s."""
+    bridge = make_bridge()
+    web = bridge.start_web(by_command=True)
+    body = json.dumps(OPT_OUT).encode()
+    receipts = []
+
+    def ends(connection: HTTPConnection, body: bytes | list[bytes]) -> bool:
+        """Whether one more webhook is answered by what is the last of its connection."""
+        connection.request("POST", "/hooks/crm", body, {"Authorization": f"Bearer {CRM_TOKEN}"})
+        answer = connection.getresponse()
+        assert answer.status == 200
+        receipts.append(json.loads(answer.read())["receipt"])
+        return answer.headers["Connection"] == "close"
+
+    idle, whole, chunked = (HTTPConnection("127.0.0.1", bridge.port, timeout=5) for _ in range(3))
+    busy = {whole: body, chunked: [body]}
+    for connection in (idle, *busy):
+        assert not ends(connection, busy.get(connection, body))
+    web.terminate()
+    begun = time.monotonic()
+    for connection, sent in busy.items():
+        while not ends(connection, sent):
+            assert time.monotonic() - begun < 10
+    assert idle.sock.recv(1) == b""
+    assert web.ended(10) == 0
+    assert sorted(row["receipt"] for row in bridge.deliveries()) == sorted(receipts)
 
 
 def _listens(port: int) -> bool:
