@@ -350,6 +350,12 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
         """The header lines."""
         return Head(*given)
 
+    def read_request(self, raw_requestline: str) -> bool:
+        """Read the head of a request. Errors: ``ValueError`` for what is none."""
+        if "\0" in raw_requestline:  # which no database takes in a text
+            raise ValueError("a request line with NUL in it")
+        return bool(super().read_request(raw_requestline))
+
     def get_environ(self) -> dict[str, Any]:
         """The environment of a request whose head has been read."""
         self._head.end()
