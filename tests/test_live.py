@@ -147,6 +147,18 @@ def test_a_deleted_file_is_no_source_any_more_and_a_deleted_folder_changes_nothi
     assert rules(watched) == ["details", "opt-out"]
 
 
+def test_a_folder_in_the_place_of_a_file_is_a_mistake_and_its_source_stays(
+    folder: Path, start: Start
+) -> None:
+    """Docker makes one where the file that is to be mounted does not exist."""
+    (folder / "second.yaml").write_text(WHOLE.replace("source: crm", "source: second"))
+    watched = start(folder)
+    (folder / "second.yaml").unlink()
+    (folder / "second.yaml").mkdir()
+    wait_until(lambda: "unreadable-file" in (mapping_problem(watched) or ""))
+    assert set(watched.current().mappings) == {"crm", "second"}
+
+
 def test_a_folder_of_links_that_is_swapped_is_taken_in_whole(tmp_path: Path, start: Start) -> None:
     """As Kubernetes mounts a config map: ``..data`` is a link that is moved in one step."""
     folder = tmp_path / "mounted"
