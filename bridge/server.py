@@ -30,6 +30,7 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIHandler, PyWSGIServer
 
 from bridge import logs
+from bridge.errors import BridgeError
 from bridge.receive.reply import Reply, status_line
 from bridge.settings import Settings
 from bridge.waits import Within, within
@@ -479,6 +480,28 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's gevent worker with our server. Idle time is gunicorn's ``keepalive``."""
 
     server_class = Server
+
+    def load_wsgi(self) -> None:
+        """Load the application. Who stands in for another waits for an edit that cannot be used to
+        be mended: one that cannot begin would have gunicorn end all that go on without it.
+        """
+        told = ""
+        while True:
+            try:
+                super().load_wsgi()
+            except BridgeError as error:
+                if self.age <= self.cfg.workers:
+                    raise
+                problem = str(error)
+            else:
+                return
+            if problem != told:
+                told = problem
+                logging.getLogger(_ERROR_LOG).error("a web process cannot begin: %s", problem)
+            self.notify()
+            gevent.sleep(1.0)
+            if not self.alive:
+                sys.exit(0)
 
     def run(self) -> None:
         """Serve until told to stop."""

@@ -14,6 +14,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from bridge_process import CRM_TOKEN, Bridge, Group, free_port, wait_until
 from sandbox_client import Sandbox
@@ -130,6 +131,37 @@ def test_a_broken_edit_of_the_mappings_changes_nothing_but_health(
     assert bridge.states(receipt) == ["updated"]
     file.write_text(good)
     wait_until(lambda: mappings_check() == "pass", what="the end of the warning")
+
+
+def test_who_stands_in_for_a_killed_web_process_waits_for_an_edit_to_be_mended(
+    make_bridge: MakeBridge,
+) -> None:
+    """One that cannot begin would end all the others, which go on with the files of before."""
+    bridge = make_bridge(settings={"WEB_CONCURRENCY": "2"})
+    web = bridge.start_web()
+    file = Path(bridge.env["BRIDGE_MAPPINGS"]) / "crm.yaml"
+    good = file.read_text()
+    file.write_text(good.replace("do_not_call: {value: true}", "do_not_cal: {value: true}"))
+    both = list(web.children())
+    assert len(both) == 2
+
+    def answered() -> int:
+        try:
+            return bridge.post("crm", OPT_OUT).status_code
+        except httpx.TransportError:  # it was on its way to the one that is killed
+            return 0
+
+    os.kill(both[0], signal.SIGKILL)
+    wait_until(
+        lambda: bridge.said("web", "cannot begin") or web.status is not None, what="who stands in"
+    )
+    assert web.status is None
+    assert answered() == 200
+    assert web.status is None
+    os.kill(both[1], signal.SIGKILL)
+    file.write_text(good)
+    wait_until(lambda: answered() == 200, what="an answer")
+    assert web.status is None
 
 
 # --------------------------------------------------------------------- how they end
