@@ -465,10 +465,13 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
 
     def close(self) -> None:
         """Accept no more connections, and end those that there are; see ``LAST_S``."""
-        super().close()
-        if not self.ends:
+        if self.started and not self.ends:
             self.ends = True
+            # who has connected meanwhile would be cut off
+            self.max_accept = sys.maxsize
+            self._do_read()
             gevent.spawn_later(LAST_S, self._end_idle)
+        super().close()
 
     def _end_idle(self) -> None:
         for connection in self.connections:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import io
 import json
 import logging
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 
+import gevent
 import pytest
 from gunicorn.config import Config
 
 from bridge import logs
 from bridge.receive.bodies import Bodies, NoRoom
 from bridge.receive.reply import Reply
-from bridge.server import Head, Log, mask_paths, wire
+from bridge.server import Handler, Head, Log, Server, mask_paths, wire
 
 
 @pytest.mark.parametrize(
@@ -173,3 +177,34 @@ def test_an_answer_goes_out_whole() -> None:
 def test_an_answer_that_would_break_up_is_not_sent(value: str) -> None:
     with pytest.raises(ValueError, match=r"line end|latin-1"):
         wire(Reply(200, b"", headers=(("X-Echo", value),)))
+
+
+# --------------------------------------------------------------------- the end
+
+
+class Door:
+    """Answers all that comes."""
+
+    def at_once(self, _data: bytes, _peer: str) -> Callable[[], Reply] | None:
+        return lambda: Reply(200, b"{}")
+
+
+def test_who_has_connected_before_the_end_is_answered() -> None:
+    handler = partial(Handler, read_s=60.0, keepalive_s=60.0, door=Door())
+    server = Server(
+        ("127.0.0.1", 0), lambda *_: (), handler_class=handler, environ={}, log=None, spawn=10
+    )
+    server.max_accept = 1  # as where several processes listen
+    server.start()
+    address = server.address
+    with ExitStack() as stack:
+        waiting = [stack.enter_context(socket.create_connection(address)) for _ in range(3)]
+        for one in waiting:
+            one.settimeout(60)
+            one.sendall(b"POST /hooks/crm HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+        server.close()
+        ask = gevent.get_hub().threadpool.apply
+        answers = [ask(lambda one=one: one.makefile("rb").read()) for one in waiting]
+    for answer in answers:
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\nConnection: close\r\n" in answer

@@ -227,7 +227,7 @@ def test_a_web_process_asked_to_stop_ends_connections_that_are_kept(
         return answer.headers["Connection"] == "close"
 
     idle, whole, chunked = (HTTPConnection("127.0.0.1", bridge.port, timeout=5) for _ in range(3))
-    busy = {whole: body, chunked: [body]}
+    busy: dict[HTTPConnection, bytes | list[bytes]] = {whole: body, chunked: [body]}
     for connection in (idle, *busy):
         assert not ends(connection, busy.get(connection, body))
     web.terminate()
