@@ -18,7 +18,7 @@ import pytest
 from gunicorn.config import Config
 
 from bridge import logs
-from bridge.receive.bodies import Bodies, NoRoom
+from bridge.receive.bodies import SMALL, Bodies, NoRoom
 from bridge.receive.reply import Reply
 from bridge.server import Handler, Head, Log, Server, mask_paths, wire
 
@@ -70,28 +70,43 @@ def test_a_line_of_gunicorn_is_json_with_its_traceback_masked() -> None:
 
 
 def test_room_for_bodies_is_given_back_however_a_request_ends() -> None:
-    bodies = Bodies(100)
-    with bodies.hold(60) as take:
-        take(60)
-        with pytest.raises(NoRoom), bodies.hold(41):
+    bodies = Bodies(1_000_000)
+    with bodies.hold(600_000) as take:
+        take(600_000)
+        with pytest.raises(NoRoom), bodies.hold(400_001):
             pytest.fail("there is no room for this")
         with pytest.raises(NoRoom), bodies.hold() as other:  # noqa: PT012 - the second is too much
-            other(40)
+            other(400_000)
             other(1)
-        with bodies.hold(40) as other:
-            other(40)
-    with pytest.raises(OSError, match="gone"), bodies.hold(100) as take:  # noqa: PT012 - as above
-        take(100)
+        with bodies.hold(400_000) as other:
+            other(400_000)
+    with pytest.raises(OSError, match="gone"), bodies.hold(1_000_000) as take:  # noqa: PT012 - as above
+        take(1_000_000)
         raise OSError("gone")
-    with bodies.hold(100) as take:
-        take(100)
-    with bodies.hold_whole(60):
-        with pytest.raises(NoRoom), bodies.hold_whole(41):
+    with bodies.hold(1_000_000) as take:
+        take(1_000_000)
+    with bodies.hold_whole(600_000):
+        with pytest.raises(NoRoom), bodies.hold_whole(400_001):
             pytest.fail("there is no room for this")
-        with bodies.hold_whole(40), pytest.raises(NoRoom), bodies.hold_whole(0):
-            pytest.fail("there is no room for this either")
-    with bodies.hold_whole(100):
+        with bodies.hold_whole(400_000):
+            pass
+    with bodies.hold_whole(1_000_000):
         pass
+
+
+def test_large_bodies_that_are_slow_leave_room_for_small_ones() -> None:
+    bodies = Bodies(200_000)
+    with bodies.hold(200_000) as slow:
+        slow(200_000)
+        with bodies.hold_whole(SMALL), bodies.hold(SMALL) as announced, bodies.hold() as chunked:
+            announced(SMALL)
+            chunked(SMALL)
+            with pytest.raises(NoRoom):
+                chunked(1)
+        with pytest.raises(NoRoom), bodies.hold(SMALL + 1):
+            pytest.fail("there is no room for this")
+    with bodies.hold(200_000) as take:
+        take(200_000)
 
 
 EARLY = """
