@@ -210,7 +210,10 @@ class Body(pywsgi.Input):
             with self.within:
                 return bytes(super().read(length))
         with within(self.until - time.monotonic(), "the body took too long"):
-            return bytes(super().read(length))
+            try:
+                return bytes(super().read(length))
+            except ValueError:
+                raise OSError("a chunk without its size") from None
 
     @property
     def finished(self) -> bool:

@@ -152,11 +152,13 @@ def test_a_sender_of_a_refused_body_gets_to_see_the_answer(bridge: Bridge) -> No
     assert bridge.post("nobody", b"x" * 300_000).status_code == 404
 
 
-def test_a_broken_body_ends_the_connection(bridge: Bridge) -> None:
-    texts = [POST + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n"]
+@pytest.mark.parametrize("chunk", [b"nonsense\r\n", b"\r\n", b";\r\n", b"2\r\n{}\r\n\r\n"])
+def test_a_broken_body_ends_the_connection(bridge: Bridge, chunk: bytes) -> None:
+    texts = [POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunk]
     with connections(bridge, texts) as [one]:
         reply = answer(one, 2)
     assert reply.startswith(b"HTTP/1.1 400")
+    assert bridge.said("web", "unexpected fault") == 0
 
 
 def test_bodies_above_the_bound_are_told_to_come_again(bridge: Bridge) -> None:
