@@ -32,6 +32,7 @@ from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIHandler, PyWSGISe
 from bridge import logs
 from bridge.errors import BridgeError
 from bridge.receive.reply import Reply, status_line
+from bridge.receive.seldom import Seldom
 from bridge.settings import Settings
 from bridge.waits import Within, within
 
@@ -423,9 +424,11 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
         if isinstance(ex, TimeoutError):
             return "408", _REQUEST_TIMEOUT
         # what stands behind a colon or semicolon was sent by somebody who need not be a CRM
-        what = re.split("[:;]", str(ex) or type(ex).__name__)[0]
+        what = self.headers.status or re.split("[:;]", str(ex) or type(ex).__name__)[0]
         address = self.client_address[0] if isinstance(self.client_address, tuple) else "-"
-        logging.getLogger(_ERROR_LOG).warning("bad request from %s: %s", address, what)
+        if requests := self.server.seldom.due(f"{address} {what}"):
+            said = "bad request from %s: %s (%d since this was last said)"
+            logging.getLogger(_ERROR_LOG).warning(said, address, what, requests)
         return "400", _BAD_REQUEST
 
     def _log_error(self, t: Any, v: Any, tb: Any) -> None:
@@ -462,6 +465,7 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         # None: the server puts its own error log in
         environ = {**environ, "wsgi.errors": None}
         error_log = logging.getLogger(_ERROR_LOG)
+        self.seldom = Seldom()
         self.connections: set[Handler] = set()
         self.ends = False
         super().__init__(*listener, environ=environ, error_log=error_log, **options)

@@ -203,6 +203,15 @@ def test_what_the_server_cannot_read_is_logged_as_json_without_path_tokens(
     assert any("Invalid http version" in line["message"] for line in found)
 
 
+def test_a_flood_of_what_cannot_be_read_does_not_fill_the_log(bridge: Bridge) -> None:
+    text = b"POST /hooks/crm HTTP/1.1\r\n no header\r\n\r\n"
+    for _ in range(50):
+        with connections(bridge, [text]) as [one]:
+            assert answer(one, READ_S + 2).startswith(b"HTTP/1.1 400")
+    assert bridge.get("/livez").status_code == 200
+    assert bridge.said("web", "a header line without a name") == 1
+
+
 NEXT = b"GET /hooks/crm HTTP/1.1\r\nHost: x\r\n\r\n"
 BODY = json.dumps(EVENT).encode()
 SIZE = len(BODY)
