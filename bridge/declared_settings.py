@@ -181,7 +181,7 @@ SETTINGS: tuple[Setting, ...] = (
         int,
         64_000_000,
         "bytes of bodies that a web process holds at a time; who comes above it is told to come "
-        "again (counts as at least BRIDGE_MAX_BODY)",
+        "again, with a body of more than 64 KiB (counts as at least BRIDGE_MAX_BODY)",
         least=1,
         most=1_000_000_000_000,
     ),

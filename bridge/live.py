@@ -21,6 +21,8 @@ STILL_S = 0.4
 """How long the files must have been left alone before an edit is taken in."""
 RESTLESS_S = 10.0
 """After so long of edit upon edit, one that holds still while it is read is taken in."""
+COARSE_NS = 1_000_000_000
+"""By how much the times of files and this machine's clock may differ while nothing is wrong."""
 DOTENV = Path(".env")
 
 Stat: TypeAlias = tuple[str, int, int, int, int]
@@ -69,9 +71,13 @@ class LiveMappings:
         self._environment = settings.environment
         self._secret_files = settings.environment.files()
         self._wait_until_still()
-        self._print: Print | None = self._fingerprint()
+        began = time.time_ns() - COARSE_NS
+        before = self._fingerprint()
         self._set = load(settings)
-        if self._fingerprint() != self._print:
+        after = self._fingerprint()
+        self._secret_files = settings.environment.files()
+        self._print: Print | None = self._fingerprint()
+        if after != before or any(stat[2] >= began for stat in set(self._print) - set(before)):
             self._print = None
         logs.blot_out(secrets_of(self._set))
         self._next_look = time.monotonic() + LOOK_EVERY_S
@@ -127,9 +133,11 @@ class LiveMappings:
     def _load(self) -> tuple[tuple[MappingSet, Environment] | None, str | None]:
         try:
             environment = Environment.current(DOTENV)
-            # also where one of them cannot be read yet: to write it is the next edit
-            self._secret_files = environment.files()
-            return (load(self._settings, environment), environment), None
+            try:
+                return (load(self._settings, environment), environment), None
+            finally:
+                # also where one of them cannot be read yet: to write it is the next edit
+                self._secret_files = self._settings.environment.files() | environment.files()
         except (MappingError, SettingError) as error:
             return None, str(error)
         except Exception as error:
@@ -161,7 +169,7 @@ class LiveMappings:
             paths = sorted(p for p in folder.glob("*.y*ml") if not p.name.endswith(CASES))
         except OSError:
             paths = []
-        paths += [DOTENV, *self._secret_files]
+        paths += [DOTENV, *sorted(self._secret_files)]
         return tuple(_stat(path) for path in paths)
 
 

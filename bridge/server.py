@@ -30,7 +30,9 @@ from gunicorn.glogging import Logger
 from gunicorn.workers.ggevent import GeventPyWSGIWorker, PyWSGIHandler, PyWSGIServer
 
 from bridge import logs
+from bridge.errors import BridgeError
 from bridge.receive.reply import Reply, status_line
+from bridge.receive.seldom import Seldom
 from bridge.settings import Settings
 from bridge.waits import Within, within
 
@@ -40,6 +42,11 @@ SEND_S = 60.0
 LINGER_S = 1.0
 """How long a closed connection is still emptied, so that the sender gets to see the answer: what
 arrives after a close makes the sender's system throw unread answers away."""
+
+LAST_S = 3.0
+"""How long connections may still bring a request once the process is to end; the answer is their
+last. Whoever closes them at once cuts off what is on its way, and proxies send no POST again; who
+leaves them is killed by gunicorn while they are used."""
 
 SKIPPED_BYTES = 65_536
 """The largest unread body that is skipped to keep a connection."""
@@ -56,6 +63,7 @@ LONGEST_LINE = 65_536
 MOST_LINES = 100
 """How many header lines a request may have."""
 
+_CLOSE = ("Connection", "close")
 _ERROR_LOG = "gunicorn.error"
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z").match
 _LENGTH = re.compile(r"[0-9]{1,18}\Z").match
@@ -203,7 +211,10 @@ class Body(pywsgi.Input):
             with self.within:
                 return bytes(super().read(length))
         with within(self.until - time.monotonic(), "the body took too long"):
-            return bytes(super().read(length))
+            try:
+                return bytes(super().read(length))
+            except ValueError:
+                raise OSError("a chunk without its size") from None
 
     @property
     def finished(self) -> bool:
@@ -250,12 +261,15 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
         self._idle = Within(keepalive_s, "idle")
         self._answer = Within(SEND_S, "the answer was not read")
         self._served = False
+        self.idle = False
 
     def handle(self) -> None:
         """Serve a connection until its end."""
+        self.server.connections.add(self)
         try:
             super().handle()
         finally:
+            self.server.connections.discard(self)
             for timer in (self._head, self._body, self._idle, self._answer):
                 timer.close()
 
@@ -280,11 +294,19 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
 
     def _another(self) -> bool:
         """Wait for the first byte of another request; False if there will be none."""
+        self.idle = True
         try:
             with self._idle:
                 return bool(self.rfile.peek(1))
         except (OSError, ValueError):  # ValueError: closed meanwhile
             return False
+        finally:
+            self.idle = False
+
+    def wait_no_more(self) -> None:
+        """Wait for no request that is not on its way yet."""
+        with contextlib.suppress(OSError):  # also below TLS: what is written stays within it
+            self.socket._sock.shutdown(socket.SHUT_RD)
 
     def _answered_at_once(self) -> bool | None:
         """Answer a webhook that is there in one piece: whether another request may follow it.
@@ -304,6 +326,8 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
         self._head.end()
         self.rfile.read(len(data))
         reply = reply_of()
+        if self.server.ends and _CLOSE not in reply.headers:
+            reply = reply.also((_CLOSE,))
         try:
             answer = wire(reply)
         except ValueError:  # a header that nobody may send
@@ -313,7 +337,7 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
             self._send(answer)
         except OSError:
             return False
-        return ("Connection", "close") not in reply.headers
+        return _CLOSE not in reply.headers
 
     def _send(self, data: bytes) -> None:
         """Send all of it; whoever takes none of it has as long as for any other answer."""
@@ -330,6 +354,12 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
     def MessageClass(self, *given: Any) -> Head:  # noqa: N802 - gevent's name
         """The header lines."""
         return Head(*given)
+
+    def read_request(self, raw_requestline: str) -> bool:
+        """Read the head of a request. Errors: ``ValueError`` for what is none."""
+        if "\0" in raw_requestline:  # which no database takes in a text
+            raise ValueError("a request line with NUL in it")
+        return bool(super().read_request(raw_requestline))
 
     def get_environ(self) -> dict[str, Any]:
         """The environment of a request whose head has been read."""
@@ -354,9 +384,9 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         """As WSGI has it; says so when the connection ends for what is left of the body."""
         headers = list(headers)
-        ends = self.headers.ambiguous or not self.wsgi_input.skippable
+        ends = self.server.ends or self.headers.ambiguous or not self.wsgi_input.skippable
         if ends and all(n.lower() != "connection" for n, _ in headers):
-            headers.append(("Connection", "close"))
+            headers.append(_CLOSE)
         write = super().start_response(status, headers, exc_info)
         self.wsgi_input.abandoned = self.close_connection
         return write
@@ -394,9 +424,11 @@ class Handler(PyWSGIHandler):  # type: ignore[misc]  # gunicorn has no types
         if isinstance(ex, TimeoutError):
             return "408", _REQUEST_TIMEOUT
         # what stands behind a colon or semicolon was sent by somebody who need not be a CRM
-        what = re.split("[:;]", str(ex) or type(ex).__name__)[0]
+        what = self.headers.status or re.split("[:;]", str(ex) or type(ex).__name__)[0]
         address = self.client_address[0] if isinstance(self.client_address, tuple) else "-"
-        logging.getLogger(_ERROR_LOG).warning("bad request from %s: %s", address, what)
+        if requests := self.server.seldom.due(f"{address} {what}"):
+            said = "bad request from %s: %s (%d since this was last said)"
+            logging.getLogger(_ERROR_LOG).warning(said, address, what, requests)
         return "400", _BAD_REQUEST
 
     def _log_error(self, t: Any, v: Any, tb: Any) -> None:
@@ -433,13 +465,53 @@ class Server(PyWSGIServer):  # type: ignore[misc]  # gunicorn has no types
         # None: the server puts its own error log in
         environ = {**environ, "wsgi.errors": None}
         error_log = logging.getLogger(_ERROR_LOG)
+        self.seldom = Seldom()
+        self.connections: set[Handler] = set()
+        self.ends = False
         super().__init__(*listener, environ=environ, error_log=error_log, **options)
+
+    def close(self) -> None:
+        """Accept no more connections, and end those that there are; see ``LAST_S``."""
+        if self.started and not self.ends:
+            self.ends = True
+            # who has connected meanwhile would be cut off
+            self.max_accept = sys.maxsize
+            self._do_read()
+            gevent.spawn_later(LAST_S, self._end_idle)
+        super().close()
+
+    def _end_idle(self) -> None:
+        for connection in self.connections:
+            if connection.idle:
+                connection.wait_no_more()
 
 
 class Worker(GeventPyWSGIWorker):  # type: ignore[misc]  # gunicorn has no types
     """gunicorn's gevent worker with our server. Idle time is gunicorn's ``keepalive``."""
 
     server_class = Server
+
+    def load_wsgi(self) -> None:
+        """Load the application. Who stands in for another waits for an edit that cannot be used to
+        be mended: one that cannot begin would have gunicorn end all that go on without it.
+        """
+        told = ""
+        while True:
+            try:
+                super().load_wsgi()
+            except BridgeError as error:
+                if self.age <= self.cfg.workers:
+                    raise
+                problem = str(error)
+            else:
+                return
+            if problem != told:
+                told = problem
+                logging.getLogger(_ERROR_LOG).error("a web process cannot begin: %s", problem)
+            self.notify()
+            gevent.sleep(1.0)
+            if not self.alive:
+                sys.exit(0)
 
     def run(self) -> None:
         """Serve until told to stop."""

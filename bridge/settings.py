@@ -29,6 +29,7 @@ class Environment(Mapping[str, str]):
 
     def __init__(self, values: Mapping[str, str], dotenv: Mapping[str, str] | None = None) -> None:
         self._values = {**(dotenv or {}), **values}
+        self._files: set[Path] = set()
 
     @classmethod
     def current(cls, dotenv: Path = Path(".env")) -> Environment:
@@ -49,6 +50,7 @@ class Environment(Mapping[str, str]):
         path = self._values.get(f"{name}_FILE", "").strip()
         if not path:
             raise KeyError(name)
+        self._files.add(Path(path))
         try:
             value = Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
@@ -77,11 +79,9 @@ class Environment(Mapping[str, str]):
         """The value as it stands there under exactly this name, without blanks around it."""
         return self._values.get(name, "").strip()
 
-    def files(self) -> list[Path]:
-        """The files that settings name by ``NAME_FILE``."""
-        return sorted(
-            Path(value) for name, value in self._values.items() if name.endswith("_FILE") and value
-        )
+    def files(self) -> set[Path]:
+        """The files in which values were looked for so far, readable or not."""
+        return set(self._files)
 
     def secret(self, name: str) -> Secret | None:
         """The secret of that name, with the value of ``NAME_PREVIOUS`` still accepted beside it."""

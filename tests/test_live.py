@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bridge_process import wait_until
@@ -46,7 +47,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Start:
         values = {"BRIDGE_MAPPINGS": str(folder), "CRM_TOKEN": "t", "BRIDGE_API_TOKEN": "a"}
         for name, value in values.items():
             monkeypatch.setenv(name, value)
-        return LiveMappings(Settings(Environment(values)))
+        return LiveMappings(Settings(Environment({**os.environ, **values})))
 
     return starting
 
@@ -147,6 +148,18 @@ def test_a_deleted_file_is_no_source_any_more_and_a_deleted_folder_changes_nothi
     assert rules(watched) == ["details", "opt-out"]
 
 
+def test_a_folder_in_the_place_of_a_file_is_a_mistake_and_its_source_stays(
+    folder: Path, start: Start
+) -> None:
+    """Docker makes one where the file that is to be mounted does not exist."""
+    (folder / "second.yaml").write_text(WHOLE.replace("source: crm", "source: second"))
+    watched = start(folder)
+    (folder / "second.yaml").unlink()
+    (folder / "second.yaml").mkdir()
+    wait_until(lambda: "unreadable-file" in (mapping_problem(watched) or ""))
+    assert set(watched.current().mappings) == {"crm", "second"}
+
+
 def test_a_folder_of_links_that_is_swapped_is_taken_in_whole(tmp_path: Path, start: Start) -> None:
     """As Kubernetes mounts a config map: ``..data`` is a link that is moved in one step."""
     folder = tmp_path / "mounted"
@@ -172,6 +185,27 @@ def test_a_folder_of_links_that_is_swapped_is_taken_in_whole(tmp_path: Path, sta
     seen = wait_until(lambda: (now := watched.current()) and "second" in now.campaigns and now)
     assert watched.problem is None
     assert seen.mappings["crm"].rules[0].route.names == ("second",)
+
+
+def test_a_file_that_no_mapping_asks_for_holds_up_no_edit(
+    folder: Path, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """``LOG_FILE`` is no secret, and where what this process says is written it changes whenever
+    files are read."""
+    monkeypatch.setattr(live, "RESTLESS_S", 0.5)
+    log = folder.parent / "log"
+    monkeypatch.setenv("LOG_FILE", str(log))
+    reading = live.load
+
+    def reading_aloud(*given: Any) -> Any:
+        with log.open("a") as file:
+            file.write("a line\n")
+        return reading(*given)
+
+    monkeypatch.setattr(live, "load", reading_aloud)
+    watched = start(folder)
+    (folder / "crm.yaml").write_text(HEAD + OPT_OUT)
+    wait_until(lambda: rules(watched) == ["opt-out"], 10)
 
 
 def test_a_file_with_a_secret_that_dotenv_names_later_is_watched_as_well(

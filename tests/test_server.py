@@ -5,18 +5,22 @@ from __future__ import annotations
 import io
 import json
 import logging
+import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 
+import gevent
 import pytest
 from gunicorn.config import Config
 
 from bridge import logs
-from bridge.receive.bodies import Bodies, NoRoom
+from bridge.receive.bodies import SMALL, Bodies, NoRoom
 from bridge.receive.reply import Reply
-from bridge.server import Head, Log, mask_paths, wire
+from bridge.server import Handler, Head, Log, Server, mask_paths, wire
 
 
 @pytest.mark.parametrize(
@@ -66,28 +70,43 @@ def test_a_line_of_gunicorn_is_json_with_its_traceback_masked() -> None:
 
 
 def test_room_for_bodies_is_given_back_however_a_request_ends() -> None:
-    bodies = Bodies(100)
-    with bodies.hold(60) as take:
-        take(60)
-        with pytest.raises(NoRoom), bodies.hold(41):
+    bodies = Bodies(1_000_000)
+    with bodies.hold(600_000) as take:
+        take(600_000)
+        with pytest.raises(NoRoom), bodies.hold(400_001):
             pytest.fail("there is no room for this")
         with pytest.raises(NoRoom), bodies.hold() as other:  # noqa: PT012 - the second is too much
-            other(40)
+            other(400_000)
             other(1)
-        with bodies.hold(40) as other:
-            other(40)
-    with pytest.raises(OSError, match="gone"), bodies.hold(100) as take:  # noqa: PT012 - as above
-        take(100)
+        with bodies.hold(400_000) as other:
+            other(400_000)
+    with pytest.raises(OSError, match="gone"), bodies.hold(1_000_000) as take:  # noqa: PT012 - as above
+        take(1_000_000)
         raise OSError("gone")
-    with bodies.hold(100) as take:
-        take(100)
-    with bodies.hold_whole(60):
-        with pytest.raises(NoRoom), bodies.hold_whole(41):
+    with bodies.hold(1_000_000) as take:
+        take(1_000_000)
+    with bodies.hold_whole(600_000):
+        with pytest.raises(NoRoom), bodies.hold_whole(400_001):
             pytest.fail("there is no room for this")
-        with bodies.hold_whole(40), pytest.raises(NoRoom), bodies.hold_whole(0):
-            pytest.fail("there is no room for this either")
-    with bodies.hold_whole(100):
+        with bodies.hold_whole(400_000):
+            pass
+    with bodies.hold_whole(1_000_000):
         pass
+
+
+def test_large_bodies_that_are_slow_leave_room_for_small_ones() -> None:
+    bodies = Bodies(200_000)
+    with bodies.hold(200_000) as slow:
+        slow(200_000)
+        with bodies.hold_whole(SMALL), bodies.hold(SMALL) as announced, bodies.hold() as chunked:
+            announced(SMALL)
+            chunked(SMALL)
+            with pytest.raises(NoRoom):
+                chunked(1)
+        with pytest.raises(NoRoom), bodies.hold(SMALL + 1):
+            pytest.fail("there is no room for this")
+    with bodies.hold(200_000) as take:
+        take(200_000)
 
 
 EARLY = """
@@ -173,3 +192,34 @@ def test_an_answer_goes_out_whole() -> None:
 def test_an_answer_that_would_break_up_is_not_sent(value: str) -> None:
     with pytest.raises(ValueError, match=r"line end|latin-1"):
         wire(Reply(200, b"", headers=(("X-Echo", value),)))
+
+
+# --------------------------------------------------------------------- the end
+
+
+class Door:
+    """Answers all that comes."""
+
+    def at_once(self, _data: bytes, _peer: str) -> Callable[[], Reply] | None:
+        return lambda: Reply(200, b"{}")
+
+
+def test_who_has_connected_before_the_end_is_answered() -> None:
+    handler = partial(Handler, read_s=60.0, keepalive_s=60.0, door=Door())
+    server = Server(
+        ("127.0.0.1", 0), lambda *_: (), handler_class=handler, environ={}, log=None, spawn=10
+    )
+    server.max_accept = 1  # as where several processes listen
+    server.start()
+    address = server.address
+    with ExitStack() as stack:
+        waiting = [stack.enter_context(socket.create_connection(address)) for _ in range(3)]
+        for one in waiting:
+            one.settimeout(60)
+            one.sendall(b"POST /hooks/crm HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}")
+        server.close()
+        ask = gevent.get_hub().threadpool.apply
+        answers = [ask(lambda one=one: one.makefile("rb").read()) for one in waiting]
+    for answer in answers:
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\r\nConnection: close\r\n" in answer

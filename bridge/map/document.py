@@ -194,7 +194,7 @@ def read_bytes(path: Path) -> bytes:
     A device or a pipe is no file, and waiting for it would never end. Errors: ``OSError``.
     """
     if not path.is_file():
-        raise FileNotFoundError(path.name)
+        raise IsADirectoryError(path.name) if path.is_dir() else FileNotFoundError(path.name)
     with path.open("rb") as file:
         return file.read(LARGEST + 1)
 

@@ -208,9 +208,7 @@ def load_text(
 def _contents(folder: Path, mistakes: list[Mistake], only: str | None) -> dict[str, bytes | None]:
     """The content of every mapping file by name; None for one that cannot be read."""
     try:
-        names = sorted(
-            path.name for path in folder.iterdir() if path.is_file() or path.is_symlink()
-        )
+        names = sorted(path.name for path in folder.iterdir())
     except OSError:
         mistakes.append(
             Mistake(

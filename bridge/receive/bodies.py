@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+SMALL = 65_536
+"""A body of no more bytes is let in whatever is held: a connection may bring as many before anybody
+asks for them, and whoever sends large ones slowly must not keep out what others have to say."""
+
 
 class NoRoom(Exception):  # noqa: N818 - reads as the state it reports
     """The bodies that are held at this moment leave no room for another."""
 
 
 class Bodies:
-    """Counts the bytes of bodies that a process holds; never more than ``most`` of them.
+    """Counts the bytes of bodies that a process holds; no more than ``most``, small ones aside.
 
     Only what has arrived is counted: a sender who announces much and sends nothing takes no room
     from the others.
@@ -27,11 +31,11 @@ class Bodies:
 
         Errors: ``NoRoom``, at the beginning if the announced bytes would not fit, and in the call.
         """
-        return _Holding(self, max(1, announced))
+        return _Holding(self, announced)
 
     def hold_whole(self, size: int) -> _Holding:
         """The same for a body that is there already, all of its bytes. Errors: ``NoRoom``."""
-        return _Holding(self, max(1, size), size)
+        return _Holding(self, size, size)
 
     def change(self, size: int, *, only_if_room_for: int = 0) -> None:
         """Count so many bytes more, or fewer. Errors: ``NoRoom``."""
@@ -50,12 +54,14 @@ class _Holding:
         self._mine = there
 
     def __enter__(self) -> Callable[[int], None]:
-        self._bodies.change(self._mine, only_if_room_for=self._announced)
+        announced = self._announced
+        self._bodies.change(self._mine, only_if_room_for=announced if announced > SMALL else 0)
         return self._take
 
     def __exit__(self, *_: object) -> None:
         self._bodies.change(-self._mine)
 
     def _take(self, size: int) -> None:
-        self._bodies.change(size, only_if_room_for=size)
+        large = self._mine + size > SMALL
+        self._bodies.change(size, only_if_room_for=size if large else 0)
         self._mine += size

@@ -7,11 +7,14 @@ import os
 import signal
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from bridge_process import CRM_TOKEN, Bridge, Group, free_port, wait_until
 from sandbox_client import Sandbox
@@ -130,6 +133,37 @@ def test_a_broken_edit_of_the_mappings_changes_nothing_but_health(
     wait_until(lambda: mappings_check() == "pass", what="the end of the warning")
 
 
+def test_who_stands_in_for_a_killed_web_process_waits_for_an_edit_to_be_mended(
+    make_bridge: MakeBridge,
+) -> None:
+    """One that cannot begin would end all the others, which go on with the files of before."""
+    bridge = make_bridge(settings={"WEB_CONCURRENCY": "2"})
+    web = bridge.start_web()
+    file = Path(bridge.env["BRIDGE_MAPPINGS"]) / "crm.yaml"
+    good = file.read_text()
+    file.write_text(good.replace("do_not_call: {value: true}", "do_not_cal: {value: true}"))
+    both = list(web.children())
+    assert len(both) == 2
+
+    def answered() -> int:
+        try:
+            return bridge.post("crm", OPT_OUT).status_code
+        except httpx.TransportError:  # it was on its way to the one that is killed
+            return 0
+
+    os.kill(both[0], signal.SIGKILL)
+    wait_until(
+        lambda: bridge.said("web", "cannot begin") or web.status is not None, what="who stands in"
+    )
+    assert web.status is None
+    assert answered() == 200
+    assert web.status is None
+    os.kill(both[1], signal.SIGKILL)
+    file.write_text(good)
+    wait_until(lambda: answered() == 200, what="an answer")
+    assert web.status is None
+
+
 # --------------------------------------------------------------------- how they end
 
 
@@ -173,6 +207,37 @@ def test_a_web_process_asked_to_stop_finishes_the_request_in_flight(
     assert head.split()[1] == b"200"
     assert web.ended() == 0
     assert [row["receipt"] for row in bridge.deliveries()] == [json.loads(document)["receipt"]]
+
+
+def test_a_web_process_asked_to_stop_ends_connections_that_are_kept(
+    make_bridge: MakeBridge,
+) -> None:
+    """A proxy keeps connections and sends on; gunicorn kills who still serves it after 20 s."""
+    bridge = make_bridge()
+    web = bridge.start_web(by_command=True)
+    body = json.dumps(OPT_OUT).encode()
+    receipts = []
+
+    def ends(connection: HTTPConnection, body: bytes | list[bytes]) -> bool:
+        """Whether one more webhook is answered by what is the last of its connection."""
+        connection.request("POST", "/hooks/crm", body, {"Authorization": f"Bearer {CRM_TOKEN}"})
+        answer = connection.getresponse()
+        assert answer.status == 200
+        receipts.append(json.loads(answer.read())["receipt"])
+        return answer.headers["Connection"] == "close"
+
+    idle, whole, chunked = (HTTPConnection("127.0.0.1", bridge.port, timeout=5) for _ in range(3))
+    busy: dict[HTTPConnection, bytes | list[bytes]] = {whole: body, chunked: [body]}
+    for connection in (idle, *busy):
+        assert not ends(connection, busy.get(connection, body))
+    web.terminate()
+    begun = time.monotonic()
+    for connection, sent in busy.items():
+        while not ends(connection, sent):
+            assert time.monotonic() - begun < 10
+    assert idle.sock.recv(1) == b""
+    assert web.ended(10) == 0
+    assert sorted(row["receipt"] for row in bridge.deliveries()) == sorted(receipts)
 
 
 def _listens(port: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from bridge.clock import now_ms
 from bridge.model import HubSpotScheme, Secret
 from bridge.receive.sign import sign
 
-from .conftest import MakeBridge, bridge_over
+from .conftest import MakeBridge, bridge_over, on_both_engines
 
 FLOOD = "203.0.113.9"
 SECRET = "client-secret-for-tests"
@@ -195,3 +196,18 @@ def test_send_says_what_to_set_where_the_url_is_signed(signing: Bridge) -> None:
         f"BRIDGE_PUBLIC_URL is not set here, so the address that was signed is {signing.url}"
         in (done.stderr)
     )
+
+
+@on_both_engines
+def test_a_target_that_no_database_takes_is_no_request(make_bridge: MakeBridge) -> None:
+    """PostgreSQL takes no NUL in a text: all webhooks that were to be stored with such a request
+    would be stored anew, one by one, whenever a stranger sends one."""
+    bridge = make_bridge()
+    bridge.start_web()
+    with socket.create_connection(("127.0.0.1", bridge.port), timeout=20) as connection:
+        connection.sendall(
+            b"POST /hooks/crm?a=\0 HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+        )
+        answer = connection.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert bridge.said("web", '"not stored"') == 0

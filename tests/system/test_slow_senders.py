@@ -152,11 +152,13 @@ def test_a_sender_of_a_refused_body_gets_to_see_the_answer(bridge: Bridge) -> No
     assert bridge.post("nobody", b"x" * 300_000).status_code == 404
 
 
-def test_a_broken_body_ends_the_connection(bridge: Bridge) -> None:
-    texts = [POST + b"Transfer-Encoding: chunked\r\n\r\nnonsense\r\n"]
+@pytest.mark.parametrize("chunk", [b"nonsense\r\n", b"\r\n", b";\r\n", b"2\r\n{}\r\n\r\n"])
+def test_a_broken_body_ends_the_connection(bridge: Bridge, chunk: bytes) -> None:
+    texts = [POST + b"Transfer-Encoding: chunked\r\n\r\n" + chunk]
     with connections(bridge, texts) as [one]:
         reply = answer(one, 2)
     assert reply.startswith(b"HTTP/1.1 400")
+    assert bridge.said("web", "unexpected fault") == 0
 
 
 def test_bodies_above_the_bound_are_told_to_come_again(bridge: Bridge) -> None:
@@ -199,6 +201,15 @@ def test_what_the_server_cannot_read_is_logged_as_json_without_path_tokens(
     found = [line for line in map(json.loads, lines) if line["log.logger"] == "gunicorn.error"]
     assert len(found) >= len(texts) - 1
     assert any("Invalid http version" in line["message"] for line in found)
+
+
+def test_a_flood_of_what_cannot_be_read_does_not_fill_the_log(bridge: Bridge) -> None:
+    text = b"POST /hooks/crm HTTP/1.1\r\n no header\r\n\r\n"
+    for _ in range(50):
+        with connections(bridge, [text]) as [one]:
+            assert answer(one, READ_S + 2).startswith(b"HTTP/1.1 400")
+    assert bridge.get("/livez").status_code == 200
+    assert bridge.said("web", "a header line without a name") == 1
 
 
 NEXT = b"GET /hooks/crm HTTP/1.1\r\nHost: x\r\n\r\n"
