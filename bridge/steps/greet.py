@@ -24,11 +24,14 @@ def greet(
     One that comes back after it was away is told like a new one. Returns those it took over from,
     for ``adopt_again``; until that is done it counts as away, so that a worker that starts in
     between begins anew.
-    ``noted``: the campaigns that were there when it came (``bridge.store.arrivals``).
+    ``others``: all that are in the file. ``noted``: the campaigns that were there when it came
+    (``bridge.store.arrivals``).
     """
+    file = list(others)
     with database.read() as connection:
         before = campaigns.called(connection, campaign.name)
         formerly = campaigns.names_of(connection, campaign.id)
+        gone = campaigns.gone(connection, (one.name for one in file), campaign.called.address)
         away = before is not None and campaign.name not in campaigns.present(connection)
     same = before is not None and before.is_that_of(campaign.called)
     if same and not away:
@@ -36,7 +39,11 @@ def greet(
             with database.write() as connection:
                 campaigns.note_address(connection, campaign.name, campaign.called)
         return []
-    sisters = _sisters(campaign, others, noted, formerly) if before is None or away else []
+    sisters: list[str] = []
+    if before is None or away:
+        sisters = _sisters(
+            campaign, file, noted, [*formerly, *_of_its_account(campaign, file, gone)]
+        )
     _adopt(database, campaign, sisters, stopping)
     if stopping():
         return []  # it may not have been told of all; whoever comes next tells it
@@ -69,18 +76,40 @@ def adopt_again(
 
 
 def _sisters(
-    campaign: Campaign, others: Iterable[Campaign], noted: Collection[str], formerly: list[str]
+    campaign: Campaign, file: Iterable[Campaign], noted: Collection[str], more: Iterable[str]
 ) -> list[str]:
-    """Those of the same account and address, whose opt-outs a new campaign takes over."""
+    """Those of the same account and address, whose opt-outs a new campaign takes over.
+
+    ``more``: names under which it has been known, and sisters that are gone.
+    """
     sisters = [
         other.name
-        for other in others
-        if other.name != campaign.name
-        and other.name in noted
-        and (other.tenant, other.url, other.token)
-        == (campaign.tenant, campaign.url, campaign.token)
+        for other in file
+        if other.name != campaign.name and other.name in noted and _same_account(other, campaign)
     ]
-    return sisters + [name for name in formerly if name not in (campaign.name, *sisters)]
+    return [*sisters, *(n for n in dict.fromkeys(more) if n not in (campaign.name, *sisters))]
+
+
+def _same_account(one: Campaign, other: Campaign) -> bool:
+    return (one.tenant, one.url, one.token) == (other.tenant, other.url, other.token)
+
+
+def _of_its_account(
+    campaign: Campaign, file: Iterable[Campaign], gone: Collection[str]
+) -> Collection[str]:
+    """Those of the campaigns that are gone whose account is the campaign's.
+
+    Of which account they were is written nowhere: where there is only one, it was that one.
+    """
+    if not campaign.tenant and all(_same_account(one, campaign) for one in file):
+        return gone
+    if gone:
+        log.warning(
+            "opt-outs of campaigns that are gone are not taken over, as their account is not known",
+            campaign=campaign.name,
+            gone=sorted(gone),
+        )
+    return ()
 
 
 def _adopt(

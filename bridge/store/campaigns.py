@@ -256,6 +256,17 @@ def present(connection: Connection) -> set[str]:
     )
 
 
+def gone(connection: Connection, there: Iterable[str], address: str) -> list[str]:
+    """The campaigns that have been greeted and are not among those that are there, at an address of
+    the API; those of which a version before has noted none are among them."""
+    rows = connection.execute(
+        select(campaign.c.name)
+        .where(campaign.c.name.not_in(sorted(there)), campaign.c.api_address.in_([address, ""]))
+        .order_by(campaign.c.name)
+    )
+    return list(rows.scalars())
+
+
 def names_of(connection: Connection, api_id: str) -> list[str]:
     """The names under which a campaign of the API has been known."""
     return list(

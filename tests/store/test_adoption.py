@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from types import SimpleNamespace
@@ -305,3 +306,43 @@ def test_a_long_take_over_ends_when_the_database_is_no_longer_for_this_version(
             raise worker._outgrown or AssertionError
     assert len(parts) == 2
     assert "opt-outs of one" not in started
+
+
+def replaced(database: Database, *there: Campaign) -> None:
+    """A campaign knew of an opt-out, and others stand in the file in its place."""
+    with database.write() as connection:
+        gone = a_campaign("spring")
+        campaigns.greet(connection, gone.name, gone.called, NOW)
+        opted_out(connection, gone.name)
+        assert campaigns.note_away(connection, [one.name for one in there], NOW) == [gone.name]
+
+
+def test_a_campaign_that_takes_the_place_of_one_that_is_gone_hears_of_its_opt_outs(
+    database: Database,
+) -> None:
+    """In one edit, so that the two were never there together."""
+    new = a_campaign("summer")
+    replaced(database, new)
+    assert greet(database, new, [new], [], never) == ["spring"]
+    with database.write() as connection:
+        assert told(connection, "summer") == {OUT: ENTRY}
+
+
+@pytest.mark.parametrize(
+    ("new", "other"),
+    [
+        ({"url": "https://api.example.com"}, {"url": "https://api.example.com"}),
+        ({"tenant": "acme"}, {"tenant": "acme"}),
+        ({}, {"tenant": "acme"}),
+        ({}, {"token": Secret("U", ("u",))}),
+    ],
+    ids=["another API", "a tenant", "beside a tenant", "beside another token"],
+)
+def test_nobody_hears_of_the_opt_outs_of_a_campaign_that_may_have_been_of_another_account(
+    database: Database, new: dict[str, Any], other: dict[str, Any]
+) -> None:
+    there = [replace(a_campaign("summer"), **new), replace(a_campaign("autumn"), **other)]
+    replaced(database, *there)
+    assert greet(database, there[0], there, [], never) == []
+    with database.write() as connection:
+        assert told(connection, "summer") == {}
