@@ -130,7 +130,25 @@ def _adopt(
         held += part.held
         after = part.after
     held += _adopt_waiting(database, campaign, sisters, stopping)
+    _assert_again(database, campaign, sisters, stopping)
     return not held and not stopping()
+
+
+def _assert_again(
+    database: Database, campaign: Campaign, sisters: list[str], stopping: Callable[[], bool]
+) -> None:
+    """Send again what may have been undone under former names of the campaign.
+
+    Whoever knows older files, or has a call out, sends by these what is older than an opt-out.
+    """
+    with database.read() as connection:
+        former = [n for n in campaigns.names_of(connection, campaign.id) if n in sisters]
+    after: int | None = 0 if former else None
+    while after is not None and not stopping():
+        with database.write() as connection:
+            after = adoption.assert_again(
+                connection, campaign.name, former, database.now_ms(), after=after
+            )
 
 
 def _adopt_waiting(
