@@ -47,16 +47,22 @@ def greet(
     _adopt(database, campaign, sisters, stopping)
     if stopping():
         return []  # it may not have been told of all; whoever comes next tells it
+    if before is not None and not same:
+        with database.write() as connection:
+            aside = campaigns.set_aside(connection, campaign.name, before)
+        if not aside:
+            return greet(database, campaign, file, noted, stopping)
+        count = _assert_all_again(database, campaign, stopping)
+        if stopping():
+            return []  # it stays set aside; whoever comes next does all of it
+        moved = "campaign id changed" if before.id != campaign.id else "campaign's API changed"
+        log.warning(moved, campaign=campaign.name, opt_outs_again=count)
     with database.write() as connection:
         now = database.now_ms()
         if not same:
             campaigns.greet(connection, campaign.name, campaign.called, now, adopting=bool(sisters))
         elif not sisters:
             campaigns.adopted(connection, campaign.name)
-        if before is not None and not same:
-            count = leads.assert_opt_outs_again(connection, campaign.name, now)
-            moved = "campaign id changed" if before.id != campaign.id else "campaign's API changed"
-            log.warning(moved, campaign=campaign.name, opt_outs_again=count)
     return sisters
 
 
@@ -149,6 +155,19 @@ def _assert_again(
             after = adoption.assert_again(
                 connection, campaign.name, former, database.now_ms(), after=after
             )
+
+
+def _assert_all_again(database: Database, campaign: Campaign, stopping: Callable[[], bool]) -> int:
+    """Have all opt-outs of a campaign sent again, which nobody calls meanwhile; how many."""
+    count = 0
+    after: str | None = ""
+    while after is not None and not stopping():
+        with database.write() as connection:
+            more, after = leads.assert_all_again(
+                connection, campaign.name, database.now_ms(), after=after
+            )
+        count += more
+    return count
 
 
 def _adopt_waiting(

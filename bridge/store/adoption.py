@@ -173,7 +173,7 @@ def assert_again(
         if MARK in said[row.phone]
         or _rank(jsontext.loads(row.ledger)[DO_NOT_CALL]) > _rank(said[row.phone][DO_NOT_CALL])
     ]
-    leads.assert_opt_outs_again(connection, campaign, now, ids=undone)
+    leads.assert_opt_outs_again(connection, undone, now)
     return int(rows[-1].id)
 
 
