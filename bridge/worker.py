@@ -316,12 +316,13 @@ class Worker:
         """Note which campaigns have left; returns those that were there before and still are."""
         with self.database.read() as connection:
             present = campaigns.present(connection)
+            aside = campaigns.aside(connection)
             left = present - set(there)
         if left:
             with self.database.write() as connection:
                 campaigns.note_away(connection, there, self.database.now_ms())
             log.warning("campaigns have left campaigns.yaml", campaigns=sorted(left))
-        for name in self._greeted.keys() - set(there):
+        for name in self._greeted.keys() & aside | self._greeted.keys() - set(there):
             del self._greeted[name]
         return present - left
 

@@ -24,11 +24,14 @@ def greet(
     One that comes back after it was away is told like a new one. Returns those it took over from,
     for ``adopt_again``; until that is done it counts as away, so that a worker that starts in
     between begins anew.
-    ``noted``: the campaigns that were there when it came (``bridge.store.arrivals``).
+    ``others``: all that are in the file. ``noted``: the campaigns that were there when it came
+    (``bridge.store.arrivals``).
     """
+    file = list(others)
     with database.read() as connection:
         before = campaigns.called(connection, campaign.name)
         formerly = campaigns.names_of(connection, campaign.id)
+        gone = campaigns.gone(connection, (one.name for one in file), campaign.called.address)
         away = before is not None and campaign.name not in campaigns.present(connection)
     same = before is not None and before.is_that_of(campaign.called)
     if same and not away:
@@ -36,20 +39,30 @@ def greet(
             with database.write() as connection:
                 campaigns.note_address(connection, campaign.name, campaign.called)
         return []
-    sisters = _sisters(campaign, others, noted, formerly) if before is None or away else []
+    sisters: list[str] = []
+    if before is None or away:
+        sisters = _sisters(
+            campaign, file, noted, [*formerly, *_of_its_account(campaign, file, gone)]
+        )
     _adopt(database, campaign, sisters, stopping)
     if stopping():
         return []  # it may not have been told of all; whoever comes next tells it
+    if before is not None and not same:
+        with database.write() as connection:
+            aside = campaigns.set_aside(connection, campaign.name, before)
+        if not aside:
+            return greet(database, campaign, file, noted, stopping)
+        count = _assert_all_again(database, campaign, stopping)
+        if stopping():
+            return []  # it stays set aside; whoever comes next does all of it
+        moved = "campaign id changed" if before.id != campaign.id else "campaign's API changed"
+        log.warning(moved, campaign=campaign.name, opt_outs_again=count)
     with database.write() as connection:
         now = database.now_ms()
         if not same:
             campaigns.greet(connection, campaign.name, campaign.called, now, adopting=bool(sisters))
         elif not sisters:
             campaigns.adopted(connection, campaign.name)
-        if before is not None and not same:
-            count = leads.assert_opt_outs_again(connection, campaign.name, now)
-            moved = "campaign id changed" if before.id != campaign.id else "campaign's API changed"
-            log.warning(moved, campaign=campaign.name, opt_outs_again=count)
     return sisters
 
 
@@ -69,18 +82,40 @@ def adopt_again(
 
 
 def _sisters(
-    campaign: Campaign, others: Iterable[Campaign], noted: Collection[str], formerly: list[str]
+    campaign: Campaign, file: Iterable[Campaign], noted: Collection[str], more: Iterable[str]
 ) -> list[str]:
-    """Those of the same account and address, whose opt-outs a new campaign takes over."""
+    """Those of the same account and address, whose opt-outs a new campaign takes over.
+
+    ``more``: names under which it has been known, and sisters that are gone.
+    """
     sisters = [
         other.name
-        for other in others
-        if other.name != campaign.name
-        and other.name in noted
-        and (other.tenant, other.url, other.token)
-        == (campaign.tenant, campaign.url, campaign.token)
+        for other in file
+        if other.name != campaign.name and other.name in noted and _same_account(other, campaign)
     ]
-    return sisters + [name for name in formerly if name not in (campaign.name, *sisters)]
+    return [*sisters, *(n for n in dict.fromkeys(more) if n not in (campaign.name, *sisters))]
+
+
+def _same_account(one: Campaign, other: Campaign) -> bool:
+    return (one.tenant, one.url, one.token) == (other.tenant, other.url, other.token)
+
+
+def _of_its_account(
+    campaign: Campaign, file: Iterable[Campaign], gone: Collection[str]
+) -> Collection[str]:
+    """Those of the campaigns that are gone whose account is the campaign's.
+
+    Of which account they were is written nowhere: where there is only one, it was that one.
+    """
+    if not campaign.tenant and all(_same_account(one, campaign) for one in file):
+        return gone
+    if gone:
+        log.warning(
+            "opt-outs of campaigns that are gone are not taken over, as their account is not known",
+            campaign=campaign.name,
+            gone=sorted(gone),
+        )
+    return ()
 
 
 def _adopt(
@@ -101,7 +136,38 @@ def _adopt(
         held += part.held
         after = part.after
     held += _adopt_waiting(database, campaign, sisters, stopping)
+    _assert_again(database, campaign, sisters, stopping)
     return not held and not stopping()
+
+
+def _assert_again(
+    database: Database, campaign: Campaign, sisters: list[str], stopping: Callable[[], bool]
+) -> None:
+    """Send again what may have been undone under former names of the campaign.
+
+    Whoever knows older files, or has a call out, sends by these what is older than an opt-out.
+    """
+    with database.read() as connection:
+        former = [n for n in campaigns.names_of(connection, campaign.id) if n in sisters]
+    after: int | None = 0 if former else None
+    while after is not None and not stopping():
+        with database.write() as connection:
+            after = adoption.assert_again(
+                connection, campaign.name, former, database.now_ms(), after=after
+            )
+
+
+def _assert_all_again(database: Database, campaign: Campaign, stopping: Callable[[], bool]) -> int:
+    """Have all opt-outs of a campaign sent again, which nobody calls meanwhile; how many."""
+    count = 0
+    after: str | None = ""
+    while after is not None and not stopping():
+        with database.write() as connection:
+            more, after = leads.assert_all_again(
+                connection, campaign.name, database.now_ms(), after=after
+            )
+        count += more
+    return count
 
 
 def _adopt_waiting(

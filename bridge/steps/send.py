@@ -290,7 +290,7 @@ def _record(
         leads.rest(connection, rested)
         # another worker has gone on with these leads; what we sent may have undone its opt-out
         again = [item.lead.id for item in lost if _may_undo(item)]
-        leads.assert_opt_outs_again(connection, campaign.name, now, ids=again)
+        leads.assert_opt_outs_again(connection, again, now)
         if go_on is not None and still and not lost:
             following = _next(connection, equipment, campaign, go_on, turn)
     return _Done(decisions, lines, following)

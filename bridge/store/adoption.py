@@ -14,11 +14,15 @@ from sqlalchemy import Connection, select, update
 
 from bridge import jsontext
 from bridge.model import Lane
+from bridge.store import leads
 from bridge.store.database import upsert
 from bridge.store.schema import OPEN_OPT_OUT, lead, outcome
 
 AT_A_TIME = 1000
 """Leads in one transaction."""
+
+DO_NOT_CALL = "do_not_call"
+MARK = "mark_as_unanswered"
 
 Entry = list[Any]
 """A word on consent as a ledger stores it: value, event time, key, refused, replay (if any)."""
@@ -54,7 +58,7 @@ def adopt(
     ).all()
     if not rows:
         return Adopted(None)
-    found = _newest((row.phone, jsontext.loads(row.ledger)["do_not_call"]) for row in rows)
+    found = _newest((row.phone, jsontext.loads(row.ledger)[DO_NOT_CALL]) for row in rows)
     return Adopted(int(rows[-1].id), take_over(connection, campaign, found, now))
 
 
@@ -80,7 +84,7 @@ def take_over(connection: Connection, campaign: str, found: OptOuts, now: int) -
         {
             "campaign": campaign,
             "phone": phone,
-            "ledger": jsontext.dumps({"do_not_call": entry}),
+            "ledger": jsontext.dumps({DO_NOT_CALL: entry}),
             "opted_out": True,
             "lane": int(Lane.OPT_OUT),
             "due_at": now,
@@ -117,13 +121,13 @@ def _add_to_those_there(connection: Connection, campaign: str, found: OptOuts, n
     held = 0
     for row in rows:
         ledger = jsontext.loads(row.ledger)
-        own = ledger.get("do_not_call")
+        own = ledger.get(DO_NOT_CALL)
         if own is not None and _rank(own) >= _rank(found[row.phone]):
             continue
         if row.lease_until:
             held += 1
             continue
-        ledger["do_not_call"] = found[row.phone]
+        ledger[DO_NOT_CALL] = found[row.phone]
         connection.execute(
             update(lead)
             .where(lead.c.id == row.id)
@@ -137,6 +141,40 @@ def _add_to_those_there(connection: Connection, campaign: str, found: OptOuts, n
             )
         )
     return held
+
+
+def assert_again(
+    connection: Connection, campaign: str, former: Sequence[str], now: int, *, after: int
+) -> int | None:
+    """Have opt-outs of a campaign sent again that may have been undone under its former names.
+
+    Looks at some leads of these, those with an id above ``after``; returns from which to go on,
+    None at the end.
+    """
+    rows = connection.execute(
+        select(lead.c.id, lead.c.phone, lead.c.ledger)
+        .where(lead.c.campaign.in_(former), ~lead.c.opted_out, lead.c.id > after)
+        .order_by(lead.c.id)
+        .limit(AT_A_TIME)
+    ).all()
+    if not rows:
+        return None
+    said = {row.phone: jsontext.loads(row.ledger) for row in rows}
+    said = {phone: one for phone, one in said.items() if DO_NOT_CALL in one or MARK in one}
+    own = connection.execute(
+        select(lead.c.id, lead.c.phone, lead.c.ledger)
+        .where(lead.c.campaign == campaign, lead.c.phone.in_(sorted(said)), lead.c.opted_out)
+        .order_by(lead.c.phone)
+        .with_for_update()
+    ).all()
+    undone = [
+        row.id
+        for row in own
+        if MARK in said[row.phone]
+        or _rank(jsontext.loads(row.ledger)[DO_NOT_CALL]) > _rank(said[row.phone][DO_NOT_CALL])
+    ]
+    leads.assert_opt_outs_again(connection, undone, now)
+    return int(rows[-1].id)
 
 
 def _newest(said: Iterable[tuple[str, Entry]]) -> dict[str, Entry]:

@@ -103,6 +103,26 @@ def greet(
     )
 
 
+def set_aside(connection: Connection, name: str, before: Called) -> bool:
+    """Have nobody call a campaign until it is greeted; False if another worker has greeted it
+    since it was found to be called so."""
+    changed = connection.execute(
+        update(campaign)
+        .where(
+            campaign.c.name == name,
+            campaign.c.api_id == before.id,
+            campaign.c.api_address == before.address,
+        )
+        .values(api_id="", api_address="")
+    )
+    return changed.rowcount > 0
+
+
+def aside(connection: Connection) -> set[str]:
+    """The campaigns that nobody calls, since who was to greet them has not come to its end."""
+    return set(connection.execute(select(campaign.c.name).where(campaign.c.api_id == "")).scalars())
+
+
 def note_address(connection: Connection, name: str, now: Called) -> None:
     """Note the API's address of a campaign where a version before has noted none."""
     connection.execute(
@@ -254,6 +274,17 @@ def present(connection: Connection) -> set[str]:
     return set(
         connection.execute(select(campaign.c.name).where(campaign.c.away_since.is_(None))).scalars()
     )
+
+
+def gone(connection: Connection, there: Iterable[str], address: str) -> list[str]:
+    """The campaigns that have been greeted and are not among those that are there, at an address of
+    the API; those of which a version before has noted none are among them."""
+    rows = connection.execute(
+        select(campaign.c.name)
+        .where(campaign.c.name.not_in(sorted(there)), campaign.c.api_address.in_([address, ""]))
+        .order_by(campaign.c.name)
+    )
+    return list(rows.scalars())
 
 
 def names_of(connection: Connection, api_id: str) -> list[str]:

@@ -28,6 +28,9 @@ from bridge.store.bulk import Many, Query, among, insert_many, listed
 from bridge.store.far_ahead import FarAhead
 from bridge.store.schema import LEASED, NEVER, lead
 
+AT_A_TIME = 1000
+"""Leads in one transaction where a campaign has many."""
+
 LONGEST_LEASE_MS = 3_700_000
 """Longer than any lease may be by the settings."""
 
@@ -454,20 +457,36 @@ def promote(connection: Connection, ids: Iterable[int], lane: Lane, now: int) ->
     )
 
 
-def assert_opt_outs_again(
-    connection: Connection, campaign: str, now: int, *, ids: Sequence[int] | None = None
-) -> int:
-    """Have the opt-outs of a campaign sent again; of all its leads, or of those with these ids."""
-    statement = update(lead).where(lead.c.campaign == campaign, lead.c.opted_out)
-    given = {}
-    if ids is not None:
-        if not ids:
-            return 0
-        statement = statement.where(among(lead.c.id, "ids"))
-        given = {"ids": listed(ids)}
-    return connection.execute(
-        statement.values(lane=int(Lane.OPT_OUT), due_at=now, reassert=True), given
-    ).rowcount
+def assert_opt_outs_again(connection: Connection, ids: Sequence[int], now: int) -> int:
+    """Have the opt-outs of these leads sent again; how many of them have one."""
+    if not ids:
+        return 0
+    changed = connection.execute(
+        update(lead)
+        .where(among(lead.c.id, "ids"), lead.c.opted_out)
+        .values(lane=int(Lane.OPT_OUT), due_at=now, reassert=True),
+        {"ids": listed(ids)},
+    )
+    return changed.rowcount
+
+
+def assert_all_again(
+    connection: Connection, campaign: str, now: int, *, after: str
+) -> tuple[int, str | None]:
+    """The same for some opt-outs of a campaign, those of numbers behind ``after``.
+
+    Returns how many, and the number from which to go on, None at the end.
+    """
+    rows = connection.execute(
+        select(lead.c.id, lead.c.phone)
+        .where(lead.c.campaign == campaign, lead.c.opted_out, lead.c.phone > after)
+        # the order in which arrivals lock them
+        .order_by(lead.c.phone)
+        .limit(AT_A_TIME)
+        .with_for_update()
+    ).all()
+    count = assert_opt_outs_again(connection, [row.id for row in rows], now)
+    return count, rows[-1].phone if rows else None
 
 
 def backlog(connection: Connection, campaign: str) -> dict[Lane, tuple[int, int | None]]:

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import text
 
 from bridge.errors import SchemaError
-from bridge.model import Called, Campaign, Lane, Secret
+from bridge.forward.client import CampaignClient
+from bridge.model import Answered, Called, Campaign, Lane, Result, Secret, Sent, Verdict
+from bridge.record.gate import Gate, GatePolicy
 from bridge.steps.greet import adopt_again, greet
+from bridge.steps.send import Way, send
 from bridge.store import adoption, campaigns, leads, outcomes, workers
 from bridge.store.database import Connection, Database
 from bridge.worker import ADOPT_AGAIN_S
 
 from .idle_worker import idle_worker
-from .replaying import HEAD, RULES, World
+from .replaying import CONSENT, HEAD, RULES, World
 from .rows import NOW, a_lead, an_outcome, released
 
 OUT, FREE = "+14155550101", "+14155550102"
@@ -57,6 +62,23 @@ def told(connection: Connection, campaign: str) -> dict[str, list[Any]]:
 
 def never() -> bool:
     return False
+
+
+class Confirming:
+    """A campaign API that does what it is told, and keeps what of consent it was told."""
+
+    def __init__(self, heard: list[tuple[str, Any]]) -> None:
+        self.heard = heard
+
+    def update_leads(self, _campaign: Campaign, batch: Sequence[Sent], heard: Any) -> Answered:
+        self.heard += [(sent.phone, sent.payload.get("do_not_call")) for sent in batch]
+        answer = Answered(tuple(Result(Verdict.CONFIRMED) for _ in batch), 200)
+        heard(answer)
+        return answer
+
+    def way(self) -> Way:
+        gate = Gate(GatePolicy(1, 1, 1), 1e6, lambda: 0.5)
+        return Way(cast(CampaignClient, self), gate, lambda *_: True, lambda *_: None)
 
 
 def test_confirmed_opt_outs_are_taken_over_once_and_are_due_at_once(database: Database) -> None:
@@ -305,3 +327,77 @@ def test_a_long_take_over_ends_when_the_database_is_no_longer_for_this_version(
             raise worker._outgrown or AssertionError
     assert len(parts) == 2
     assert "opt-outs of one" not in started
+
+
+def replaced(database: Database, *there: Campaign) -> None:
+    """A campaign knew of an opt-out, and others stand in the file in its place."""
+    with database.write() as connection:
+        gone = a_campaign("spring")
+        campaigns.greet(connection, gone.name, gone.called, NOW)
+        opted_out(connection, gone.name)
+        assert campaigns.note_away(connection, [one.name for one in there], NOW) == [gone.name]
+
+
+def test_a_campaign_that_takes_the_place_of_one_that_is_gone_hears_of_its_opt_outs(
+    database: Database,
+) -> None:
+    """In one edit, so that the two were never there together."""
+    new = a_campaign("summer")
+    replaced(database, new)
+    assert greet(database, new, [new], [], never) == ["spring"]
+    with database.write() as connection:
+        assert told(connection, "summer") == {OUT: ENTRY}
+
+
+@pytest.mark.parametrize(
+    ("new", "other"),
+    [
+        ({"url": "https://api.example.com"}, {"url": "https://api.example.com"}),
+        ({"tenant": "acme"}, {"tenant": "acme"}),
+        ({}, {"tenant": "acme"}),
+        ({}, {"token": Secret("U", ("u",))}),
+    ],
+    ids=["another API", "a tenant", "beside a tenant", "beside another token"],
+)
+def test_nobody_hears_of_the_opt_outs_of_a_campaign_that_may_have_been_of_another_account(
+    database: Database, new: dict[str, Any], other: dict[str, Any]
+) -> None:
+    there = [replace(a_campaign("summer"), **new), replace(a_campaign("autumn"), **other)]
+    replaced(database, *there)
+    assert greet(database, there[0], there, [], never) == []
+    with database.write() as connection:
+        assert told(connection, "summer") == {}
+
+
+def test_what_goes_by_a_former_name_undoes_no_opt_out_for_good(
+    database: Database, tmp_path: Path
+) -> None:
+    """A worker that knows older files sends an older opt-in after the opt-out was confirmed."""
+    crm = World(database, tmp_path)
+    before, after = (
+        {name: replace(a_campaign(name, "same"), linger_ms=0)} for name in ("one", "uno")
+    )
+    at = 1_700_000_000_000
+    heard: list[tuple[str, Any]] = []
+
+    def told_to(campaign: Campaign, lane: Lane) -> None:
+        """A batch goes out by a campaign's name, and is confirmed."""
+        api = Confirming(heard)
+        send(crm.worker()._equipment, campaign, lane, api.way())
+
+    crm.write(HEAD + CONSENT, ("one",))
+    old = replace(crm.mappings, campaigns=before)
+    greet(database, before["one"], before.values(), [], never)
+    crm.write(HEAD + CONSENT, ("uno",))
+    new = replace(crm.mappings, campaigns=after)
+    sisters = greet(database, after["uno"], after.values(), [], never)
+    crm.mappings = new
+    crm.take_in({"id": 2, "phone": OUT, "dnc": True, "at": at + 10})
+    told_to(after["uno"], Lane.OPT_OUT)
+    crm.mappings = old
+    crm.take_in({"id": 1, "phone": OUT, "dnc": False, "at": at})
+    told_to(before["one"], Lane.FIRST)
+    assert [word for _, word in heard] == [True, False]
+    assert adopt_again(database, after["uno"], sisters, never)
+    told_to(after["uno"], Lane.OPT_OUT)
+    assert [word for _, word in heard] == [True, False, True]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -223,7 +224,7 @@ def test_a_recovered_lead_whose_opt_out_is_to_go_again_says_that_first(database:
     with database.write() as connection:
         number = a_lead(connection)
         leads.release(connection, [released(number, opted_out=True)])
-        assert leads.assert_opt_outs_again(connection, "main", NOW) == 1
+        assert leads.assert_opt_outs_again(connection, [number], NOW) == 1
         leads.claim(connection, [(number, {}, True)], owner="w1", until=NOW)
         assert leads.recover(connection, expired_before=NOW + 9, now=NOW) == [number]
         assert leads.next_due(connection, "main") == {Lane.OPT_OUT: NOW}
@@ -241,13 +242,26 @@ def test_a_lead_that_has_nothing_left_no_longer_waits(database: Database) -> Non
         assert leads.backlog(connection, "main") == {Lane.FIRST: (1, NOW + 77)}
 
 
-def test_opt_outs_are_asserted_again_at_another_campaign(database: Database) -> None:
+def test_opt_outs_are_asserted_again_at_another_campaign(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(leads, "AT_A_TIME", 2)
     with database.write() as connection:
-        out, other, _ = (a_lead(connection, f"+1415555000{n}") for n in range(3))
-        leads.release(connection, [released(out, opted_out=True), released(other)])
-        assert leads.assert_opt_outs_again(connection, "main", NOW) == 1
-        (row,) = leads.claimable(connection, "main", Lane.OPT_OUT, NOW, 9)
-        assert (row.id, row.reassert) == (out, True)
+        ids = [a_lead(connection, f"+1415555000{n}") for n in range(5)]
+        elsewhere = a_lead(connection, "+14155550009", campaign="other")
+        out = {ids[n] for n in (0, 1, 3)}
+        leads.release(
+            connection, [released(n, opted_out=n in {*out, elsewhere}) for n in (*ids, elsewhere)]
+        )
+        after: str | None = ""
+        counts = []
+        while after is not None:
+            count, after = leads.assert_all_again(connection, "main", NOW, after=after)
+            counts.append(count)
+        assert counts == [2, 1, 0]
+        found = leads.claimable(connection, "main", Lane.OPT_OUT, NOW, 9)
+        assert {(row.id, row.reassert) for row in found} == {(number, True) for number in out}
+        assert leads.assert_opt_outs_again(connection, ids, NOW) == 3
 
 
 def test_an_opt_out_to_be_asserted_again_while_its_lead_is_held_is_not_forgotten(
@@ -258,7 +272,7 @@ def test_an_opt_out_to_be_asserted_again_while_its_lead_is_held_is_not_forgotten
         leads.release(connection, [released(number, lane=Lane.FIRST, due_at=NOW, opted_out=True)])
         (row,) = leads.claimable(connection, "main", Lane.FIRST, NOW, 1)
         leads.claim(connection, [(row.id, row.ledger, True)], owner="w1", until=NOW + 30_000)
-        assert leads.assert_opt_outs_again(connection, "main", NOW) == 1
+        assert leads.assert_opt_outs_again(connection, [number], NOW) == 1
         ((lane, due_at),) = leads.held(connection, {number: row.fence + 1}).values()
         leads.release(connection, [released(number, lane=lane, due_at=due_at, opted_out=True)])
         (again,) = leads.claimable(connection, "main", Lane.OPT_OUT, NOW, 1)

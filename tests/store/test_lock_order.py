@@ -5,14 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
-from bridge.model import Lane
-from bridge.store import adoption, events, leads
+import pytest
+
+from bridge.model import Campaign, Lane, Secret
+from bridge.steps.greet import greet
+from bridge.store import adoption, campaigns, events, leads
 from bridge.store.database import Connection, Database
 
-from .rows import a_lead, an_event, due
+from .rows import a_lead, an_event, due, released
 from .waiting import somebody_waits_for_a_lock, until
+
+OUT = {"do_not_call": [True, 5, "k", False]}
 
 
 def both(
@@ -82,3 +88,32 @@ def test_arrivals_at_a_campaign_that_takes_over_opt_outs(database: Database) -> 
     assert held == 0
     with database.read() as connection:
         assert leads.claimable(connection, "main", Lane.OPT_OUT, 2**61, 3)
+
+
+@pytest.mark.parametrize("engine", ["postgresql"])  # SQLite has one lock for all
+def test_arrivals_at_a_campaign_that_gets_another_id(
+    database: Database, opened: Callable[..., Database], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They wait for a few leads of it, not until all of its opt-outs stand to be sent again."""
+    monkeypatch.setattr(leads, "AT_A_TIME", 1)
+    first, second = (f"+1415555{number:04d}" for number in range(2))
+    before = Campaign("main", "before", "http://127.0.0.1:9", Secret("T", ("t",)))
+    after = replace(before, id="after")
+    with database.write() as connection:
+        campaigns.greet(connection, "main", before.called, due().due_at)
+        for phone in (first, second):
+            lead = a_lead(connection, phone)
+            leads.release(connection, [released(lead, ledger=OUT, opted_out=True)])
+    quick = opened(busy_timeout_s=2.0)
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as connection:
+            leads.schedule(connection, [due(second)])
+            greeted = pool.submit(greet, database, after, [after], ["main"], lambda: False)
+            until(lambda: somebody_waits_for_a_lock(database))
+            with quick.write() as other:
+                leads.schedule(other, [due(first)])
+        greeted.result(20)
+    with database.read() as connection:
+        found = leads.claimable(connection, "main", Lane.OPT_OUT, 2**61, 3)
+        assert [(row.phone, row.reassert) for row in found] == [(first, True), (second, True)]
+        assert campaigns.called(connection, "main") == after.called

@@ -293,6 +293,35 @@ def test_a_campaign_gets_another_id_before_a_claim_or_after_it_never_meanwhile(
         assert connection.execute(text("SELECT reassert FROM lead")).scalar()
 
 
+def test_a_greeting_by_another_id_that_broke_off_is_done_by_whoever_is_there(
+    world: World, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody calls the campaign meanwhile: who knows the id before would take the opt-outs back
+    from those who know the next one."""
+    monkeypatch.setattr(leads, "AT_A_TIME", 1)
+    world.write(KNOWING + CONSENT, ("one",))
+    before = world.mappings.campaigns["one"]
+    after = replace(before, id="another")
+    greet(world.database, after, [after], [], lambda: False)
+    for number, phone in enumerate((OLD, NEW)):
+        world.take_in({"id": number, "phone": phone, "dnc": True, "at": 1_700_000_000_000})
+    world.mappings = replace(world.mappings, campaigns={"one": after})
+    equipment = world.worker()._equipment
+    with idle_worker(world, url, monkeypatch) as (worker, _):
+        worker._start_missing()
+        assert len(claim(equipment, after, Lane.OPT_OUT).claimed) == 2
+        # one that begins with the files of before, and is killed in the middle of its greeting
+        stopped = iter([False, False, True])
+        assert greet(world.database, before, [before], ["one"], lambda: next(stopped, True)) == []
+        for campaign in (before, after):
+            assert not claim(equipment, campaign, Lane.OPT_OUT).claimed
+        worker._start_missing()
+    with world.database.read() as connection:
+        assert campaigns.called(connection, "one") == after.called
+        rows = connection.execute(text("SELECT lane, reassert FROM lead")).all()
+    assert [(row.lane, bool(row.reassert)) for row in rows] == [(int(Lane.OPT_OUT), True)] * 2
+
+
 @pytest.mark.parametrize("late", [False, True])
 def test_an_opt_out_goes_to_a_new_number_by_its_own_time_whenever_that_is_heard_of(
     world: World, late: bool
