@@ -15,7 +15,7 @@ from typing import Any
 @dataclass(frozen=True, slots=True)
 class Setting:
     """One setting. ``kind`` is its type; each number has a smallest and a largest value, and a text
-    with ``choices`` is one of these."""
+    with ``choices`` is one of these. ``address``: the whole of one, with http or https."""
 
     name: str
     kind: type
@@ -25,6 +25,7 @@ class Setting:
     least: float = 0
     most: float = math.inf
     choices: tuple[str, ...] = ()
+    address: bool = False
 
 
 YEAR_S = 31_536_000
@@ -55,6 +56,7 @@ SETTINGS: tuple[Setting, ...] = (
         None,
         "the bridge's address as the CRM calls it, such as https://bridge.example.com; "
         "signatures that cover the URL use it, never the request's own",
+        address=True,
     ),
     Setting(
         "BRIDGE_CONSOLE_TOKEN",

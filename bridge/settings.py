@@ -183,6 +183,9 @@ def _is_secret(name: str, words: tuple[str, ...]) -> bool:
     return any(word in name.split("_") for word in words)
 
 
+_ADDRESS = re.compile(r"https?://[^/\s]", re.IGNORECASE)
+
+
 def _parse(setting: Setting, environment: Environment) -> Any:
     if setting.name not in environment:
         return setting.default
@@ -191,6 +194,11 @@ def _parse(setting: Setting, environment: Environment) -> Any:
         if setting.choices and text not in setting.choices:
             raise SettingError(
                 f"{setting.name}: {text!r} is not usable. Write {' or '.join(setting.choices)}."
+            )
+        if setting.address and not _ADDRESS.match(text):
+            raise SettingError(
+                f"{setting.name}: {text!r} is not usable. Write an address that begins with "
+                f"https:// ({setting.help})."
             )
         return text
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import command_line
 import pytest
 from bridge_process import free_port
 from click.testing import CliRunner
+from http_receiver import HttpReceiver
 from store.fresh import migrated_file
 from store.rows import a_delivery, an_event, an_outcome, stored
 from store.world import world
@@ -271,6 +273,30 @@ def test_a_bridge_that_listens_by_ipv6_is_sent_to(call: Run, migrated: Path, hos
     assert f"no answer from http://[::1]:{port} (ConnectError)" in done.stderr
 
 
+def test_a_sample_is_sent_whatever_is_wrong_with_other_files(
+    call: Run, migrated: Path, tmp_path: Path
+) -> None:
+    """It is real to the bridge, so it may not look as if nothing had been sent."""
+    for name in ("hubspot", "twilio"):
+        shutil.copy(ROOT / "mappings" / f"{name}.yaml", tmp_path)
+    with (tmp_path / "twilio.yaml").open("a") as file:
+        file.write("rulez: []\n")
+    (tmp_path / "campaigns.yaml").write_text("campaigns: {main: {id: camp_1}}\n")
+    (tmp_path / "p.json").write_text("[]")
+    with HttpReceiver() as bridge:
+        done = call("send", "hubspot", "p.json", "--to", bridge.url, **CRM, BRIDGE_MAPPINGS=".")
+    assert len(bridge.calls) == 1
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("HTTP 200  signed by hubspot_v3")
+
+
+def test_a_key_that_a_sample_lacks_is_told_with_its_option(call: Run, tmp_path: Path) -> None:
+    (tmp_path / "p.json").write_text("{}")
+    done = call("send", "gohighlevel", "p.json")
+    assert done.returncode == 2
+    assert "give a test key in PEM form (--key)" in done.stderr
+
+
 def test_a_problem_that_a_command_meets_ends_with_1(run: Run, migrated: Path) -> None:
     done = run("deliveries", "--body", "unknown")
     assert done.returncode == 1
@@ -486,6 +512,24 @@ def test_names_that_nothing_knows_are_refused(
     assert said in done.stderr
     broken = call(*arguments, BRIDGE_MAPPINGS="/nowhere")
     assert broken.returncode == 0, broken.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("refusals", "verify", "--source", "hubspt"), "Did you mean hubspot?"),
+        (("replay", "--dead", "--source", "hubspt"), "Did you mean hubspot?"),
+        (("replay", "--dead", "--source", "hubspt", "--run", "--detach"), "Did you mean hubspot?"),
+        (("replay", "--failed", "--campaign", "mian"), "Did you mean main?"),
+    ],
+)
+def test_a_second_try_of_a_name_that_nothing_knows_is_refused(
+    call: Run, migrated: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    """“Nothing matches” would sound as if nothing were to be made good."""
+    done = call(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
 
 
 def test_every_mistake_is_printed_and_counted(

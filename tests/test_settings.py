@@ -116,6 +116,9 @@ def test_a_secret_may_have_two_live_values_and_shows_neither() -> None:
         ("BRIDGE_REFUSALS_KEPT", "9223372036854775808"),
         ("BRIDGE_LOG", "yaml"),
         ("BRIDGE_LOG_LEVEL", "loud"),
+        ("BRIDGE_PUBLIC_URL", "bridge.example.com"),
+        ("BRIDGE_PUBLIC_URL", "https://"),
+        ("BRIDGE_PUBLIC_URL", "https:bridge.example.com"),
     ],
 )
 def test_a_malformed_value_is_refused_with_its_name_and_what_to_write(

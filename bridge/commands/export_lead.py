@@ -15,6 +15,7 @@ from bridge.commands.export_file import (
     seal_of,
     write_new,
 )
+from bridge.commands.known import files_if_valid
 from bridge.commands.listings import opened
 from bridge.map.phone import typed
 from bridge.operate.export import make
@@ -36,10 +37,11 @@ def command(text: str, form: str, output: Path | None, bodies: bool) -> None:
     text = text.encode(errors="replace").decode()  # what the shell gave may be no Unicode
     settings = Settings.current()
     region = settings["BRIDGE_DEFAULT_REGION"]
+    files = files_if_valid()
     with opened() as database:
         with database.read() as connection:
             found = whole_found(connection, text, lambda one: typed(one, region))
-            subject = make.person(connection, found)
+            subject = make.person(connection, found, None if files is None else files.campaigns)
         if subject is None:
             click.echo("Nothing is known of this number, address or id.", err=True)
             sys.exit(1)

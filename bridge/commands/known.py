@@ -38,7 +38,7 @@ def must_know_source(connection: Connection, name: str) -> None:
         return
     if mapping_versions.listing(connection, source=name, limit=1):
         return
-    files = _files()
+    files = files_if_valid()
     if files is not None and name not in files.sources:
         raise unknown("source", name, files.sources)
 
@@ -48,7 +48,7 @@ def must_know_campaign(connection: Connection, name: str) -> None:
     seen = {*campaigns.conditions(connection), *pauses.pauses(connection)}
     if name in seen:
         return
-    files = _files()
+    files = files_if_valid()
     if files is not None and name not in files.campaigns:
         raise unknown("campaign", name, {*files.campaigns, *seen})
 
@@ -63,7 +63,8 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> click.UsageError:
     )
 
 
-def _files() -> MappingSet | None:
+def files_if_valid() -> MappingSet | None:
+    """The mapping files; None while they have a mistake."""
     try:
         return load(Settings.current())
     except MappingError:

@@ -91,6 +91,8 @@ def verify(source: str | None, receipt: str | None, run_: bool, json_: bool) -> 
     try:
         revision.check(database)
         with database.read() as connection:
+            if source is not None:
+                must_know_source(connection, source)
             total = sum(one.rows for one in refusals.held(connection).values())
         with progress("judging") as tell:
             found = judge.look(

@@ -12,6 +12,7 @@ import click
 from bridge import logs
 from bridge.commands.actor import actor
 from bridge.commands.as_json import as_json
+from bridge.commands.known import must_know_campaign, must_know_source
 from bridge.commands.listings import before_option, json_option, limit_option, with_times
 from bridge.commands.moments import Moment
 from bridge.commands.output import progress, table
@@ -146,6 +147,11 @@ def command(
     settings = Settings.current()
     wish = Wish(mapping, marks)
     with _database(settings) as database:
+        with database.read() as connection:
+            if source is not None:
+                must_know_source(connection, source)
+            if campaign is not None:
+                must_know_campaign(connection, campaign)
         if not run_:
             sys.exit(_plan(settings, database, selection, wish, examples, look_up, json_))
         pace = rate or settings["BRIDGE_REPLAY_RATE"]

@@ -57,7 +57,7 @@ def command(
     reply = post(base, signed)
     click.echo(f"HTTP {reply.status_code}  signed by {signed.scheme}")
     click.echo(reply.text)
-    found = load(settings).sources[source]
+    found = load(settings, only=source).sources[source]
     refused = reply.status_code == found.answer.refused_status
     if refused and not break_signature and not settings["BRIDGE_PUBLIC_URL"]:
         click.echo(

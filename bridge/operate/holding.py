@@ -1,4 +1,5 @@
-"""Why what waits for a lead is not sent: its campaign is paused by hand, or closed by the API."""
+"""Why what waits for a lead is not sent: its campaign is paused by hand, closed by the API, or not
+configured."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bridge.model import Lane
+from bridge.model import Campaign, Lane
 from bridge.store import campaigns, pauses
 from bridge.store.campaigns import OPEN, Condition
 from bridge.store.database import Connection
@@ -16,10 +17,14 @@ from bridge.store.schema import NEVER
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What holds each campaign back, by name."""
+    """What holds each campaign back, by name.
+
+    ``named``: the campaigns of the mapping files; None: nobody knows them just now.
+    """
 
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     paused: Mapping[str, Pause] = field(default_factory=dict)
+    named: Mapping[str, Campaign] | None = None
 
     def of(self, campaign: str, lane: Lane) -> list[dict[str, Any]]:
         """Whatever holds back what waits in this lane; each has to end before it is sent."""
@@ -52,12 +57,34 @@ class Holding:
                     "tried_at": None if closed.not_before >= NEVER else closed.not_before,
                 }
             )
+        lacking = self._lacking(campaign)
+        if lacking:
+            found.append(
+                {
+                    "by": "settings",
+                    "who": "",
+                    "since": None,
+                    "reason": lacking,
+                    "opt_outs": True,
+                    "condition": "",
+                    "tried_at": None,
+                }
+            )
         return found
 
+    def _lacking(self, name: str) -> str:
+        """What a campaign that is not configured lacks; blank where it is, or nobody knows."""
+        if self.named is None:
+            return ""
+        campaign = self.named.get(name)
+        if campaign is None:
+            return "no longer in campaigns.yaml"
+        return "" if campaign.configured else f"set {', '.join(campaign.missing)}"
 
-def read(connection: Connection) -> Holding:
-    """What holds campaigns back now."""
-    return Holding(campaigns.conditions(connection), pauses.pauses(connection))
+
+def read(connection: Connection, named: Mapping[str, Campaign] | None) -> Holding:
+    """What holds campaigns back now; ``named``: see ``Holding``."""
+    return Holding(campaigns.conditions(connection), pauses.pauses(connection), named)
 
 
 def next_call(due: int | None, held_back: list[dict[str, Any]]) -> int | None:

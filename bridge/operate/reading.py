@@ -60,14 +60,15 @@ def lead_story(desk: Desk, id_: int, before: int | None) -> dict[str, Any] | Non
     """The story of the phone number of a lead, in all campaigns."""
     with desk.database.read() as connection:
         found = lead_found(connection, id_)
-        return None if found is None else story(connection, found, before=before)
+        return None if found is None else story(connection, found, desk.campaigns(), before=before)
 
 
 def search(desk: Desk, text: str) -> dict[str, Any]:
     """What a text leads to: the stories of all that it may mean, in one."""
     with desk.database.read() as connection:
         found = whole_found(connection, text, desk.read_phone)
-        return {"understood_as": found.by.value, **story(connection, found)}
+        told = story(connection, found, desk.campaigns())
+        return {"understood_as": found.by.value, **told}
 
 
 def whole_found(

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bridge.model import Lane, State
+from bridge.model import Campaign, Lane, State
 from bridge.operate import holding
 from bridge.operate.finding import Found
 from bridge.operate.holding import Holding
-from bridge.store import attempts, pages
+from bridge.store import attempts, pages, queues
 from bridge.store.database import Connection
 from bridge.store.pages import Wanted
 from bridge.store.schema import NEVER
@@ -23,9 +23,18 @@ PART = 100
 
 
 def story(
-    connection: Connection, found: Found, *, before: int | None = None, part: int = PART
+    connection: Connection,
+    found: Found,
+    named: Mapping[str, Campaign] | None,
+    *,
+    before: int | None = None,
+    part: int = PART,
 ) -> dict[str, Any]:
-    """The story of some phone numbers and events: where each lead stands, and what happened."""
+    """The story of some phone numbers and events: where each lead stands, and what happened.
+
+    ``named``: as in ``standings``. ``not_taken_in`` and ``look_ups``: how many deliveries and
+    events there are of which nobody can say yet whether they belong to it.
+    """
     rows: dict[int, dict[str, Any]] = {}
     cursors: list[int] = []
     for phone in found.phones:
@@ -41,16 +50,23 @@ def story(
     told = [outcome_entry(row, tries.get(row["id"], [])) for row in rows.values()]
     return {
         "phones": list(found.phones),
-        "leads": standings(connection, found.phones),
+        "leads": standings(connection, found.phones, named),
         "events": _by_event(told, events),
         "cursor": max(cursors, default=None),
+        "not_taken_in": sum(one.count for one in queues.deliveries_by_source(connection).values()),
+        "look_ups": sum(one.depth.count for one in queues.look_ups(connection)),
     }
 
 
-def standings(connection: Connection, phones: Sequence[str]) -> list[dict[str, Any]]:
-    """Where the leads of some numbers (E.164) stand with their opt-outs, in each campaign."""
+def standings(
+    connection: Connection, phones: Sequence[str], named: Mapping[str, Campaign] | None
+) -> list[dict[str, Any]]:
+    """Where the leads of some numbers (E.164) stand with their opt-outs, in each campaign.
+
+    ``named``: the campaigns of the mapping files; None: nobody knows them just now.
+    """
     leads = pages.leads_of(connection, phones)
-    held = holding.read(connection) if leads else Holding()
+    held = holding.read(connection, named) if leads else Holding()
     found = []
     for phone in phones:
         mine = [lead for lead in leads if lead["phone"] == phone]

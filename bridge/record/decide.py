@@ -189,7 +189,13 @@ class _Tally:
     def standing_pause(self) -> int:
         """How long an opt-out that is not confirmed waits on its schedule (ms)."""
         steps = self.policy.standing_steps
-        return steps[min(self.standing_tries, len(steps) - 1)]
+        return steps[min(self.standing_tries - self.unscheduled(), len(steps) - 1)]
+
+    def unscheduled(self) -> bool:
+        """Whether something that came, or was broken off, had the call made, and not the schedule:
+        that is no step of it, or a few events at once would leave the next try to the next day."""
+        came = any(update.state is not State.STANDING for update in self.call.carried)
+        return came and self.standing_tries > 0
 
     def again(self, update: OpenUpdate, lane: Lane, due_at: int, *, sent: bool) -> None:
         """Send the update again later. ``sent``: this try may have reached the API."""
@@ -271,7 +277,7 @@ class _Tally:
         if (self.stood or waits) and self.lane is not Lane.OPT_OUT:
             self.lane = Lane.STANDING  # in which it goes on while a person has paused all else
         # between the tries of what fails beside it, an opt-out goes more often than it has to
-        counts = self.stood and not (self.held_back and self.tries)
+        counts = self.stood and not (self.held_back and self.tries) and not self.unscheduled()
         return Next(
             tuple(self.decisions),
             self.lane,

@@ -34,7 +34,8 @@ def serve(
     """Serve until SIGTERM or SIGINT, then finish the calls in flight and return.
 
     Port 0 takes a free one. ``announce`` is given ``sandbox ready on http://HOST:PORT`` once the
-    port is open. To be called from the main thread. OSError: the address cannot be had.
+    port is open. To be called from the main thread. OSError, OverflowError: the address
+    cannot be had.
     """
     server = Server((host, port), app)
     server.start()
@@ -65,7 +66,7 @@ def main(argv: Sequence[str]) -> int:
     except sqlite3.Error as error:
         sys.stderr.write(f"The file {options.database} cannot be used: {error}.\n")
         return 1
-    except (OSError, ValueError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         sys.stderr.write(f"The sandbox cannot start: {error}.\n")
         return 1
     return 0

@@ -132,3 +132,21 @@ def test_an_opt_out_that_goes_again_by_itself_waits_after_a_call_that_broke_off(
     lead.step(Verdict.CONFIRMED)
     lead.forget_at_api()
     assert pauses(lead, 3) == [1_000, 2_000, 4_000]
+
+
+@pytest.mark.parametrize("fields", [{"do_not_call": True}, {"first_name": "Ann"}])
+def test_what_comes_for_a_standing_opt_out_is_no_step_of_its_schedule(
+    fields: dict[str, object],
+) -> None:
+    """A campaign may get the lead at any moment: a day may not pass for a few events at once."""
+    lead = OneLead()
+    lead.arrive({"do_not_call": True}, 1)
+    lead.step(Verdict.NOT_FOUND)
+    first, second, _ = POLICY.standing_steps
+    for number in range(2, 7):
+        assert lead.due_at == lead.now + first
+        lead.arrive(fields, number)
+        lead.step(Verdict.NOT_FOUND)
+    assert lead.due_at == lead.now + first
+    lead.step(Verdict.NOT_FOUND)  # in its turn
+    assert lead.due_at == lead.now + second

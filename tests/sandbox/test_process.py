@@ -103,6 +103,7 @@ def test_a_signal_lets_the_call_in_flight_be_answered(tmp_path: Path) -> None:
         (["--database", "{folder}/text", "--token", "t"], "cannot be used"),
         (["--database", "{folder}/x.db", "--token", ""], "token"),
         (["--database", "{folder}/x.db", "--token", "t", "--port", "{taken}"], "cannot start"),
+        (["--database", "{folder}/x.db", "--token", "t", "--port", "99999"], "cannot start"),
     ],
 )
 def test_a_start_that_fails_says_why(tmp_path: Path, arguments: list[str], says: str) -> None:

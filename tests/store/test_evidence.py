@@ -123,7 +123,7 @@ def of_kind(file: bytes, kind: str) -> list[dict[str, Any]]:
 def person(database: Database, sought: str) -> Any:
     with database.read() as connection:
         found = whole_found(connection, sought, lambda one: (one,) if "+" in one else ())
-        return make.person(connection, found)
+        return make.person(connection, found, None)
 
 
 def ids(database: Database, table: str) -> list[int]:

@@ -218,7 +218,7 @@ def test_an_opt_out_behind_all_that_is_looked_through_is_found_where_the_ledger_
         assert len(pages.opt_outs(connection, phone)) == 1
         monkeypatch.setattr(pages, "WINDOW", 5)
         assert pages.opt_outs(connection, phone) == []
-        [found] = standings(connection, [phone])
+        [found] = standings(connection, [phone], None)
     assert found["verdict"] == "on_its_way"
 
 
@@ -240,7 +240,7 @@ def test_what_was_confirmed_of_an_older_opt_out_says_nothing_of_one_taken_over_s
             values = {"opted_out": True, "ledger": ledger, "reassert": reassert}
             connection.execute(update(lead).values(**values))
         with database.read() as connection:
-            found += standings(connection, [phone])
+            found += standings(connection, [phone], None)
     assert [one["verdict"] for one in found] == [
         "sent_again" if reassert else "confirmed",
         "taken_over",

@@ -21,7 +21,7 @@ FILES = tuple(form.content_type for form in Form)
 def _lead(desk: Desk, given: Given) -> Response:
     with desk.database.read() as connection:
         found = reading.whole_found(connection, given.body["text"], desk.read_phone)
-        subject = make.person(connection, found)
+        subject = make.person(connection, found, desk.campaigns())
     if subject is None:
         raise ProblemError(404, "Nothing is known of this number, address or id.")
     return _file(desk, given, subject)

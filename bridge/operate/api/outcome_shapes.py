@@ -65,10 +65,11 @@ class OpenOptOuts(Schema):
 
 
 class Hold(Schema):
-    """What holds a campaign back: a pause by hand, or the campaign API's answers."""
+    """What holds a campaign back: a pause by hand, the campaign API's answers, or settings that are
+    missing."""
 
-    by = word("hand", "api")
-    who = text("who paused it; empty: the API's answers did")
+    by = word("hand", "api", "settings")
+    who = text("who paused it; empty: nobody did")
     since = time(maybe=True)
     reason = text()
     opt_outs = flag("opt-outs are held back as well")
@@ -129,6 +130,8 @@ class Story(Schema):
     leads = fields.List(fields.Nested(Lead), required=True)
     events = fields.List(fields.Nested(StoryEvent), required=True)
     cursor = number(maybe=True)
+    not_taken_in = number("accepted deliveries, of which nobody can say yet whom they are about")
+    look_ups = number("events that wait for a look-up, of which the same is true")
 
 
 class SearchResult(Story):

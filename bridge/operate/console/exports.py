@@ -48,14 +48,14 @@ def add_pages(blueprint: Blueprint, desk: Desk) -> None:
     def export_lead(id_: int) -> Response:
         with desk.database.read() as connection:
             found = reading.lead_found(connection, id_)
-            subject = None if found is None else make.person(connection, found)
+            subject = None if found is None else make.person(connection, found, desk.campaigns())
         return _file(desk, subject or abort(404))
 
     def export_found() -> Response:
         text = request.form.get("q", "").replace("\x00", "").strip()[:LONGEST]
         with desk.database.read() as connection:
             found = reading.whole_found(connection, text, desk.read_phone)
-            subject = make.person(connection, found)
+            subject = make.person(connection, found, desk.campaigns())
         return _file(desk, subject or abort(404))
 
     rule = "/leads/<int(max=9007199254740991):id_>/export"

@@ -7,13 +7,14 @@ that ends as it should is known to the database it came from.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from bridge import __version__
 from bridge.clock import iso, now_ms
 from bridge.errors import ExportError
+from bridge.model import Campaign
 from bridge.operate.export.chain import FORMAT, Seal
 from bridge.operate.export.lines import HEAD, Form, content, line
 from bridge.operate.export.subject import Person, Subject
@@ -52,14 +53,19 @@ class Job:
         return f"export {self.id}"
 
 
-def person(connection: Connection, found: Found) -> Person | None:
-    """What a search has found, as something to export; None if nothing is known of it."""
+def person(
+    connection: Connection, found: Found, named: Mapping[str, Campaign] | None
+) -> Person | None:
+    """What a search has found, as something to export; None if nothing is known of it.
+
+    ``named``: see ``Person``.
+    """
     leads = tuple(row["id"] for row in pages.leads_of(connection, found.phones))
     if leads or found.events:
-        return Person(found, leads)
+        return Person(found, leads, named)
     numbers = evidence.written(connection, found.phones)
     known = any(evidence.deliveries_of(connection, number, 0, 1) for number in numbers)
-    return Person(found, leads) if known else None
+    return Person(found, leads, named) if known else None
 
 
 def begin(connection: Connection, job: Job) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from bridge.clock import iso
+from bridge.model import Campaign
 from bridge.operate.finding import Found
 
 SETTLE_MS = 5_000
@@ -61,10 +62,14 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whatever a search has found. ``leads``: the leads of its numbers, by id."""
+    """Whatever a search has found. ``leads``: the leads of its numbers, by id.
+
+    ``named``: the campaigns of the mapping files; None: nobody knows them just now.
+    """
 
     found: Found
     leads: tuple[int, ...]
+    named: Mapping[str, Campaign] | None
 
     def as_json(self) -> dict[str, Any]:
         """As the first line of a file has it."""

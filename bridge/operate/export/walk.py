@@ -105,7 +105,7 @@ class Walk:
 
     def _person(self, wanted: Person) -> Iterator[list[Record]]:
         with self._database.read() as connection:
-            leads = standings(connection, wanted.found.phones)
+            leads = standings(connection, wanted.found.phones, wanted.named)
             phones = evidence.written(connection, wanted.found.phones)
         self._seen.campaigns |= {lead["campaign"] for lead in leads}
         yield [records.lead(lead) for lead in leads]

@@ -112,7 +112,7 @@ def _v1(secret: str, name: str, message: bytes) -> str:
 
 def _signed_privately(algorithm: Algorithm, draft: Draft, message: bytes) -> bytes:
     if draft.private_key is None:
-        raise VerifyError("needs the sender's private key: give a test key in PEM form")
+        raise VerifyError("needs the sender's private key: give a test key in PEM form (--key)")
     try:
         return sign_message(algorithm, draft.private_key, message)
     except ValueError as error:

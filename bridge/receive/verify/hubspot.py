@@ -71,6 +71,10 @@ def _character(escape: re.Match[str]) -> str:
     return chr(int(escape[1], 16))
 
 
+_NO_MATCH = "the signature does not match: check the client secret"
+_OF_THE_URL = ", and that the public URL is exactly the address given to HubSpot"
+
+
 def _prove_v3(scheme: HubSpotScheme, request: Request, now_ms: int) -> None:
     given = required_header(request, SIGNATURE_V3)
     timestamp = required_header(request, TIMESTAMP)
@@ -82,10 +86,7 @@ def _prove_v3(scheme: HubSpotScheme, request: Request, now_ms: int) -> None:
         for url in url_readings(public)
     ]
     if not any_equal([as_sent(given)], expected):
-        raise VerifyError(
-            "the signature does not match: check the client secret, and that the public URL "
-            "is exactly the address given to HubSpot"
-        )
+        raise VerifyError(_NO_MATCH + _OF_THE_URL)
 
 
 def _prove_plain(scheme: HubSpotScheme, request: Request) -> None:
@@ -100,4 +101,4 @@ def _prove_plain(scheme: HubSpotScheme, request: Request) -> None:
         for secret in live_keys(scheme.secret)
     ]
     if not any_equal([as_sent(given)], expected):
-        raise VerifyError("the signature does not match: check the client secret")
+        raise VerifyError(_NO_MATCH + (_OF_THE_URL if url else ""))
