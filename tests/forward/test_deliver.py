@@ -223,6 +223,43 @@ def test_after_a_403_only_a_call_that_got_through_shows_that_a_lead_is_to_blame(
         assert answered.trouble is not None
 
 
+@given(st.integers(2, 9), st.lists(st.sampled_from(KINDS), min_size=1, max_size=12))
+def test_no_call_follows_a_trouble_and_nobody_is_rejected_in_company(
+    size: int, kinds: list[str]
+) -> None:
+    """Whoever was told to wait would else call once more, and what he was told be forgotten."""
+    heard: list[Answered] = []
+    api = Scripted(kinds)
+    found = deliver(leads(size), api, deadline=1e9, pace=lambda _: True, note=heard.append)
+    asked = [kind for kind, _ in api.seen]
+    troubles = [kind for kind in asked if kind in ("429", "500", "lost")]
+    assert troubles in ([], asked[-1:])
+    told = [answer.detail for answer in heard if answer.trouble not in (None, Trouble.REFUSED)]
+    assert [detail for detail in told if detail != "403"] == troubles
+    for number, result in enumerate(found.results):
+        if result.verdict is Verdict.REJECTED:
+            assert [ids for _, ids in api.seen if number in ids][-1] == {number}
+
+
+@pytest.mark.parametrize("first", [413, 422])
+def test_a_part_that_gets_a_403_after_another_refusal_is_asked_about_in_parts_too(
+    first: int,
+) -> None:
+    """A firewall may look into short bodies only; the batch would be the same each time."""
+    api, inner = Api({5}, status=403), Api({0}, most=8 if first == 413 else 99)
+
+    def call(batch: Sequence[Sent]) -> Answered:
+        return (
+            api(batch) if len(batch) <= 8 and api.bad & {s.lead_id for s in batch} else inner(batch)
+        )
+
+    heard: list[Answered] = []
+    found = deliver(leads(16), call, deadline=1e9, pace=lambda _: True, note=heard.append)
+    rejected = [n for n, one in enumerate(found.results) if one.verdict is not Verdict.CONFIRMED]
+    assert (found.trouble, rejected) == (None, [0, 5])
+    assert {one.trouble for one in heard} == {None}
+
+
 @pytest.mark.parametrize(
     ("known", "verdict"), [(True, Verdict.REJECTED), (False, Verdict.NOT_SENT)]
 )
@@ -367,6 +404,7 @@ def test_a_token_that_is_refused_is_found_out_by_few_calls(size: int) -> None:
         (["403"] * 5, 9, Trouble.REFUSED),
         (["403"], 0, Trouble.REFUSED_ALONE),  # the process is stopping, or the lease ends
         (["403"] * 3, 2, Trouble.REFUSED_ALONE),
+        (["403", "429"], 9, Trouble.BUSY),
         (["403", "403", "429"], 9, Trouble.BUSY),
         (["403", "500"], 1, Trouble.SERVER),
         (["403", "403", "lost"], 9, Trouble.TRANSPORT),
