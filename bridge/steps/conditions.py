@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from bridge import logs
 from bridge.errors import StoreError
-from bridge.model import Answered, Campaign, Lane, Trouble
+from bridge.model import NOT_TAKEN_ON, Answered, Campaign, Lane, Trouble
 from bridge.record.account import Account
 from bridge.record.gate import Gate, GatePolicy, GateState, GateView
 from bridge.store import campaigns, pauses
@@ -179,7 +179,7 @@ class Conditions:
         now = monotonic_ms()
         before = gate.view(now)
         if answered.trouble is None:
-            if not gate.succeeded(now, opens=answered.status != 403):
+            if not gate.succeeded(now, opens=answered.status not in NOT_TAKEN_ON):
                 return
             _log_condition(campaign.name, gate.view(now))
             self._tell(campaign, gate, mended=before.status)

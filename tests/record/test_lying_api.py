@@ -25,6 +25,9 @@ CALM = 200_000
 OPT_OUT = {"do_not_call": True}
 NAMED = {"first_name": "Ann"}
 
+SEEN = (157,)
+"""Seeds that have shown something: an update that was rejected as a 413 had opened the campaign."""
+
 Deed = tuple[float, int, Any]
 """When (ms), for which lead, and what; -1: for a worker, which is stopped or killed."""
 
@@ -101,7 +104,7 @@ def judge(world: World) -> None:
             assert wait <= (3 + ahead) * PROBE, f"{number} waited for {wait} ms"
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", [*range(40), *SEEN])
 def test_who_is_not_to_blame_gets_through_and_nobody_else_is_rejected(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
