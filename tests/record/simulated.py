@@ -355,9 +355,11 @@ class _Client:
             world.api.apart += 1
         seconds = world.random.uniform(*world.api.seconds)
         half = 0.02 if world.api.refuses(part) else seconds / 2
+        begun = world.clock.now
         worker.sleep(half)
         answer = world.api.answer(world.clock.now, part)
         worker.sleep(half)
+        world.spans.append((begun, world.clock.now, worker))
         if answer.status == 429 and answer.retry_after_s:
             worker.told_until = max(
                 worker.told_until, world.clock.now + answer.retry_after_s * 1000 - 1
@@ -399,6 +401,7 @@ class World:
         self.last: dict[tuple[int, int], tuple[int, int]] = {}
         self.born: dict[tuple[int, int], float] = {}
         self.ended: dict[tuple[int, int], float] = {}
+        self.spans: list[tuple[float, float, Worker]] = []
         clock = self.clock
         patch.setattr(conditions, "monotonic_ms", lambda: clock.now)
         patch.setattr(conditions, "random", random)
