@@ -10,6 +10,7 @@ through since, and is in doubt until then; so are leads of which each was refuse
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +30,7 @@ def deliver(
     blames: Callable[[Sent], bool] = lambda _: False,
     suspects: Callable[[Sequence[Sent]], Sequence[Sent]] = lambda _: (),
     clock: Callable[[], float] = time.monotonic,
+    shuffle: Callable[[list[Sent]], None] = random.shuffle,
 ) -> Answered:
     """One result per lead of the batch, in its order, from as many calls as it takes.
 
@@ -38,6 +40,8 @@ def deliver(
     says how the campaign as a whole is doing. ``blames`` hears of every lead that got a 403 by
     itself, and says whether others of the campaign have got through since it got one before.
     ``suspects``: those of the leads that got one before, the one that did longest ago first.
+    ``shuffle``: so that a batch which cannot be asked about to the end is asked about in other
+    parts the next time.
     """
     if clock() >= deadline:
         return _not_sent(batch, "the lease of the batch had ended before it was sent")
@@ -45,7 +49,7 @@ def deliver(
     if first.status != 403 and not _to_be_taken_apart(first, len(batch)):
         note(first)
         return first
-    delivery = _Delivery(call, deadline, pace, note, blames, suspects, clock)
+    delivery = _Delivery(call, deadline, pace, note, blames, suspects, clock, shuffle)
     delivery.follow(batch, delivery.heard(batch, first), token_works=False)
     return delivery.sum(batch)
 
@@ -65,6 +69,7 @@ class _Delivery:
     blames: Callable[[Sent], bool]
     suspects: Callable[[Sequence[Sent]], Sequence[Sent]]
     clock: Callable[[], float]
+    shuffle: Callable[[list[Sent]], None]
     found: dict[int, Result] = field(default_factory=dict)
     last: Answered = field(default_factory=lambda: Answered(()))
     trouble: Answered | None = None
@@ -158,6 +163,7 @@ class _Delivery:
         """
         put_aside = {sent.lead_id for sent in known}
         others = [sent for sent in batch if sent.lead_id not in put_aside]
+        self.shuffle(others)
         both = bool(others and known)
         parts = (others, known) if both else _halves(others or known)
         asked = [(part, self.ask(part)) for part in parts]

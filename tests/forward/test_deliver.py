@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -344,6 +345,25 @@ def test_those_who_are_not_to_blame_get_through_and_the_others_end(
         assert (len(left), rejected) == (size, set())
     else:
         assert (left, rejected) == ([], bad)
+
+
+def test_who_cannot_be_asked_about_to_the_end_is_asked_about_in_other_parts_next_time() -> None:
+    """A slow API leaves too few calls until the lease ends; its leads would wait for good."""
+    left, doubts, random = leads(8), Doubts(others=False), Random(1)
+    for _ in range(200):
+        turns = iter([True] * 3)
+        found = deliver(
+            left,
+            Api({0, 2, 4, 6}, status=403),
+            deadline=1e9,
+            pace=lambda _, turns=turns: next(turns, False),  # type: ignore[misc]
+            blames=doubts.blames,
+            suspects=doubts.suspects,
+            shuffle=random.shuffle,
+        )
+        pairs = zip(left, found.results, strict=True)
+        left = [sent for sent, result in pairs if result.verdict is Verdict.NOT_SENT]
+    assert {sent.lead_id for sent in left} <= {0, 2, 4, 6}
 
 
 def test_those_who_were_put_aside_are_asked_in_smaller_parts_too() -> None:

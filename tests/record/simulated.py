@@ -137,6 +137,7 @@ class Api:
     windows: Sequence[Window]
     seconds: tuple[float, float]
     calm: float
+    quick: bool = True
     leads: dict[int, dict[str, Any]] = field(default_factory=dict)
     calls: list[tuple[float, list[int], int | None]] = field(default_factory=list)
     apart: int = 0
@@ -354,7 +355,7 @@ class _Client:
             self.apart = 1
             world.api.apart += 1
         seconds = world.random.uniform(*world.api.seconds)
-        half = 0.02 if world.api.refuses(part) else seconds / 2
+        half = 0.02 if world.api.quick and world.api.refuses(part) else seconds / 2
         begun = world.clock.now
         worker.sleep(half)
         answer = world.api.answer(world.clock.now, part)
@@ -408,7 +409,7 @@ class World:
         patch.setattr(sending, "monotonic_ms", lambda: clock.now)
         patch.setattr(sending, "time", SimpleNamespace(monotonic=lambda: clock.now / 1000))
         patch.setattr(sending, "CampaignClient", lambda _: SimpleNamespace(close=lambda: None))
-        in_time = partial(deliver, clock=lambda: clock.now / 1000)
+        in_time = partial(deliver, clock=lambda: clock.now / 1000, shuffle=Random(1).shuffle)
         patch.setattr(send, "deliver", in_time)
         patch.setattr(send, "_refused_before", self._refused_before)
         with self.shared.write() as connection:
