@@ -35,10 +35,11 @@ from bridge.store import campaigns
 from bridge.store.counters import Counts
 from bridge.store.schema import NEVER, metadata
 
-from .one_lead import START, OneLead
+from .one_lead import POLICY, START, OneLead
 
 NAME = "one"
 LEASE = 30_000
+PATIENCE = replace(POLICY, standing_steps=(60_000,))
 BAD, ODD, CRASH = "Robert'); DROP TABLE", "Odd", "Crash"
 """Names at which a firewall answers 403, the API 422, and the API breaks."""
 
@@ -416,7 +417,7 @@ class World:
             campaigns.greet(connection, NAME, self.campaign.called, START)
 
     def arrive(self, number: int, fields: dict[str, Any]) -> int:
-        lead = self.leads.setdefault(number, OneLead())
+        lead = self.leads.setdefault(number, OneLead(policy=PATIENCE))
         lead.now = self.shared.now_ms()
         update = lead.arrive(fields, int(self.clock.now) + 1)
         self.born[number, update] = self.clock.now
