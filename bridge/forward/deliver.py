@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from bridge.model import Answered, Result, Sent, Trouble, Verdict
 
@@ -51,6 +52,7 @@ def deliver(
         return first
     delivery = _Delivery(call, deadline, pace, note, blames, suspects, clock, shuffle)
     delivery.follow(batch, delivery.heard(batch, first), token_works=False)
+    delivery.conclude()
     return delivery.sum(batch)
 
 
@@ -59,7 +61,8 @@ class _Delivery:
     """A batch that was refused whole.
 
     ``found``: what has become of its leads so far. ``last``: the answer to the last call.
-    ``trouble``: the answer by which the campaign is held back; no call follows it.
+    ``trouble``: the answer by which the campaign is held back; no call follows it. ``doubt``: what
+    a 403 comes to if nobody gets through. ``works``: somebody did.
     """
 
     call: Call
@@ -73,6 +76,8 @@ class _Delivery:
     found: dict[int, Result] = field(default_factory=dict)
     last: Answered = field(default_factory=lambda: Answered(()))
     trouble: Answered | None = None
+    doubt: _Doubt | None = None
+    works: bool = False
     calls: int = 0
     elapsed_ms: int = 0
 
@@ -86,6 +91,7 @@ class _Delivery:
         self._keep(part, answer)
         if answer.status != 403:
             self._tell(answer)
+            self.works = self.works or (_got_through(answer) and answer.status != 413)
         return answer
 
     def ask(self, part: Sequence[Sent]) -> Answered:
@@ -93,6 +99,12 @@ class _Delivery:
         if self.trouble is None and self.clock() < self.deadline and self.pace(self.deadline):
             return self.heard(part, self.call(part))
         return self._keep(part, _not_sent(part, self.last.detail or "the lease of the batch ended"))
+
+    def conclude(self) -> None:
+        """All are asked who could be: what is still in doubt may be the campaign's."""
+        if self.doubt is not None and self.trouble is None and not self.works:
+            self.note(self.doubt.said)
+            self.trouble = self.doubt.kept
 
     def sum(self, batch: Sequence[Sent]) -> Answered:
         """What the calls come to."""
@@ -123,7 +135,8 @@ class _Delivery:
             if self.blames(part[0]) or token_works:
                 self._reject(part, answer)
             else:
-                self._tell(replace(answer, trouble=Trouble.REFUSED_ALONE))
+                alone = replace(answer, trouble=Trouble.REFUSED_ALONE)
+                self.doubt = _Doubt(alone, alone)
         elif token_works:
             self._reject(part, answer)
         else:
@@ -200,10 +213,18 @@ class _Delivery:
         blamed = [sent for sent in alone if self.blames(sent)]
         for sent in blamed:
             self.found[sent.lead_id] = Result(Verdict.REJECTED, first.detail)
-        if self.trouble is None:
-            in_doubt = blamed or any(answer.status != 403 for _, answer in asked)
-            self.note(replace(first, trouble=Trouble.REFUSED_ALONE) if in_doubt else first)
-        self.trouble = first
+        in_doubt = blamed or any(answer.status != 403 for _, answer in asked)
+        said = replace(first, trouble=Trouble.REFUSED_ALONE) if in_doubt else first
+        self.doubt = _Doubt(said, first)
+        if self.trouble is not None:
+            self.trouble = first
+
+
+class _Doubt(NamedTuple):
+    """What is noted of a campaign that may be refused, and what is kept of its batch."""
+
+    said: Answered
+    kept: Answered
 
 
 _Part = tuple[Sequence[Sent], Answered]

@@ -347,6 +347,29 @@ def test_those_who_are_not_to_blame_get_through_and_the_others_end(
         assert (left, rejected) == ([], bad)
 
 
+def test_a_half_that_is_refused_wholly_keeps_no_other_half_from_being_asked() -> None:
+    """The halves of a batch that is too large would be the same each time."""
+    heard: list[Answered] = []
+    doubts = Doubts(others=False)
+    found = deliver(
+        leads(8),
+        Api({0, 1, 2, 3}, most=4, status=403),
+        deadline=1e9,
+        pace=lambda _: True,
+        note=heard.append,
+        blames=doubts.blames,
+        suspects=doubts.suspects,
+    )
+    assert found.trouble is None
+    assert [one.verdict is Verdict.CONFIRMED for one in found.results] == [
+        *[False] * 4,
+        *[True] * 4,
+    ]
+    assert Verdict.REJECTED not in {one.verdict for one in found.results}
+    assert {one.trouble for one in heard} == {None}
+    assert doubts.known, "they are asked about another time"
+
+
 def test_who_cannot_be_asked_about_to_the_end_is_asked_about_in_other_parts_next_time() -> None:
     """A slow API leaves too few calls until the lease ends; its leads would wait for good."""
     left, doubts, random = leads(8), Doubts(others=False), Random(1)

@@ -26,7 +26,7 @@ CALM = 200_000
 OPT_OUT = {"do_not_call": True}
 NAMED = {"first_name": "Ann"}
 
-SEEN = (27, 68, 81, 130, 131, 157)
+SEEN = (27, 68, 81, 130, 131, 157, 1159)
 """Seeds that have shown something: somebody who waited for good, for parts that were not asked
 about, for a probe that did not open, or for a 413 that did, which also had an update rejected."""
 
