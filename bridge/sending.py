@@ -104,7 +104,7 @@ class Sending:
         From here on whatever fails gives the gate its turn back: one that is lost would count as a
         probe that is out for good, and keep the campaign closed to all but opt-outs.
         """
-        pace = self._pacer(campaign.name, gate)
+        pace = self._pacer(campaign, gate)
         go_on = partial(self._go_on, campaign, gate, turns)
         way = Way(client, gate, pace, self._conditions.note, go_on)
         probe, sent = False, 0
@@ -183,15 +183,17 @@ class Sending:
         due = self._due(campaign, only_opt_outs=True)
         return due.get(Lane.OPT_OUT, NEVER) <= self._database.now_ms()
 
-    def _pacer(self, name: str, gate: Gate) -> Callable[[Lane, float], bool]:
+    def _pacer(self, campaign: Campaign, gate: Gate) -> Callable[[Lane, float], bool]:
         def pace(lane: Lane, deadline: float) -> bool:
             urgent = lane is Lane.OPT_OUT
             ask = partial(gate.try_pass, urgent=urgent, further=True)
             while (pause := ask(monotonic_ms()) / 1000) > 0:
                 if time.monotonic() + pause >= deadline or not self._bells.sleep(pause):
                     return False
+            if gate.probing:
+                self._conditions.keep_probe(campaign)
             # the process may have slept, perhaps past its lease
-            if time.monotonic() >= deadline or self._conditions.holds(name, lane):
+            if time.monotonic() >= deadline or self._conditions.holds(campaign.name, lane):
                 gate.unused()
                 return False
             return True

@@ -10,9 +10,11 @@ through since, and is in doubt until then; so are leads of which each was refuse
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from bridge.model import Answered, Result, Sent, Trouble, Verdict
 
@@ -29,6 +31,7 @@ def deliver(
     blames: Callable[[Sent], bool] = lambda _: False,
     suspects: Callable[[Sequence[Sent]], Sequence[Sent]] = lambda _: (),
     clock: Callable[[], float] = time.monotonic,
+    shuffle: Callable[[list[Sent]], None] = random.shuffle,
 ) -> Answered:
     """One result per lead of the batch, in its order, from as many calls as it takes.
 
@@ -38,23 +41,29 @@ def deliver(
     says how the campaign as a whole is doing. ``blames`` hears of every lead that got a 403 by
     itself, and says whether others of the campaign have got through since it got one before.
     ``suspects``: those of the leads that got one before, the one that did longest ago first.
+    ``shuffle``: so that a batch which cannot be asked about to the end is asked about in other
+    parts the next time.
     """
     if clock() >= deadline:
         return _not_sent(batch, "the lease of the batch had ended before it was sent")
-    way = _Way(call, deadline, pace, note, blames, suspects, clock)
     first = call(batch)
-    if first.status != 403:
-        return way.follow(batch, first, token_works=False)
-    if len(batch) > 1:
-        return way.second_opinion(batch, first)
-    if blames(batch[0]):
-        return way.rejected(batch, first)
-    return way.follow(batch, replace(first, trouble=Trouble.REFUSED_ALONE), token_works=False)
+    if first.status != 403 and not _to_be_taken_apart(first, len(batch)):
+        note(first)
+        return first
+    delivery = _Delivery(call, deadline, pace, note, blames, suspects, clock, shuffle)
+    delivery.follow(batch, delivery.heard(batch, first), token_works=False)
+    delivery.conclude()
+    return delivery.sum(batch)
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """What a delivery needs at every turn."""
+@dataclass(slots=True)
+class _Delivery:
+    """A batch that was refused whole.
+
+    ``found``: what has become of its leads so far. ``last``: the answer to the last call.
+    ``trouble``: the answer by which the campaign is held back; no call follows it. ``doubt``: what
+    a 403 comes to if nobody gets through. ``works``: somebody did.
+    """
 
     call: Call
     deadline: float
@@ -63,136 +72,163 @@ class _Way:
     blames: Callable[[Sent], bool]
     suspects: Callable[[Sequence[Sent]], Sequence[Sent]]
     clock: Callable[[], float]
+    shuffle: Callable[[list[Sent]], None]
+    found: dict[int, Result] = field(default_factory=dict)
+    last: Answered = field(default_factory=lambda: Answered(()))
+    trouble: Answered | None = None
+    doubt: _Doubt | None = None
+    works: bool = False
+    calls: int = 0
+    elapsed_ms: int = 0
 
-    def follow(self, batch: Sequence[Sent], answer: Answered, *, token_works: bool) -> Answered:
-        """What an answer to a call with this batch leads to."""
-        if token_works and answer.status == 403:
-            if len(batch) == 1:
-                self.blames(batch[0])
-            return self.rejected(batch, answer)
-        return self._noted(batch, answer, token_works=token_works)
+    # ------------------------------------------------------------------ asking and adding up
 
-    def rejected(self, batch: Sequence[Sent], answer: Answered) -> Answered:
-        """What a 403 leads to that is known to be about a lead of this batch."""
-        results = tuple(Result(Verdict.REJECTED, answer.detail) for _ in batch)
-        answer = replace(answer, results=results, trouble=None)
-        return self._noted(batch, answer, token_works=True)
+    def heard(self, part: Sequence[Sent], answer: Answered) -> Answered:
+        """A call was answered. What a 403 says of the campaign is to be found out."""
+        self.last = answer
+        self.calls += answer.calls
+        self.elapsed_ms += answer.elapsed_ms
+        self._keep(part, answer)
+        if answer.status != 403:
+            self._tell(answer)
+            self.works = self.works or (_got_through(answer) and answer.status != 413)
+        return answer
 
-    def _noted(self, batch: Sequence[Sent], answer: Answered, *, token_works: bool) -> Answered:
+    def ask(self, part: Sequence[Sent]) -> Answered:
+        """A further call, with a part of the batch, if there may be one."""
+        if self.trouble is None and self.clock() < self.deadline and self.pace(self.deadline):
+            return self.heard(part, self.call(part))
+        return self._keep(part, _not_sent(part, self.last.detail or "the lease of the batch ended"))
+
+    def conclude(self) -> None:
+        """All are asked who could be: what is still in doubt may be the campaign's."""
+        if self.doubt is not None and self.trouble is None and not self.works:
+            self.note(self.doubt.said)
+            self.trouble = self.doubt.kept
+
+    def sum(self, batch: Sequence[Sent]) -> Answered:
+        """What the calls come to."""
+        return replace(
+            self.trouble or replace(self.last, trouble=None),
+            results=tuple([self.found[sent.lead_id] for sent in batch]),
+            calls=self.calls,
+            elapsed_ms=self.elapsed_ms,
+        )
+
+    def _keep(self, part: Sequence[Sent], answer: Answered) -> Answered:
+        self.found.update(zip([sent.lead_id for sent in part], answer.results, strict=True))
+        return answer
+
+    def _tell(self, answer: Answered) -> None:
         self.note(answer)
-        if not _to_be_taken_apart(answer, len(batch)):
-            return answer
-        total = replace(answer, results=())
-        for part in _halves(batch):
-            if total.trouble is not None or not self._may_call():
-                rest = _not_sent(part, total.detail or "the lease of the batch ended")
-                total = replace(total, results=total.results + rest.results)
-                continue
-            total = _sum(total, self.follow(part, self.call(part), token_works=token_works))
-        return total
+        if answer.trouble is not None:
+            self.trouble = answer
 
-    def second_opinion(self, batch: Sequence[Sent], first: Answered) -> Answered:
-        """The whole batch was answered 403: is it the token, or something in the batch?"""
+    # ------------------------------------------------------------------ what an answer leads to
+
+    def follow(self, part: Sequence[Sent], answer: Answered, *, token_works: bool) -> None:
+        """What an answer to a call with this part of the batch leads to."""
+        if answer.status != 403:
+            if _to_be_taken_apart(answer, len(part)):
+                self._take_apart(part, token_works=token_works)
+        elif len(part) == 1:
+            if self.blames(part[0]) or token_works:
+                self._reject(part, answer)
+            else:
+                alone = replace(answer, trouble=Trouble.REFUSED_ALONE)
+                self.doubt = _Doubt(alone, alone)
+        elif token_works:
+            self._reject(part, answer)
+        else:
+            self._second_opinion(part, answer)
+
+    def _take_apart(self, part: Sequence[Sent], *, token_works: bool) -> None:
+        for half in _halves(part):
+            self.follow(half, self.ask(half), token_works=token_works)
+
+    def _reject(self, part: Sequence[Sent], answer: Answered) -> None:
+        """A 403 that is known to be about a lead of this part."""
+        results = tuple(Result(Verdict.REJECTED, answer.detail) for _ in part)
+        self._tell(self._keep(part, replace(answer, results=results, trouble=None)))
+        if len(part) > 1:
+            self._take_apart(part, token_works=True)
+
+    def _second_opinion(self, batch: Sequence[Sent], first: Answered) -> None:
+        """All of these were answered 403: is it the token, or something in the batch?"""
         known = self.suspects(batch)
         stand = all(sent.payload.get("do_not_call") is True for sent in batch)
         if stand and len(known) == len(batch) and self.blames(known[0]):
-            return self.rejected(batch, first)  # nothing ends by it: what is refused is sent again
-        asked, total = self._asked(batch, known, first)
-        found: dict[int, Result] = {}
-        if not any(_got_through(answer) for _, answer in asked):
-            alone = [pair for pair in asked if len(pair[0]) == 1 and pair[1].status == 403]
-            blamed = {part[0].lead_id for part, _ in alone if self.blames(part[0])}
-            said = _of_the_campaign(first, [answer for _, answer in asked])
-            if blamed and said.trouble is first.trouble:
-                said = replace(said, trouble=Trouble.REFUSED_ALONE)
-            self.note(said)
-            for part, answer in asked:
-                # one that broke off may have been done all the same
-                found |= _by_lead(part, answer)
-                total = _sum(total, answer)
-            found |= {lead: Result(Verdict.REJECTED, first.detail) for lead in blamed}
-            results = tuple(found[sent.lead_id] for sent in batch)
-            return replace(first, results=results, calls=total.calls, elapsed_ms=total.elapsed_ms)
-        through = next(n for n, (_, answer) in enumerate(asked) if _got_through(answer))
-        early = {part[0].lead_id for part, _ in asked[:through] if len(part) == 1}
-        for part, answer in sorted(asked, key=lambda pair: pair[1].status == 403):
-            again = answer.status == 403 and part[0].lead_id in early
-            if answer.status == 403 and (
-                total.trouble is not None or (again and not self._may_call())
-            ):
-                followed = replace(answer, trouble=None)  # it is asked about another time
-            elif again:  # it was refused before anybody got through: the right may have come since
-                total = _sum(total, replace(answer, results=(), trouble=None))
-                followed = self.follow(part, self.call(part), token_works=True)
-            else:
-                followed = self.follow(part, answer, token_works=True)
-            found |= _by_lead(part, followed)
-            whole = _sum(total, followed)
-            if followed.trouble is None and total.trouble is not None:
-                whole = replace(
-                    whole,
-                    trouble=total.trouble,
-                    detail=total.detail,
-                    retry_after_s=total.retry_after_s,
-                )
-            total = whole
-        return replace(total, results=tuple(found[sent.lead_id] for sent in batch))
+            self._reject(batch, first)  # nothing ends by it: what is refused is sent again
+            return
+        asked = self._ask_parts(batch, known)
+        if any(_got_through(answer) for _, answer in asked):
+            self._some_got_through(asked)
+        else:
+            self._nobody_got_through(asked, first)
 
-    def _asked(
-        self, batch: Sequence[Sent], known: Sequence[Sent], first: Answered
-    ) -> tuple[Sequence[_Part], Answered]:
-        """What parts of a batch that was refused are answered, and the calls before those.
+    def _ask_parts(self, batch: Sequence[Sent], known: Sequence[Sent]) -> list[_Part]:
+        """Parts of a batch that was refused, and what they are answered.
 
         The smaller the part, the more likely there is nothing to refuse in it: two leads to blame,
         one in each half, would else pass for the token, and so they would the next time. ``known``
         are put aside, so that each time somebody else is asked by itself in the end, and one of
         them as well, whose next call may be without what was refused.
         """
-        total = replace(first, results=(), trouble=None)
         put_aside = {sent.lead_id for sent in known}
         others = [sent for sent in batch if sent.lead_id not in put_aside]
+        self.shuffle(others)
         both = bool(others and known)
         parts = (others, known) if both else _halves(others or known)
-        asked = self._answers(parts, first)
+        asked = [(part, self.ask(part)) for part in parts]
         for whole in parts if both else parts[:1]:
             part = whole
             while len(part) > 1 and all(answer.status == 403 for _, answer in asked):
-                place = next(n for n, (other, _) in enumerate(asked) if other is part)
-                total = _sum(total, replace(asked.pop(place)[1], results=(), trouble=None))
                 halves = _halves(part)
-                asked += self._answers(halves, first)
+                asked = [one for one in asked if one[0] is not part]
+                asked += [(half, self.ask(half)) for half in halves]
                 part = halves[0]
-        return asked, total
+        return asked
 
-    def _answers(self, parts: Iterable[Sequence[Sent]], first: Answered) -> list[_Part]:
-        return [
-            (part, self.call(part) if self._may_call() else _not_sent(part, first.detail))
-            for part in parts
-        ]
+    def _some_got_through(self, asked: Sequence[_Part]) -> None:
+        """The token works: of each part that was refused a lead is to blame."""
+        through = next(n for n, (_, answer) in enumerate(asked) if _got_through(answer))
+        for part, answer in asked:
+            if answer.status != 403:
+                self.follow(part, answer, token_works=True)
+        for place, (part, refusal) in enumerate(asked):
+            if refusal.status != 403:
+                continue
+            # the right may have come since a lead was refused that was asked before them
+            again = len(part) == 1 and place < through
+            answer = self.ask(part) if again else refusal
+            if self.trouble is None:  # else it is asked about another time
+                self.follow(part, answer, token_works=True)
 
-    def _may_call(self) -> bool:
-        return self.clock() < self.deadline and self.pace(self.deadline)
+    def _nobody_got_through(self, asked: Sequence[_Part], first: Answered) -> None:
+        """It may be the token. Where another answer says more of the campaign, that was told.
+
+        While a part could not be asked, the 403 may still be about a lead.
+        """
+        alone = [part[0] for part, answer in asked if len(part) == 1 and answer.status == 403]
+        blamed = [sent for sent in alone if self.blames(sent)]
+        for sent in blamed:
+            self.found[sent.lead_id] = Result(Verdict.REJECTED, first.detail)
+        in_doubt = blamed or any(answer.status != 403 for _, answer in asked)
+        said = replace(first, trouble=Trouble.REFUSED_ALONE) if in_doubt else first
+        self.doubt = _Doubt(said, first)
+        if self.trouble is not None:
+            self.trouble = first
+
+
+class _Doubt(NamedTuple):
+    """What is noted of a campaign that may be refused, and what is kept of its batch."""
+
+    said: Answered
+    kept: Answered
 
 
 _Part = tuple[Sequence[Sent], Answered]
 """Some leads of a batch, and what their call was answered."""
-
-
-def _of_the_campaign(first: Answered, answers: Sequence[Answered]) -> Answered:
-    """What no part of a refused batch having got through says of the campaign.
-
-    One that was answered in another way, by a 429 perhaps, says more than the 403 does; while one
-    could not be asked, the 403 may still be about a lead.
-    """
-    others = [answer for answer in answers if answer.status != 403]
-    troubles = [answer for answer in others if answer.trouble is not None]
-    if troubles:
-        return troubles[0]
-    return replace(first, trouble=Trouble.REFUSED_ALONE) if others else first
-
-
-def _by_lead(part: Sequence[Sent], answer: Answered) -> dict[int, Result]:
-    return {sent.lead_id: result for sent, result in zip(part, answer.results, strict=True)}
 
 
 def _halves(batch: Sequence[Sent]) -> tuple[Sequence[Sent], Sequence[Sent]]:
@@ -205,18 +241,6 @@ def _got_through(answer: Answered) -> bool:
     return answer.status is not None and answer.trouble is None
 
 
-def _sum(total: Answered, answer: Answered) -> Answered:
-    return Answered(
-        results=total.results + answer.results,
-        status=answer.status,
-        trouble=answer.trouble,
-        detail=answer.detail,
-        retry_after_s=answer.retry_after_s,
-        elapsed_ms=total.elapsed_ms + answer.elapsed_ms,
-        calls=total.calls + answer.calls,
-    )
-
-
 def _not_sent(batch: Sequence[Sent], why: str) -> Answered:
     return Answered(tuple(Result(Verdict.NOT_SENT, why) for _ in batch), calls=0)
 
@@ -225,6 +249,6 @@ def _to_be_taken_apart(answer: Answered, size: int) -> bool:
     return (
         size > 1
         and answer.trouble is None
-        and answer.status in (400, 403, 413, 422)
+        and answer.status in (400, 413, 422)
         and all(result.verdict is Verdict.REJECTED for result in answer.results)
     )

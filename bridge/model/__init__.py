@@ -20,7 +20,7 @@ from bridge.model.event import (
 )
 from bridge.model.lead_update import FIELDS, KeptMapping, LeadUpdate, Mapped, RuleTrace
 from bridge.model.lookup import Basic, Found, Lookup, OAuth, Phrase, Wanted
-from bridge.model.result import Answered, Result, Sent, Trouble, Verdict
+from bridge.model.result import NOT_TAKEN_ON, Answered, Result, Sent, Trouble, Verdict
 from bridge.model.schemes import (
     AllOfScheme,
     AnyOfScheme,
@@ -59,6 +59,7 @@ __all__ = [
     "LONGEST_ID",
     "MOST_HOPS",
     "NOBODY",
+    "NOT_TAKEN_ON",
     "OPEN_STATES",
     "AllOfScheme",
     "Answer",

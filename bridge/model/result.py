@@ -35,6 +35,11 @@ class Result(NamedTuple):
     message: str = ""
 
 
+NOT_TAKEN_ON = (403, 413)
+"""Statuses that do not show that a campaign may be called, though they may be about its leads:
+what stands before the API refuses so as well, with any token."""
+
+
 class Trouble(StrEnum):
     """Why a whole call failed.
 

@@ -11,8 +11,9 @@ back-off, which the next call of another lead ends; once one did, the next is th
 
 A gate is shared by the threads of one campaign in one worker. Only a thread whose call is a probe
 can open it again, and only if nothing failed since that call began, so that an older call that
-comes back well does not cut a pause short. What other workers note is heard by ``heed``. Times
-are monotonic milliseconds.
+comes back well does not cut a pause short; but the 403 of another call, which may be about a lead,
+keeps no probe from asking to the end and from opening. What other workers note is heard by
+``heed``. Times are monotonic milliseconds.
 """
 
 from __future__ import annotations
@@ -140,13 +141,14 @@ class Gate:
         was let through with, and belongs to its probe.
         """
         with self._lock:
-            closed, mine = self._state is not GateState.OPEN, False
+            closed = self._state is not GateState.OPEN
+            mine = self._probes.get(threading.get_ident()) if further else None
             if closed:
-                if now < self._closed_until:
+                goes_on = mine is not None and mine.closings == self._closings
+                if now < self._closed_until and not goes_on:
                     return self._closed_until - now
-                mine = further and threading.get_ident() in self._probes
                 probes = self._probes.values()
-                if not mine and any(probe.urgent or not urgent for probe in probes):
+                if mine is None and any(probe.urgent or not urgent for probe in probes):
                     return self._pace.interval + PROBE_OUT
             wait = self._pace.wait(now)
             wait = wait or self._account.try_pass(
@@ -154,7 +156,7 @@ class Gate:
             )
             if wait:
                 return wait
-            if closed and not mine:
+            if closed and mine is None:
                 self._probes[threading.get_ident()] = _Probe(urgent, self._closings)
             self._pace.take(now)
             return 0.0
@@ -179,7 +181,7 @@ class Gate:
     def succeeded(self, now: float, *, opens: bool = True) -> bool:
         """A call of this thread was answered. Whether that has opened the gate.
 
-        ``opens``: the answer proves that the campaign may be called, as a 403 does not.
+        ``opens``: the answer proves that the campaign may be called, as 403 and 413 do not.
         """
         self._account.ended(now, well=True)
         with self._lock:
@@ -214,7 +216,7 @@ class Gate:
                 return False  # its next call is no probe, and tells whether it is to blame
             # calls that were on their way together are one failure, however many they are
             counts = mine or self._state is GateState.OPEN
-            self._closings += 1
+            self._closings += _ends_probes(status)
             self._edits += 1
             self._reason, self._status, self._unsaved = detail, status, True
             if trouble is Trouble.REFUSED or (trouble is Trouble.REFUSED_ALONE and enough):
@@ -310,7 +312,7 @@ class Gate:
             if known.state is not GateState.PAUSED or known.wait_ms > 0:
                 # one that is wanted to be tried at once has not failed again: a probe that is out
                 # may still open it
-                self._closings += 1
+                self._closings += _ends_probes(known.status)
             self._state = known.state
             self._reason, self._status = known.reason, known.status
             self._failures = known.failures
@@ -343,3 +345,12 @@ class Gate:
                 self._changes,
                 self._edits,
             )
+
+
+def _ends_probes(status: int | None) -> bool:
+    """Whether a call that failed keeps probes that are out from opening the gate.
+
+    Who gets through is a better witness than a 403 of another call, which may be about a lead; and
+    where such a lead is tried with each probe, a slow one would else never open.
+    """
+    return status != 403

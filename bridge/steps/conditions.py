@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from bridge import logs
 from bridge.errors import StoreError
-from bridge.model import Answered, Campaign, Lane, Trouble
+from bridge.model import NOT_TAKEN_ON, Answered, Campaign, Lane, Trouble
 from bridge.record.account import Account
 from bridge.record.gate import Gate, GatePolicy, GateState, GateView
 from bridge.store import campaigns, pauses
@@ -179,7 +179,7 @@ class Conditions:
         now = monotonic_ms()
         before = gate.view(now)
         if answered.trouble is None:
-            if not gate.succeeded(now, opens=answered.status != 403):
+            if not gate.succeeded(now, opens=answered.status not in NOT_TAKEN_ON):
                 return
             _log_condition(campaign.name, gate.view(now))
             self._tell(campaign, gate, mended=before.status)
@@ -253,11 +253,23 @@ class Conditions:
         if self._database.is_sqlite or self._gates[campaign.name].probes > 1:
             return True
         now = self._database.now_ms()
-        tokens = 1 if campaign.token is None else len(campaign.token.values)
-        # a probe may be taken apart, but its first answer decides
-        until = now + round(campaign.timeout_s * 1000 * tokens) + 2000
         with self._database.write() as connection:
-            return campaigns.claim_probe(connection, campaign.name, now, until)
+            return campaigns.claim_probe(connection, campaign.name, now, _over(campaign, now))
+
+    def keep_probe(self, campaign: Campaign) -> None:
+        """A probe makes one more call, with a part of its batch, and keeps its place meanwhile.
+
+        Else another worker would try the campaign beside it, and what that is told could keep the
+        parts from being asked.
+        """
+        if self._database.is_sqlite:
+            return
+        until = _over(campaign, self._database.now_ms())
+        try:
+            with self._database.write() as connection:
+                campaigns.keep_probe(connection, campaign.name, until)
+        except StoreError as error:
+            log.warning("probe not kept", campaign=campaign.name, error=str(error))
 
     def release_probe(self, campaign: Campaign) -> None:
         """Give a probe back that had nothing to send."""
@@ -265,6 +277,12 @@ class Conditions:
             return
         with self._database.write() as connection:
             campaigns.release_probe(connection, campaign.name)
+
+
+def _over(campaign: Campaign, now: int) -> int:
+    """When a call that begins now is over, however slow its answer."""
+    tokens = 1 if campaign.token is None else len(campaign.token.values)
+    return now + round(campaign.timeout_s * 1000 * tokens) + 2000
 
 
 def _token(campaign: Campaign) -> Token:

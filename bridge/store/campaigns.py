@@ -206,6 +206,15 @@ def claim_probe(connection: Connection, name: str, now: int, until: int) -> bool
     return taken.rowcount == 1
 
 
+def keep_probe(connection: Connection, name: str, until: int) -> None:
+    """Have a probe that is out count for longer."""
+    connection.execute(
+        update(campaign)
+        .where(campaign.c.name == name, campaign.c.probe_until.between(1, until))
+        .values(probe_until=until)
+    )
+
+
 def release_probe(connection: Connection, name: str) -> None:
     """Give back a probe that did not take place."""
     connection.execute(update(campaign).where(campaign.c.name == name).values(probe_until=0))

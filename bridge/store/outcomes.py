@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.base import Executable
 
 from bridge import jsontext, logs
-from bridge.model import State
+from bridge.model import NOT_TAKEN_ON, State
 from bridge.store import attempts, digest, tally
 from bridge.store.bulk import Given, Many, Query, among, insert_many, listed
 from bridge.store.schema import OPEN, STILL_OPEN, batch, delivery, event, outcome
@@ -384,7 +384,7 @@ def refused_alone(connection: Connection, ids: Sequence[int]) -> bool:
         later.c.campaign == batch.c.campaign,
         later.c.id > batch.c.id,
         later.c.trouble.is_(None),
-        later.c.status != 403,
+        later.c.status.not_in(NOT_TAKEN_ON),
     )
     found = connection.execute(
         select(outcome.c.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -223,6 +224,43 @@ def test_after_a_403_only_a_call_that_got_through_shows_that_a_lead_is_to_blame(
         assert answered.trouble is not None
 
 
+@given(st.integers(2, 9), st.lists(st.sampled_from(KINDS), min_size=1, max_size=12))
+def test_no_call_follows_a_trouble_and_nobody_is_rejected_in_company(
+    size: int, kinds: list[str]
+) -> None:
+    """Whoever was told to wait would else call once more, and what he was told be forgotten."""
+    heard: list[Answered] = []
+    api = Scripted(kinds)
+    found = deliver(leads(size), api, deadline=1e9, pace=lambda _: True, note=heard.append)
+    asked = [kind for kind, _ in api.seen]
+    troubles = [kind for kind in asked if kind in ("429", "500", "lost")]
+    assert troubles in ([], asked[-1:])
+    told = [answer.detail for answer in heard if answer.trouble not in (None, Trouble.REFUSED)]
+    assert [detail for detail in told if detail != "403"] == troubles
+    for number, result in enumerate(found.results):
+        if result.verdict is Verdict.REJECTED:
+            assert [ids for _, ids in api.seen if number in ids][-1] == {number}
+
+
+@pytest.mark.parametrize("first", [413, 422])
+def test_a_part_that_gets_a_403_after_another_refusal_is_asked_about_in_parts_too(
+    first: int,
+) -> None:
+    """A firewall may look into short bodies only; the batch would be the same each time."""
+    api, inner = Api({5}, status=403), Api({0}, most=8 if first == 413 else 99)
+
+    def call(batch: Sequence[Sent]) -> Answered:
+        return (
+            api(batch) if len(batch) <= 8 and api.bad & {s.lead_id for s in batch} else inner(batch)
+        )
+
+    heard: list[Answered] = []
+    found = deliver(leads(16), call, deadline=1e9, pace=lambda _: True, note=heard.append)
+    rejected = [n for n, one in enumerate(found.results) if one.verdict is not Verdict.CONFIRMED]
+    assert (found.trouble, rejected) == (None, [0, 5])
+    assert {one.trouble for one in heard} == {None}
+
+
 @pytest.mark.parametrize(
     ("known", "verdict"), [(True, Verdict.REJECTED), (False, Verdict.NOT_SENT)]
 )
@@ -309,6 +347,48 @@ def test_those_who_are_not_to_blame_get_through_and_the_others_end(
         assert (left, rejected) == ([], bad)
 
 
+def test_a_half_that_is_refused_wholly_keeps_no_other_half_from_being_asked() -> None:
+    """The halves of a batch that is too large would be the same each time."""
+    heard: list[Answered] = []
+    doubts = Doubts(others=False)
+    found = deliver(
+        leads(8),
+        Api({0, 1, 2, 3}, most=4, status=403),
+        deadline=1e9,
+        pace=lambda _: True,
+        note=heard.append,
+        blames=doubts.blames,
+        suspects=doubts.suspects,
+    )
+    assert found.trouble is None
+    assert [one.verdict is Verdict.CONFIRMED for one in found.results] == [
+        *[False] * 4,
+        *[True] * 4,
+    ]
+    assert Verdict.REJECTED not in {one.verdict for one in found.results}
+    assert {one.trouble for one in heard} == {None}
+    assert doubts.known, "they are asked about another time"
+
+
+def test_who_cannot_be_asked_about_to_the_end_is_asked_about_in_other_parts_next_time() -> None:
+    """A slow API leaves too few calls until the lease ends; its leads would wait for good."""
+    left, doubts, random = leads(8), Doubts(others=False), Random(1)
+    for _ in range(200):
+        turns = iter([True] * 3)
+        found = deliver(
+            left,
+            Api({0, 2, 4, 6}, status=403),
+            deadline=1e9,
+            pace=lambda _, turns=turns: next(turns, False),  # type: ignore[misc]
+            blames=doubts.blames,
+            suspects=doubts.suspects,
+            shuffle=random.shuffle,
+        )
+        pairs = zip(left, found.results, strict=True)
+        left = [sent for sent, result in pairs if result.verdict is Verdict.NOT_SENT]
+    assert {sent.lead_id for sent in left} <= {0, 2, 4, 6}
+
+
 def test_those_who_were_put_aside_are_asked_in_smaller_parts_too() -> None:
     """One of them may get through by now, such as an opt-out that goes alone."""
     doubts = Doubts(others=False)
@@ -367,6 +447,7 @@ def test_a_token_that_is_refused_is_found_out_by_few_calls(size: int) -> None:
         (["403"] * 5, 9, Trouble.REFUSED),
         (["403"], 0, Trouble.REFUSED_ALONE),  # the process is stopping, or the lease ends
         (["403"] * 3, 2, Trouble.REFUSED_ALONE),
+        (["403", "429"], 9, Trouble.BUSY),
         (["403", "403", "429"], 9, Trouble.BUSY),
         (["403", "500"], 1, Trouble.SERVER),
         (["403", "403", "lost"], 9, Trouble.TRANSPORT),

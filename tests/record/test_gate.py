@@ -303,6 +303,37 @@ def test_a_batch_that_is_refused_while_another_probe_gets_through_closes_nothing
     assert shut.view(301_002).state is GateState.OPEN
 
 
+@pytest.mark.parametrize("trouble", [Trouble.REFUSED, Trouble.REFUSED_ALONE])
+def test_a_probe_that_is_slow_opens_although_an_opt_out_beside_it_got_a_403(
+    trouble: Trouble,
+) -> None:
+    """An opt-out that is always refused would else keep the campaign closed for good."""
+    shut = gate()
+    shut.failed(Trouble.REFUSED, "HTTP 403", None, 0, status=403)
+    assert shut.try_pass(300_000) == 0
+
+    def opt_out() -> None:
+        assert shut.try_pass(305_000, urgent=True) == 0
+        shut.failed(trouble, "HTTP 403", None, 305_001, status=403)
+
+    other = Thread(target=opt_out)
+    other.start()
+    other.join()
+    assert shut.view(305_001).wait_ms == 300_000
+    assert shut.try_pass(305_500, further=True) == 0, "it asks about its parts to the end"
+    assert shut.succeeded(306_000) is True
+
+
+def test_a_probe_opens_although_another_worker_noted_a_403() -> None:
+    shut = gate()
+    shut.failed(Trouble.REFUSED, "HTTP 403", None, 0, status=403)
+    shut.saved(shut.view(0), 0)
+    assert shut.try_pass(300_000) == 0
+    assert shut.heed(known(state=GateState.PAUSED, status=403, wait_ms=300_000), 300_001)
+    assert shut.try_pass(300_002, further=True) == 0
+    assert shut.succeeded(300_003) is True
+
+
 def refused_alone(shut: Gate, lead: int, now: float) -> bool:
     """A call for one lead goes and gets a 403; whether that is the lead's."""
     assert shut.try_pass(now) == 0

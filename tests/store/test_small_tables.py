@@ -75,8 +75,14 @@ def test_of_all_workers_one_has_the_probe_until_its_time_is_over(database: Datab
         assert campaigns.claim_probe(connection, "main", later, later + 10_000)
         assert not campaigns.claim_probe(connection, "main", later + 9_999, later + 20_000)
         assert campaigns.claim_probe(connection, "main", later + 10_000, later + 20_000)
+        campaigns.keep_probe(connection, "main", later + 30_000)
+        assert not campaigns.claim_probe(connection, "main", later + 29_999, later + 40_000)
+        campaigns.keep_probe(connection, "main", later + 25_000)
         campaigns.release_probe(connection, "main")
-        assert campaigns.claim_probe(connection, "main", later + 10_001, later + 20_000)
+        assert campaigns.claim_probe(connection, "main", later + 20_001, later + 30_000)
+        campaigns.release_probe(connection, "main")
+        campaigns.keep_probe(connection, "main", later + 40_000)
+        assert campaigns.claim_probe(connection, "main", later + 20_001, later + 30_000)
 
 
 def test_those_that_one_status_closed_are_tried_at_once(database: Database) -> None:
