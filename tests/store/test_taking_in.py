@@ -21,6 +21,20 @@ class Few(World):
     bounds = replace(BOUNDS, batch=BATCH)
 
 
+def test_deliveries_wait_while_no_campaign_is_configured(
+    database: Database, tmp_path: Path
+) -> None:
+    world = World(database, tmp_path)
+    ready = world.mappings
+    without = {name: replace(one, missing=("A_TOKEN",)) for name, one in ready.campaigns.items()}
+    world.mappings = replace(ready, campaigns=without)
+    (receipt,) = world.take_in({"id": 1, "phone": "+14155550101", "dnc": True, "at": 1})
+    assert world.outcomes() == []
+    world.mappings = ready
+    assert world.worker().take_in() == 1
+    assert [state for _, state, _ in world.brief(receipt)] == ["waiting", "waiting"]
+
+
 def test_a_worker_takes_twice_as_much_while_no_webhooks_come_in_quickly(
     database: Database, opened: Callable[..., Database], tmp_path: Path
 ) -> None:
