@@ -118,6 +118,22 @@ def test_only_the_selected_events_of_a_delivery_are_replayed(world: World) -> No
     assert control.report_of(world.database, number).replay.deliveries == 1
 
 
+def test_every_page_of_every_state_is_selected_and_nothing_from_another_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.steps.replay_select.PAGE", 2)
+    at = now_ms() - 10_000
+    lost = {"phone": "none", "name": "A"}
+    receipts = [
+        world.receive(event(n, **(lost if n % 2 else {})), received_at=at + n) for n in range(10)
+    ]
+    world.take_in()
+    number = world.make(states=(State.DEAD, State.SKIPPED), since=at + 1, until=at + 9)
+    with world.database.read() as connection:
+        left = replays.items(connection, number, 100)
+    assert [item.receipt for item in left] == receipts[8:0:-1]
+
+
 def test_a_replay_of_one_campaign_sends_to_no_other(world: World) -> None:
     (receipt,) = world.take_in(event(1, name="A"))
     number = world.replay(campaign="two")
