@@ -273,11 +273,9 @@ def test_what_may_have_been_sent_puts_nobody_into_the_queue_once_more(world: Wor
     (copy,) = world.take_in(event(0, name="A", again=True))
     finish(world)
     with world.database.write() as connection:
-        for number, (state, doubtful) in enumerate(became, 1):
-            to = text(
-                "UPDATE outcome SET state = :state, doubtful = :doubtful WHERE event_id = :id"
-            )
-            connection.execute(to, {"state": state, "doubtful": doubtful, "id": number})
+        for receipt, (state, doubtful) in zip(receipts, became, strict=True):
+            to = text("UPDATE outcome SET state = :s, doubtful = :d WHERE receipt = :receipt")
+            connection.execute(to, {"s": state, "d": doubtful, "receipt": receipt})
     number = world.make(source="crm", marks=True)
     world.work(number)
     fields = [fields for one in receipts for _, _, fields in world.brief(one, number)]
