@@ -276,6 +276,10 @@ def test_what_may_have_been_sent_puts_nobody_into_the_queue_once_more(world: Wor
         for receipt, (state, doubtful) in zip(receipts, became, strict=True):
             to = text("UPDATE outcome SET state = :s, doubtful = :d WHERE receipt = :receipt")
             connection.execute(to, {"s": state, "d": doubtful, "receipt": receipt})
+    number = world.replay(source="crm")  # nobody has asked for wishes
+    assert [f for one in receipts for _, _, f in world.brief(one, number)] == [
+        {"first_name": "A"}
+    ] * len(became)
     number = world.make(source="crm", marks=True)
     world.work(number)
     fields = [fields for one in receipts for _, _, fields in world.brief(one, number)]
