@@ -61,6 +61,15 @@ def test_whoever_came_first_goes_first_and_an_opt_out_before_all() -> None:
     assert account.try_pass("b", 800, urgent=False) == 0
 
 
+def test_an_opt_out_takes_the_turn_of_whoever_came_before_it() -> None:
+    account = shared(rate=4)
+    assert account.try_pass("a", 0, urgent=False) == 0
+    assert account.try_pass("a", 1, urgent=False) == 249
+    assert elsewhere(lambda: account.try_pass("a", 2, urgent=True)) == 248
+    assert account.try_pass("a", 250, urgent=False) > 0
+    assert ALIVE[-1].submit(lambda: account.try_pass("a", 250, urgent=True)).result() == 0
+
+
 def test_one_slow_campaign_does_not_take_every_call_at_a_time() -> None:
     account = shared(concurrency=4)
     for _ in range(2):
@@ -116,27 +125,33 @@ def test_a_second_campaigns_429_holds_the_token_back_and_others_try_one_by_one()
     assert account.try_pass("c", 1_100, urgent=False) == 0, "the token works for this one"
 
 
-def test_a_campaign_that_was_answered_well_in_between_speaks_for_the_token() -> None:
+@pytest.mark.parametrize("well", [True, False])
+def test_a_campaign_that_was_answered_well_in_between_speaks_for_the_token(well: bool) -> None:
     account = shared(campaigns=3)
     account.busy("a", 0, 60_000)
     assert account.try_pass("c", 1, urgent=False) == 0
-    account.ended(2, well=True)
-    assert account.busy("b", 10, 30_000) is False
-    assert account.try_pass("c", 20, urgent=False) == 0
+    account.ended(2, well=well)
+    assert account.busy("b", 10, 30_000) is not well
+    assert (account.try_pass("c", 20, urgent=False) == 0) is well
 
 
 def test_an_answer_to_a_call_from_before_says_nothing() -> None:
     account = shared()
     assert account.try_pass("c", 0, urgent=False) == 0
     account.busy("a", 1, 60_000)
+    elsewhere(lambda: account.try_pass("c", 0, urgent=False))
     account.ended(2, well=True)
     assert account.busy("b", 3, 60_000) is True
+    ALIVE[-1].submit(lambda: account.ended(4, well=True)).result()
+    assert account.try_pass("c", 5, urgent=False) > 0
 
 
 def test_a_held_token_is_free_when_the_time_is_over() -> None:
     account = shared()
     account.busy("a", 0, 5_000)
     account.busy("b", 0, 7_000)
+    assert account.try_pass("c", 6_000, urgent=False) == 0
+    assert account.try_pass("c", 6_001, urgent=False) == 999, "the time of both counts"
     assert account.try_pass("c", 7_000, urgent=False) == 0
     assert account.try_pass("c", 7_000, urgent=False) == 0
 

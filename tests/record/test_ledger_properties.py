@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from bridge.model import State, Trouble, Verdict
+from bridge.record.decide import SUSPECT_TRIES
 
 from .one_lead import MARK, POLICY, OneLead, flat
 
@@ -146,7 +147,7 @@ def test_every_order_of_arrival_leaves_the_same_lead_at_the_api(arrivals: Any, r
                 (Verdict.UNKNOWN, Trouble.TRANSPORT),
             ]
         ),
-        max_size=8,
+        max_size=SUSPECT_TRIES - 1,  # then an opt-out goes alone, without what is beside it
     ),
 )
 def test_after_failed_calls_the_api_holds_the_newest_of_every_field(

@@ -114,10 +114,13 @@ def test_a_campaign_that_was_not_reached_is_no_try_of_its_leads() -> None:
     assert pauses(lead, 1) == [POLICY.backoff_first]
 
 
-def test_an_opt_out_that_replaces_an_opt_in_is_said_once_more() -> None:
+@pytest.mark.parametrize("then", [[], [Verdict.CONFIRMED]], ids=["waiting", "confirmed"])
+def test_an_opt_out_that_replaces_an_opt_in_is_said_once_more(then: list[Verdict]) -> None:
     lead = OneLead()
     lead.arrive({"do_not_call": False}, 1)
     lead.step(Verdict.UNKNOWN, Trouble.TRANSPORT)  # may still be on its way to the API
+    for verdict in then:
+        lead.step(verdict)
     lead.arrive({"do_not_call": True}, 2)
     lead.step(Verdict.CONFIRMED)
     assert lead.due_at == lead.now + POLICY.standing_steps[0]

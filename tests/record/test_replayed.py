@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bridge.model import State
 from bridge.record import ledger as ledgers
-from bridge.record.ledger import Plan
+from bridge.record.ledger import MARK, Plan
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,27 @@ def test_an_opt_in_is_never_newer_than_its_receipt_however_late_it_is_replayed()
     ahead = Told(
         2, {"do_not_call": False}, 300, "z", replay_id=1, accepted_at=9_000, received_at=100
     )
-    made, _ = plan(stored, ahead)
+    made, after = plan(stored, ahead)
     assert made.settled[2][0] is State.SUPERSEDED
+    assert after == stored, "and the lead is opted out as before"
+
+
+def test_an_opt_out_that_was_taken_over_replaces_an_opt_in_that_may_be_on_its_way() -> None:
+    stored = {"do_not_call": [True, 6, "k", False]}
+    lost = Told(1, {"do_not_call": False}, 5, doubtful=True)
+    made = ledgers.plan(stored, [lost], all_known=False, alone=False, reassert=True)
+    assert (made.payload, made.echoes) == ({"do_not_call": True}, True)
+
+
+def test_a_wish_to_be_called_is_never_newer_than_its_receipt() -> None:
+    both = {"do_not_call": False, MARK: True}
+    made, stored = plan({}, Told(1, both, 120))
+    assert made.payload == both, "it may come with the opt-in itself"
+    ahead = Told(2, {MARK: True}, 300, "z", accepted_at=100)
+    made, after = plan(stored, ahead)
+    assert (made.settled[2][0], after) == (State.SUPERSEDED, stored)
+    made, _ = plan({"do_not_call": stored["do_not_call"]}, ahead)
+    assert made.settled[2][0] is State.SUPERSEDED, "the consent is newer"
 
 
 said: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(

@@ -30,6 +30,15 @@ def test_what_is_confirmed_after_an_unclear_try_is_updated_but_for_a_wish_to_be_
     assert lead.due_at is None
 
 
+def test_a_wish_that_may_have_arrived_is_not_superseded_as_if_it_had_never_been_sent() -> None:
+    lead = OneLead()
+    wish = lead.arrive({"first_name": "Ann", MARK: True}, 1)
+    lead.step(Verdict.UNKNOWN)
+    lead.arrive({"first_name": "Bea", MARK: True}, 2)
+    lead.step(Verdict.CONFIRMED)
+    assert lead.state(wish) is State.UNCONFIRMED
+
+
 def test_a_try_that_went_nowhere_takes_no_doubt_away() -> None:
     lead = OneLead()
     number = lead.arrive({"first_name": "Ann", MARK: True}, 1)

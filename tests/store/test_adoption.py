@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import permutations
+from itertools import count, permutations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -190,11 +190,17 @@ def test_an_opt_out_that_comes_beside_the_greeting_is_taken_over_a_while_later(
     with database.write() as connection:
         assert told(connection, "new") == {OUT: ENTRY}
         leads.release(connection, [released(busy)])
+    assert adopt_again(database, both[1], sisters, lambda: True) is False, "the worker ends"
     assert adopt_again(database, both[1], sisters, never)
     with database.write() as connection:
         assert told(connection, "new") == {OUT: ENTRY, FREE: ENTRY}
         assert campaigns.present(connection) == {"main", "new"}
     assert greet(database, both[1], both, ["main", "new"], never) == []
+    with database.write() as connection:
+        assert campaigns.note_away(connection, ["main"], NOW) == ["new"]
+    assert greet(database, both[1], both, ["main", "new"], never) == ["main"]
+    with database.write() as connection:
+        assert campaigns.present(connection) == {"main"}, "until all was looked at once more"
 
 
 def test_a_greeting_that_broke_off_or_was_not_completed_begins_anew(
@@ -225,6 +231,58 @@ def test_a_greeting_that_broke_off_or_was_not_completed_begins_anew(
         condition = campaigns.condition(connection, "new")
         assert condition is not None
         assert condition.not_before == NOW + 60_000, "how long to wait is not forgotten"
+
+
+def test_what_is_confirmed_or_comes_during_the_search_is_taken_over(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adoption, "AT_A_TIME", 1)
+    both = [a_campaign("main"), a_campaign("new")]
+    late = "+14155550103"
+    with database.write() as connection:
+        campaigns.greet(connection, "main", Called("id-main", ""), NOW)
+        waiting(connection, "main", OUT, 7)
+        opted_out(connection, "main", FREE)
+    looks = count(1)
+
+    def meanwhile() -> bool:
+        if next(looks) == 3:  # the search has come past both leads
+            with database.write() as connection:
+                connection.execute(text("UPDATE outcome SET state = 'updated'"))
+                opted_out(connection, "main", OUT)
+                waiting(connection, "main", late, 8)
+        return False
+
+    assert greet(database, both[1], both, ["main"], meanwhile) == ["main"]
+    with database.write() as connection:
+        assert sorted(told(connection, "new")) == [OUT, FREE, late]
+
+
+def test_a_campaign_that_gets_another_name_takes_its_opt_outs_along(database: Database) -> None:
+    old, new = a_campaign("old", "the same"), a_campaign("new", "the same")
+    assert greet(database, old, [old], [], never) == []
+    with database.write() as connection:
+        opted_out(connection, "old")
+    assert greet(database, new, [new], ["new"], never) == ["old"]
+    with database.write() as connection:
+        assert told(connection, "new") == {OUT: ENTRY}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"tenant": "b"}, {"url": "http://127.0.0.1:8"}, {"token": Secret("T", ("another",))}],
+    ids=["tenant", "API", "token"],
+)
+def test_nothing_is_taken_over_from_the_campaigns_of_another_account(
+    database: Database, other: dict[str, Any]
+) -> None:
+    both = [replace(a_campaign("main"), **other), a_campaign("new")]
+    assert greet(database, both[0], both, [], never) == []
+    with database.write() as connection:
+        opted_out(connection, "main")
+    assert greet(database, both[1], both, ["main"], never) == []
+    with database.write() as connection:
+        assert told(connection, "new") == {}
 
 
 def test_a_campaign_takes_nothing_over_from_itself(database: Database) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -50,9 +51,9 @@ class Disk:
         self.kept += items
 
 
-def together(disk: Disk, items: Sequence[str], most: int = 256) -> list[str]:
+def together(disk: Disk, items: Sequence[str], group: GroupCommit[str] | None = None) -> list[str]:
     """Put a first item and, while it is being written, all these; what became of each of these."""
-    group = GroupCommit(disk.commit, most=most)
+    group = group or GroupCommit(disk.commit)
     with ThreadPoolExecutor(len(items) + 1) as pool:
         first = pool.submit(put, group, "first")
         assert disk.begun.wait(10)
@@ -74,7 +75,8 @@ def test_who_comes_while_the_disk_is_busy_shares_one_commit_in_order() -> None:
 
 def test_a_group_holds_no_more_than_it_may() -> None:
     disk = Disk()
-    assert together(disk, [f"i{n}" for n in range(7)], most=3) == ["kept"] * 7
+    group = GroupCommit(disk.commit, most=3)
+    assert together(disk, [f"i{n}" for n in range(7)], group) == ["kept"] * 7
     assert [len(group) for group in disk.groups] == [1, 3, 3, 1]
 
 
@@ -108,27 +110,93 @@ def test_who_waits_for_too_long_is_told_so_and_is_not_stored() -> None:
     assert put(group, "later") == "kept"
 
 
-def test_who_is_being_written_when_the_time_is_up_gets_the_result_of_that() -> None:
+@pytest.mark.parametrize("end", ["kept", "StoreBusy"])
+def test_who_is_being_written_when_the_time_is_up_gets_the_result_of_that(end: str) -> None:
     disk = Disk()
-    second = threading.Event()
+    second, noticed = threading.Event(), threading.Event()
+
+    class Impatient(threading.Event):
+        """The time is up as soon as the second group is being written."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            if timeout is None:
+                return super().wait(10)
+            until(lambda: self.is_set() or second.is_set())
+            if not self.is_set():
+                noticed.set()
+            return self.is_set()
 
     def commit(items: Sequence[str]) -> None:
-        disk.commit(items)
-        if len(disk.groups) == 2:
-            begun = time.monotonic()
+        if disk.groups:
             second.set()
-            until(lambda: time.monotonic() > begun + 0.3)  # the time of all in it is up
+            assert noticed.wait(10)
+        disk.commit(items)
 
-    group = GroupCommit(commit, wait_s=0.2)
+    group = GroupCommit(commit, waiting=Impatient)
+    last = "b" if end == "kept" else "locked"
+    assert together(disk, ["a", last], group) == [end] * 2
+    assert disk.kept == (["first", "a", "b"] if end == "kept" else ["first"])
+
+
+@pytest.mark.parametrize(
+    ("items", "slow"),
+    [
+        pytest.param(["a", "b"], "first", id="before its group"),
+        pytest.param(["a", "poison", "b"], "poison", id="before it is written by itself"),
+    ],
+)
+def test_who_has_not_noticed_yet_that_the_time_is_up_is_told_so_and_is_not_stored(
+    items: list[str], slow: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, clock = Disk(), SimpleNamespace(now=0.0, sleep=time.sleep)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("bridge.store.group_commit.time", clock)
+
+    def commit(some: Sequence[str]) -> None:
+        try:
+            disk.commit(some)
+        finally:
+            if slow in some:
+                clock.now += 60
+
+    group = GroupCommit(commit)
+    assert together(disk, items, group) == ["StoreBusy"] * len(items)
+    assert disk.kept == ["first"]
+
+
+def test_who_is_woken_finds_how_it_ended_however_soon_he_looks() -> None:
+    disk, left = Disk(), threading.Event()
+
+    class Hasty(threading.Event):
+        """Who waits goes on before whoever wakes him does anything more."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.waits = threading.get_ident()
+
+        def set(self) -> None:
+            super().set()
+            if threading.get_ident() != self.waits:
+                left.wait(10)
+
+    group = GroupCommit(disk.commit, waiting=Hasty)
+
+    def end(item: str) -> str:
+        try:
+            return put(group, item)
+        finally:
+            left.set()
+
     with ThreadPoolExecutor(3) as pool:
-        ends = [pool.submit(put, group, "first")]
+        first = pool.submit(put, group, "first")
         assert disk.begun.wait(10)
-        ends += [pool.submit(put, group, item) for item in ("a", "b")]
-        until(lambda: len(group._queue) == 2)
+        others = []
+        for number, item in enumerate(("a", "locked"), 1):
+            others.append(pool.submit(end, item))
+            until(lambda number=number: len(group._queue) == number)  # type: ignore[misc]
         disk.go_on.set()
-        assert second.wait(10)
-        assert [end.result(10) for end in ends] == ["kept"] * 3
-    assert sorted(disk.kept) == ["a", "b", "first"]
+        assert first.result(20) == "kept"
+        assert [other.result(20) for other in others] == ["StoreBusy"] * 2
 
 
 @pytest.mark.parametrize("blow", [KeyboardInterrupt, SystemExit, GeneratorExit])

@@ -198,6 +198,28 @@ def test_who_has_lost_the_lease_holds_nothing(database: Database) -> None:
         assert leads.held(connection, {}) == {}
 
 
+def test_a_lead_whose_result_is_just_being_recorded_is_not_recovered(
+    database: Database, opened: Callable[..., Database]
+) -> None:
+    """Else it would be taken from whoever claims it next."""
+    with database.write() as connection:
+        number = a_lead(connection)
+    row = claimed(database)
+    other = opened()
+
+    def record(connection: Connection) -> list[int]:
+        assert leads.held(connection, {number: row.fence + 1})
+        leads.release(connection, [released(number)])
+        return []
+
+    def recover() -> list[int]:
+        with other.write() as connection:
+            return leads.recover(connection, expired_before=NEVER, now=NOW)
+
+    assert while_open(database, record, recover) == ([], [])
+    assert cell(database, "fence", "lead", number) == row.fence + 1
+
+
 def test_a_recovered_lead_is_due_at_once_and_keeps_what_arrived(database: Database) -> None:
     with database.write() as connection:
         a_lead(connection)

@@ -64,6 +64,32 @@ def test_arrivals_and_results_of_the_same_leads(database: Database) -> None:
     assert held.keys() == set(ids.values())
 
 
+def test_arrivals_at_the_same_leads_in_two_orders(database: Database) -> None:
+    phones = [f"+1415555{number:04d}" for number in range(2)]
+    ids = both(
+        database,
+        lambda connection: leads.schedule(connection, [due(phones[0])]),
+        lambda connection: leads.schedule(connection, [due(phones[1]), due(phones[0])]),
+        lambda connection: leads.schedule(connection, [due(phones[1])]),
+    )
+    assert len(set(ids.values())) == len(phones)
+
+
+def test_an_arrival_waits_for_the_result_that_gives_its_lead_back(database: Database) -> None:
+    """Where it came between the look at the lead and its release, nobody would ever claim it."""
+    with database.write() as connection:
+        number = a_lead(connection)
+        leads.claim(connection, [(number, {}, False)], owner="w", until=2**50)
+    both(
+        database,
+        lambda connection: leads.held(connection, {number: 1}),
+        lambda connection: leads.schedule(connection, [due(lane=Lane.OPT_OUT)]),
+        lambda connection: leads.release(connection, [released(number)]),
+    )
+    with database.read() as connection:
+        assert leads.next_due(connection, "main") == {Lane.OPT_OUT: due().due_at}
+
+
 def test_the_same_events_in_two_orders(database: Database) -> None:
     added = both(
         database,

@@ -256,6 +256,29 @@ def test_a_campaign_of_the_same_id_at_another_api_hears_of_the_opt_outs(world: W
     assert claimed.plan.payload == {"do_not_call": True}
 
 
+def test_what_comes_late_ends_without_a_call_and_leaves_the_lead_opted_out(world: World) -> None:
+    world.write(KNOWING + CONSENT, ("one",))
+    before = world.mappings.campaigns["one"]
+    after = replace(before, id="another")
+    equipment = world.worker()._equipment
+    greet(world.database, before, [before], [], lambda: False)
+    world.take_in({"id": 1, "phone": OLD, "dnc": True, "at": 1_700_000_000_001})
+    assert claim(equipment, before, Lane.OPT_OUT).claimed
+    with world.database.write() as connection:  # it was confirmed
+        connection.execute(text("UPDATE outcome SET state = 'updated'"))
+        connection.execute(text("UPDATE lead SET lane = 9, lease_until = 0"))
+    (late,) = world.take_in({"id": 2, "phone": OLD, "dnc": False, "at": 1_700_000_000_000})
+    with world.database.write() as connection:  # it waits for company no longer
+        connection.execute(text("UPDATE lead SET due_at = 0"))
+    assert not claim(equipment, before, Lane.FIRST).claimed
+    assert [state for _, state, _ in world.brief(late)] == ["superseded"]
+    with world.database.read() as connection:
+        assert leads.next_due(connection, "one") == {}
+    greet(world.database, after, [after], ["one"], lambda: False)
+    (claimed,) = claim(equipment, after, Lane.OPT_OUT).claimed
+    assert claimed.plan.payload == {"do_not_call": True}
+
+
 def test_a_campaign_whose_address_no_version_has_noted_is_the_same_one(world: World) -> None:
     world.write(KNOWING + CONSENT, ("one",))
     campaign = world.mappings.campaigns["one"]

@@ -167,6 +167,42 @@ def test_an_outcome_keeps_the_batch_that_led_to_it(database: Database) -> None:
     )
 
 
+def test_a_lead_was_refused_alone_if_others_of_its_campaign_got_through_later(
+    database: Database,
+) -> None:
+    """Else a 403 is the campaign's, which is paused for it."""
+
+    def call(campaign: str = "main", status: int | None = 200, leads: int = 1) -> int:
+        return outcomes.add_batch(
+            connection,
+            campaign=campaign,
+            started_at=NOW,
+            elapsed_ms=1,
+            leads=leads,
+            calls=1,
+            status=status,
+            trouble={200: None, 403: "refused"}.get(status or 0, "server"),
+            detail="",
+        )
+
+    def refused(event_id: int, *, leads: int = 1) -> list[int]:
+        _, number = add_one(connection, event_id)
+        batch = call(status=403, leads=leads)
+        outcomes.decide(connection, [decision(number, State.WAITING, batch_id=batch)], NOW)
+        return [number]
+
+    with database.write() as connection:
+        call()
+        first, beside = refused(1), refused(2, leads=2)
+        for campaign, status in (("other", 200), ("main", 403), ("main", 500), ("main", None)):
+            call(campaign, status)
+            assert not outcomes.refused_alone(connection, first)
+        call()
+        assert outcomes.refused_alone(connection, first)
+        assert not outcomes.refused_alone(connection, beside)
+        assert not outcomes.refused_alone(connection, refused(3))
+
+
 def test_a_listing_narrows_and_pages(database: Database) -> None:
     (delivery,) = stored(database, a_delivery())
     with database.write() as connection:

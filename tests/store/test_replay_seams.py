@@ -11,9 +11,11 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from bridge.clock import now_ms
+from bridge.errors import StoreBusy
 from bridge.model import ContactRef, Known, Lane
 from bridge.steps import replay as replay_step
 from bridge.steps import replay_control as control
+from bridge.steps import replay_store
 from bridge.steps.erase import erase_now, erase_people
 from bridge.steps.versions import keep
 from bridge.store import contacts, digest, erasing, leads
@@ -115,6 +117,29 @@ def test_what_others_learn_of_its_contacts_has_a_replay_map_again(
         ("one", "waiting", PHONE),
         ("one", "waiting", OTHER),
     ]
+
+
+def test_a_delivery_whose_replay_finds_the_database_busy_is_not_dead(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (receipt,) = world.take_in(event(1, name="A"))
+    number = world.make(receipt=receipt)
+
+    faults = iter([ValueError("a fault of the first try"), StoreBusy("locked")])
+    plain = replay_store.store
+
+    def store(*given: Any) -> Any:
+        error = next(faults, None)
+        if error is not None:
+            raise error
+        return plain(*given)
+
+    monkeypatch.setattr(replay_step, "store", store)
+    monkeypatch.setattr(replay_store, "store", store)
+    with pytest.raises(StoreBusy):
+        world.worker().replay(world.tools)
+    world.work(number)
+    assert [state for _, state, _ in world.brief(receipt, number)] == ["waiting", "waiting"]
 
 
 def test_mapping_files_that_are_edited_during_a_step_count_from_the_next_on(
@@ -237,12 +262,16 @@ def test_where_it_is_erased_what_was_sent_nobody_is_called_once_more(world: Worl
         'when: "dnc == `true`"', 'when: "dnc != `null`"\n    allow_opt_in: true'
     ).replace("{value: true}", "{from: dnc, to: boolean}", 1)
     world.write(HEAD + opting_in, ("one",))
-    asked = ({"again": True}, {"dnc": False}, {"again": True}, {"dnc": False})
+    asked = ({"again": True}, {"dnc": False}, {"again": True}, {"dnc": False}, {"dnc": True})
     receipts = world.take_in(*(event(n, name="A", **more) for n, more in enumerate(asked)))
     finish(world)
     execute(world, "UPDATE outcome SET state = 'rejected'")
     with world.database.write() as connection:
-        assert erasing.outcomes(connection, digest.load(connection), [3, 4], now_ms()) == [3, 4]
+        assert erasing.outcomes(connection, digest.load(connection), [3, 4, 5], now_ms()) == [
+            3,
+            4,
+            5,
+        ]
     number = world.make(source="crm", marks=True)
     world.work(number)
     fields = [fields for one in receipts for _, _, fields in world.brief(one, number)]
@@ -251,9 +280,34 @@ def test_where_it_is_erased_what_was_sent_nobody_is_called_once_more(world: Worl
         {"first_name": "A", "do_not_call": False},
         {"first_name": "A"},
         {"first_name": "A"},
+        {"first_name": "A", "do_not_call": True},
     ]
     reasons = [world.outcomes(receipt=one)[-1]["message"] for one in receipts]
-    assert ["sent before is erased" in why for why in reasons] == [False, False, True, True]
+    assert ["sent before is erased" in why for why in reasons] == [False, False, True, True, False]
+
+
+def test_what_may_have_been_sent_puts_nobody_into_the_queue_once_more(world: World) -> None:
+    world.write(HEAD + RULES, ("one",))
+    sent = ["waiting", "in_flight", "standing", "updated", "unconfirmed"]
+    # of the last but one the wish went out without a trustworthy answer, its name later to no lead
+    became = [*((state, False) for state in sent), ("not_found", True), ("not_found", False)]
+    receipts = world.take_in(*(event(n, name="A", again=True) for n in range(len(became))))
+    (copy,) = world.take_in(event(0, name="A", again=True))
+    finish(world)
+    with world.database.write() as connection:
+        for receipt, (state, doubtful) in zip(receipts, became, strict=True):
+            to = text("UPDATE outcome SET state = :s, doubtful = :d WHERE receipt = :receipt")
+            connection.execute(to, {"s": state, "d": doubtful, "receipt": receipt})
+    number = world.replay(source="crm")  # nobody has asked for wishes
+    assert [f for one in receipts for _, _, f in world.brief(one, number)] == [
+        {"first_name": "A"}
+    ] * len(became)
+    number = world.make(source="crm", marks=True)
+    world.work(number)
+    fields = [fields for one in receipts for _, _, fields in world.brief(one, number)]
+    assert fields[:-1] == [{"first_name": "A"}] * 6
+    assert fields[-1] == {"first_name": "A", "mark_as_unanswered": True}
+    assert [state for _, state, _ in world.brief(copy, number)] == ["duplicate"]
 
 
 def test_a_replay_whose_updates_are_held_by_a_pause_looks_ever_less_often(world: World) -> None:

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from enrich.rest import Api, Says
 
 from bridge.clock import now_ms
 from bridge.model import Lane, State
+from bridge.settings import Environment
 from bridge.steps import replay as replay_step
 from bridge.steps import replay_control as control
 from bridge.steps import replay_lookups
@@ -25,6 +27,7 @@ from bridge.store.counters import Counted
 from bridge.store.database import Connection, Database
 from bridge.store.replays import Item, ReplayState
 
+from . import replaying
 from .replaying import BOUNDS, HEAD, LOOK_UP, RULES, World
 from .rows import a_delivery, stored
 
@@ -116,6 +119,22 @@ def test_only_the_selected_events_of_a_delivery_are_replayed(world: World) -> No
     number = world.replay(states=(State.SKIPPED,))
     assert [state for _, state, _ in world.brief(receipt, number)] == ["skipped"]
     assert control.report_of(world.database, number).replay.deliveries == 1
+
+
+def test_every_page_of_every_state_is_selected_and_nothing_from_another_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bridge.steps.replay_select.PAGE", 2)
+    at = now_ms() - 10_000
+    lost = {"phone": "none", "name": "A"}
+    receipts = [
+        world.receive(event(n, **(lost if n % 2 else {})), received_at=at + n) for n in range(10)
+    ]
+    world.take_in()
+    number = world.make(states=(State.DEAD, State.SKIPPED), since=at + 1, until=at + 9)
+    with world.database.read() as connection:
+        left = replays.items(connection, number, 100)
+    assert [item.receipt for item in left] == receipts[8:0:-1]
 
 
 def test_a_replay_of_one_campaign_sends_to_no_other(world: World) -> None:
@@ -270,6 +289,38 @@ def test_what_is_kept_of_mapping_versions_that_were_asked_does_not_grow_with_edi
     assert opened[0] is opened[2] is opened[4]
     assert list(desk._open.values()) == [opened[3], opened[0]]
     desk.close()
+
+
+@pytest.fixture
+def crm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    api = Api(lambda _asked: Says(200, {"phone": PHONE}))
+    settings = Environment({**replaying.ENVIRONMENT, "CRM_URL": api.url})
+    monkeypatch.setattr(replaying, "ENVIRONMENT", settings)
+    yield api
+    api.stop()
+
+
+def test_what_a_crm_said_before_a_delivery_came_is_not_taken_for_its_answer(
+    world: World, crm: Api
+) -> None:
+    """A worker's desk for replays lives for months, and the record may be an opt-out by now."""
+    asks = """
+enrich:
+  contact: {url: "${CRM_URL}/people/{id}", token: "${CRM_TOKEN}", ids: contact}
+"""
+    world.write(HEAD + asks + RULES)
+    mapping = world.mappings.mappings["crm"]
+    now = now_ms()
+    desk, calls = Desk(wall=lambda: now), []
+    for received_at in (now - 60_000, now - 60_000, now):
+        body = b'{"id": 1, "contact": "7"}'
+        row = a_delivery(source="crm", body=body, received_at=received_at)
+        (delivery,) = stored(world.database, row)
+        (read,) = events_of(delivery, mapping, BOUNDS)
+        desk.ask([(delivery, read, mapping)])
+        calls.append(len(crm.asked))
+    desk.close()
+    assert calls == [1, 1, 2]
 
 
 def test_an_opt_out_whose_look_up_fails_goes_to_the_numbers_that_are_remembered(
