@@ -224,7 +224,7 @@ def _one_at_a_time(
     for update, own in owned:
         if any(update is u for u, _ in chosen) and chosen is opt_outs and len(own) > 1:
             others = ", ".join(sorted(set(own) - {DO_NOT_CALL}))
-            note = f"{others} left out: the API refused it beside the opt-out"
+            note = f"{others} left out: the API did not take it beside the opt-out"
             before = left_out.get(update.id)
             left_out[update.id] = note if before is None else f"{before}; {note}"
     return chosen
