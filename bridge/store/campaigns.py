@@ -23,6 +23,9 @@ from bridge.store.schema import NEVER, campaign
 OPEN = "open"
 PAUSED = "paused"
 
+ASIDE = Called("", "")
+"""As what a campaign is called that nobody calls, until it is greeted."""
+
 _CONDITION = (  # in the order of a Condition
     campaign.c.condition,
     campaign.c.reason,
@@ -113,14 +116,16 @@ def set_aside(connection: Connection, name: str, before: Called) -> bool:
             campaign.c.api_id == before.id,
             campaign.c.api_address == before.address,
         )
-        .values(api_id="", api_address="")
+        .values(api_id=ASIDE.id, api_address=ASIDE.address)
     )
     return changed.rowcount > 0
 
 
 def aside(connection: Connection) -> set[str]:
     """The campaigns that nobody calls, since who was to greet them has not come to its end."""
-    return set(connection.execute(select(campaign.c.name).where(campaign.c.api_id == "")).scalars())
+    return set(
+        connection.execute(select(campaign.c.name).where(campaign.c.api_id == ASIDE.id)).scalars()
+    )
 
 
 def note_address(connection: Connection, name: str, now: Called) -> None:
