@@ -220,9 +220,10 @@ def keep_probe(connection: Connection, name: str, until: int) -> None:
     )
 
 
-def release_probe(connection: Connection, name: str) -> None:
-    """Give back a probe that did not take place."""
-    connection.execute(update(campaign).where(campaign.c.name == name).values(probe_until=0))
+def release_probe(connection: Connection, name: str, until: int) -> None:
+    """Give back a probe that was taken, or kept, until then (ms), if it still is."""
+    mine = (campaign.c.name == name, campaign.c.probe_until == until)
+    connection.execute(update(campaign).where(*mine).values(probe_until=0))
 
 
 def probe_soon(
