@@ -61,9 +61,13 @@ def greet(
     with database.write() as connection:
         now = database.now_ms()
         # else another worker has greeted it meanwhile, and what is confirmed since was told to that
-        mine = before is None or same or campaigns.set_aside(connection, campaign.name, ASIDE)
+        new = before is None
+        mine = new or same or campaigns.set_aside(connection, campaign.name, ASIDE)
         if mine and not same:
-            campaigns.greet(connection, campaign.name, campaign.called, now, adopting=bool(sisters))
+            called, adopting = campaign.called, bool(sisters)
+            mine = campaigns.greet(
+                connection, campaign.name, called, now, adopting=adopting, new=new
+            )
         elif mine and not sisters:
             campaigns.adopted(connection, campaign.name)
     return sisters if mine else greet(database, campaign, file, noted, stopping)

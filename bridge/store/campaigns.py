@@ -78,11 +78,18 @@ def known(connection: Connection, name: str) -> tuple[Condition, Called] | None:
 
 
 def greet(
-    connection: Connection, name: str, called: Called, now: int, *, adopting: bool = False
-) -> None:
+    connection: Connection,
+    name: str,
+    called: Called,
+    now: int,
+    *,
+    adopting: bool = False,
+    new: bool = False,
+) -> bool:
     """Note a campaign that is new or another one at the API: it is open, as far as is known.
 
-    ``adopting``: it counts as away until ``adopted`` says otherwise.
+    ``adopting``: it counts as away until ``adopted`` says otherwise. ``new``: False, and nothing is
+    noted, if another worker has greeted it meanwhile.
     """
     values: dict[str, Any] = {
         "api_id": called.id,
@@ -96,14 +103,14 @@ def greet(
         "probe_until": 0,
         "away_since": now if adopting else None,
     }
-    connection.execute(
-        upsert(connection, campaign)
-        .values(name=name, changes=0, **values)
-        .on_conflict_do_update(
-            index_elements=[campaign.c.name],
-            set_={**values, "changes": campaign.c.changes + 1},
-        )
-    )
+    statement = upsert(connection, campaign).values(name=name, changes=0, **values)
+    key = [campaign.c.name]
+    if new:
+        statement = statement.on_conflict_do_nothing(index_elements=key)
+    else:
+        over = {**values, "changes": campaign.c.changes + 1}
+        statement = statement.on_conflict_do_update(index_elements=key, set_=over)
+    return connection.execute(statement.returning(campaign.c.name)).first() is not None
 
 
 def set_aside(connection: Connection, name: str, before: Called) -> bool:

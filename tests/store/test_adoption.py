@@ -485,3 +485,28 @@ def test_who_greets_a_campaign_by_older_files_takes_no_opt_out_from_the_one_to_c
     with database.write() as connection:
         assert campaigns.called(connection, "main") == after.called
         assert told(connection, "main") == {OUT: ENTRY}
+
+
+def test_a_new_campaign_whose_id_is_corrected_at_once_is_told_by_the_right_one(
+    database: Database, tmp_path: Path
+) -> None:
+    """A worker that knows the first text greets it while another, with the second, is at it."""
+    crm = World(database, tmp_path)
+    main, wrong, right = a_campaign("main"), a_campaign("new", "1"), a_campaign("new", "2")
+    assert greet(database, main, [main], [], never) == []
+    with database.write() as connection:
+        opted_out(connection, "main")
+    looks = count(1)
+
+    def meanwhile() -> bool:
+        if next(looks) == 4:  # all opt-outs have been taken over
+            greet(database, wrong, [main, wrong], ["main"], never)
+            heard: list[tuple[str, Any]] = []
+            send(crm.worker()._equipment, wrong, Lane.OPT_OUT, Confirming(heard).way())
+            assert heard == [(OUT, True)]
+        return False
+
+    assert greet(database, right, [main, right], ["main"], meanwhile) == ["main"]
+    with database.write() as connection:
+        assert campaigns.called(connection, "new") == right.called
+        assert told(connection, "new") == {OUT: ENTRY}
