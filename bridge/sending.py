@@ -124,7 +124,8 @@ class Sending:
             gate.unused()
             raise
         finally:
-            if probe and not sent:
+            # 413, for one, neither opens the campaign nor closes it anew, which would end the probe
+            if probe and not (sent and (gate.probes or gate.is_open)):
                 self._conditions.release_probe(campaign)
 
     def _due(self, campaign: Campaign, *, only_opt_outs: bool) -> dict[Lane, int]:

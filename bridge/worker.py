@@ -76,6 +76,10 @@ waited for before a look at whether there are any that nobody signalled."""
 GAP_S = 0.001
 """How long a worker leaves SQLite's lock to the web process after each transaction."""
 
+LEFT_OFF_S = 60.0
+"""After how long a campaign that is set aside is greeted by who has greeted it before: another
+worker may be at it, by an edit that this one has not read yet."""
+
 ADOPT_AGAIN_S = 120.0
 """How long after its greeting a campaign takes over opt-outs once more."""
 
@@ -132,6 +136,7 @@ class Worker:
         self._noticing = Noticing(self.name, self._clock, partial(mapping_problem, self.live))
         self._adopt_again: dict[str, tuple[float, list[str]]] = {}
         self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
+        self._aside: dict[str, float] = {}
         self._keepers: dict[str, TokenKeeper] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._erase_at = 0.0
@@ -322,7 +327,10 @@ class Worker:
             with self.database.write() as connection:
                 campaigns.note_away(connection, there, self.database.now_ms())
             log.warning("campaigns have left campaigns.yaml", campaigns=sorted(left))
-        for name in self._greeted.keys() & aside | self._greeted.keys() - set(there):
+        now = time.monotonic()
+        self._aside = {name: self._aside.get(name, now) for name in aside}
+        left_off = {name for name, since in self._aside.items() if now - since >= LEFT_OFF_S}
+        for name in self._greeted.keys() & left_off | self._greeted.keys() - set(there):
             del self._greeted[name]
         return present - left
 

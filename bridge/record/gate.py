@@ -171,6 +171,11 @@ class Gate:
         """How many probes of this worker are out."""
         return len(self._probes)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether calls may go as they come."""
+        return self._state is GateState.OPEN
+
     def unused(self) -> None:
         """A call that this thread was let through for did not take place; its turn is free."""
         with self._lock:

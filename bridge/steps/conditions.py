@@ -60,6 +60,7 @@ class Conditions:
         self._accounts: dict[Token, Account] = {}
         self._campaigns: Mapping[str, Campaign] = {}
         self._pauses: Mapping[str, Pause] = {}
+        self._probes: dict[str, int] = {}
         self._lock = threading.Lock()
 
     # ------------------------------------------------------------------ what there is
@@ -253,8 +254,12 @@ class Conditions:
         if self._database.is_sqlite or self._gates[campaign.name].probes > 1:
             return True
         now = self._database.now_ms()
+        until = _over(campaign, now)
         with self._database.write() as connection:
-            return campaigns.claim_probe(connection, campaign.name, now, _over(campaign, now))
+            claimed = campaigns.claim_probe(connection, campaign.name, now, until)
+        if claimed:
+            self._probes[campaign.name] = until
+        return claimed
 
     def keep_probe(self, campaign: Campaign) -> None:
         """A probe makes one more call, with a part of its batch, and keeps its place meanwhile.
@@ -268,15 +273,18 @@ class Conditions:
         try:
             with self._database.write() as connection:
                 campaigns.keep_probe(connection, campaign.name, until)
+            self._probes[campaign.name] = until
         except StoreError as error:
             log.warning("probe not kept", campaign=campaign.name, error=str(error))
 
     def release_probe(self, campaign: Campaign) -> None:
-        """Give a probe back that had nothing to send."""
-        if self._database.is_sqlite:
+        """Give a probe back that had nothing to send, or whose answers say nothing of the campaign;
+        not that of another worker, which may have it since this one's call has failed."""
+        until = self._probes.pop(campaign.name, None)
+        if until is None:
             return
         with self._database.write() as connection:
-            campaigns.release_probe(connection, campaign.name)
+            campaigns.release_probe(connection, campaign.name, until)
 
 
 def _over(campaign: Campaign, now: int) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from bridge import logs
 from bridge.model import Campaign
 from bridge.store import adoption, campaigns, leads
+from bridge.store.campaigns import ASIDE
 from bridge.store.database import Database
 
 log = logs.get("worker")
@@ -59,11 +60,17 @@ def greet(
         log.warning(moved, campaign=campaign.name, opt_outs_again=count)
     with database.write() as connection:
         now = database.now_ms()
-        if not same:
-            campaigns.greet(connection, campaign.name, campaign.called, now, adopting=bool(sisters))
-        elif not sisters:
+        # else another worker has greeted it meanwhile, and what is confirmed since was told to that
+        new = before is None
+        mine = new or same or campaigns.set_aside(connection, campaign.name, ASIDE)
+        if mine and not same:
+            called, adopting = campaign.called, bool(sisters)
+            mine = campaigns.greet(
+                connection, campaign.name, called, now, adopting=adopting, new=new
+            )
+        elif mine and not sisters:
             campaigns.adopted(connection, campaign.name)
-    return sisters
+    return sisters if mine else greet(database, campaign, file, noted, stopping)
 
 
 def adopt_again(

@@ -23,6 +23,9 @@ from bridge.store.schema import NEVER, campaign
 OPEN = "open"
 PAUSED = "paused"
 
+ASIDE = Called("", "")
+"""As what a campaign is called that nobody calls, until it is greeted."""
+
 _CONDITION = (  # in the order of a Condition
     campaign.c.condition,
     campaign.c.reason,
@@ -75,11 +78,18 @@ def known(connection: Connection, name: str) -> tuple[Condition, Called] | None:
 
 
 def greet(
-    connection: Connection, name: str, called: Called, now: int, *, adopting: bool = False
-) -> None:
+    connection: Connection,
+    name: str,
+    called: Called,
+    now: int,
+    *,
+    adopting: bool = False,
+    new: bool = False,
+) -> bool:
     """Note a campaign that is new or another one at the API: it is open, as far as is known.
 
-    ``adopting``: it counts as away until ``adopted`` says otherwise.
+    ``adopting``: it counts as away until ``adopted`` says otherwise. ``new``: False, and nothing is
+    noted, if another worker has greeted it meanwhile.
     """
     values: dict[str, Any] = {
         "api_id": called.id,
@@ -93,14 +103,14 @@ def greet(
         "probe_until": 0,
         "away_since": now if adopting else None,
     }
-    connection.execute(
-        upsert(connection, campaign)
-        .values(name=name, changes=0, **values)
-        .on_conflict_do_update(
-            index_elements=[campaign.c.name],
-            set_={**values, "changes": campaign.c.changes + 1},
-        )
-    )
+    statement = upsert(connection, campaign).values(name=name, changes=0, **values)
+    key = [campaign.c.name]
+    if new:
+        statement = statement.on_conflict_do_nothing(index_elements=key)
+    else:
+        over = {**values, "changes": campaign.c.changes + 1}
+        statement = statement.on_conflict_do_update(index_elements=key, set_=over)
+    return connection.execute(statement.returning(campaign.c.name)).first() is not None
 
 
 def set_aside(connection: Connection, name: str, before: Called) -> bool:
@@ -113,14 +123,16 @@ def set_aside(connection: Connection, name: str, before: Called) -> bool:
             campaign.c.api_id == before.id,
             campaign.c.api_address == before.address,
         )
-        .values(api_id="", api_address="")
+        .values(api_id=ASIDE.id, api_address=ASIDE.address)
     )
     return changed.rowcount > 0
 
 
 def aside(connection: Connection) -> set[str]:
     """The campaigns that nobody calls, since who was to greet them has not come to its end."""
-    return set(connection.execute(select(campaign.c.name).where(campaign.c.api_id == "")).scalars())
+    return set(
+        connection.execute(select(campaign.c.name).where(campaign.c.api_id == ASIDE.id)).scalars()
+    )
 
 
 def note_address(connection: Connection, name: str, now: Called) -> None:
@@ -215,9 +227,10 @@ def keep_probe(connection: Connection, name: str, until: int) -> None:
     )
 
 
-def release_probe(connection: Connection, name: str) -> None:
-    """Give back a probe that did not take place."""
-    connection.execute(update(campaign).where(campaign.c.name == name).values(probe_until=0))
+def release_probe(connection: Connection, name: str, until: int) -> None:
+    """Give back a probe that was taken, or kept, until then (ms), if it still is."""
+    mine = (campaign.c.name == name, campaign.c.probe_until == until)
+    connection.execute(update(campaign).where(*mine).values(probe_until=0))
 
 
 def probe_soon(

@@ -459,3 +459,54 @@ def test_what_goes_by_a_former_name_undoes_no_opt_out_for_good(
     assert adopt_again(database, after["uno"], sisters, never)
     told_to(after["uno"], Lane.OPT_OUT)
     assert [word for _, word in heard] == [True, False, True]
+
+
+def test_who_greets_a_campaign_by_older_files_takes_no_opt_out_from_the_one_to_come(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It overtakes a worker that knows the new id, and the campaign before confirms once more."""
+    monkeypatch.setattr(leads, "AT_A_TIME", 1)
+    crm = World(database, tmp_path)
+    before, after = a_campaign("main", "1"), a_campaign("main", "2")
+    assert greet(database, before, [before], [], never) == []
+    with database.write() as connection:
+        opted_out(connection, "main")
+    looks = count(1)
+
+    def meanwhile() -> bool:
+        if next(looks) == 3:  # all leads have been put up
+            greet(database, before, [before], [], never)
+            heard: list[tuple[str, Any]] = []
+            send(crm.worker()._equipment, before, Lane.OPT_OUT, Confirming(heard).way())
+            assert heard == [(OUT, True)]
+        return False
+
+    assert greet(database, after, [after], [], meanwhile) == []
+    with database.write() as connection:
+        assert campaigns.called(connection, "main") == after.called
+        assert told(connection, "main") == {OUT: ENTRY}
+
+
+def test_a_new_campaign_whose_id_is_corrected_at_once_is_told_by_the_right_one(
+    database: Database, tmp_path: Path
+) -> None:
+    """A worker that knows the first text greets it while another, with the second, is at it."""
+    crm = World(database, tmp_path)
+    main, wrong, right = a_campaign("main"), a_campaign("new", "1"), a_campaign("new", "2")
+    assert greet(database, main, [main], [], never) == []
+    with database.write() as connection:
+        opted_out(connection, "main")
+    looks = count(1)
+
+    def meanwhile() -> bool:
+        if next(looks) == 4:  # all opt-outs have been taken over
+            greet(database, wrong, [main, wrong], ["main"], never)
+            heard: list[tuple[str, Any]] = []
+            send(crm.worker()._equipment, wrong, Lane.OPT_OUT, Confirming(heard).way())
+            assert heard == [(OUT, True)]
+        return False
+
+    assert greet(database, right, [main, right], ["main"], meanwhile) == ["main"]
+    with database.write() as connection:
+        assert campaigns.called(connection, "new") == right.called
+        assert told(connection, "new") == {OUT: ENTRY}

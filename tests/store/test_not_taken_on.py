@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import text
 
 from bridge.bells import Bells
-from bridge.model import Answered, Trouble
+from bridge.forward.client import CampaignClient
+from bridge.model import Answered, Campaign, Lane, Result, Sent, Trouble, Verdict
 from bridge.record.gate import GatePolicy, GateState
 from bridge.steps.conditions import Conditions, monotonic_ms
 from bridge.steps.greet import greet
+from bridge.steps.turns import Turns
 from bridge.store import outcomes
 from bridge.store.counters import Counts
 from bridge.store.database import Database
 
-from .replaying import World
+from .idle_worker import idle_worker
+from .replaying import CONSENT, HEAD, World
 
 
 @pytest.fixture
@@ -72,3 +77,36 @@ def test_nobody_is_to_blame_for_it(world: World) -> None:
     for status, expected in ((403, False), (413, False), (422, True)):
         answered(status)
         assert known() is expected, status
+
+
+class TooLarge:
+    """A campaign API in front of which each body is too large."""
+
+    def update_leads(self, _campaign: Campaign, batch: Sequence[Sent], heard: Any) -> Answered:
+        answer = Answered(tuple(Result(Verdict.REJECTED) for _ in batch), 413)
+        heard(answer)
+        return answer
+
+
+def test_a_probe_that_opened_nothing_by_it_keeps_nobody_waiting(
+    world: World, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its place would else be kept for as long as its call could have taken."""
+    world.write(HEAD + CONSENT, ("one",))
+    campaign = world.mappings.campaigns["one"]
+    client = cast(CampaignClient, TooLarge())
+    with idle_worker(world, url, monkeypatch) as (worker, _):
+        worker._start_missing()
+        conditions = worker.conditions
+        refused = Answered((), 403, Trouble.REFUSED, "HTTP 403")
+        conditions.note(campaign, conditions.gate("one"), refused)
+        conditions.start(campaign)  # a pause is tried at once
+        gate = conditions.gate("one")
+        world.take_in({"id": 1, "phone": "+14155550101", "dnc": True, "at": 1_700_000_000_000})
+        assert gate.try_pass(monotonic_ms(), urgent=True) == 0
+        turns = Turns(0, only_opt_outs=True)
+        worker._sending._send_one(campaign, Lane.OPT_OUT, gate, client, turns)
+        assert gate.view(monotonic_ms()).state is GateState.PAUSED
+        with world.database.read() as connection:
+            assert connection.execute(text("SELECT status FROM batch")).scalar() == 413
+        assert conditions.claim_probe(campaign)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from bridge.steps.greet import greet
 from bridge.steps.memory import Memory
 from bridge.store import campaigns, contacts, leads
 from bridge.store.database import Connection, Database
+from bridge.worker import LEFT_OFF_S
 
 from .idle_worker import idle_worker
 from .replaying import BOUNDS, CONSENT, HEAD, LOOK_UP, World
@@ -330,14 +332,21 @@ def test_a_greeting_by_another_id_that_broke_off_is_done_by_whoever_is_there(
         world.take_in({"id": number, "phone": phone, "dnc": True, "at": 1_700_000_000_000})
     world.mappings = replace(world.mappings, campaigns={"one": after})
     equipment = world.worker()._equipment
+    clock: Any = SimpleNamespace(now=1000.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("bridge.worker.time", clock)
     with idle_worker(world, url, monkeypatch) as (worker, _):
         worker._start_missing()
         assert len(claim(equipment, after, Lane.OPT_OUT).claimed) == 2
         # one that begins with the files of before, and is killed in the middle of its greeting
         stopped = iter([False, False, True])
         assert greet(world.database, before, [before], ["one"], lambda: next(stopped, True)) == []
-        for campaign in (before, after):
-            assert not claim(equipment, campaign, Lane.OPT_OUT).claimed
+        for later in (0, LEFT_OFF_S - 1):  # others may be at it, by an edit not read here yet
+            clock.now += later
+            worker._start_missing()
+            for campaign in (before, after):
+                assert not claim(equipment, campaign, Lane.OPT_OUT).claimed
+        clock.now += 1
         worker._start_missing()
     with world.database.read() as connection:
         assert campaigns.called(connection, "one") == after.called

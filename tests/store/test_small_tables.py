@@ -78,9 +78,11 @@ def test_of_all_workers_one_has_the_probe_until_its_time_is_over(database: Datab
         campaigns.keep_probe(connection, "main", later + 30_000)
         assert not campaigns.claim_probe(connection, "main", later + 29_999, later + 40_000)
         campaigns.keep_probe(connection, "main", later + 25_000)
-        campaigns.release_probe(connection, "main")
+        campaigns.release_probe(connection, "main", later + 25_000)
+        assert not campaigns.claim_probe(connection, "main", later + 20_001, later + 30_000)
+        campaigns.release_probe(connection, "main", later + 30_000)
         assert campaigns.claim_probe(connection, "main", later + 20_001, later + 30_000)
-        campaigns.release_probe(connection, "main")
+        campaigns.release_probe(connection, "main", later + 30_000)
         campaigns.keep_probe(connection, "main", later + 40_000)
         assert campaigns.claim_probe(connection, "main", later + 20_001, later + 30_000)
 
