@@ -191,6 +191,8 @@ def test_absent_stays_absent_through_every_transform() -> None:
         ("0061 412 345 678", "AU", "+61412345678"),
         ("04961 123456", "DE", "+494961123456"),
         ("0049 30 901820 ext. 12", "US", "+4930901820"),
+        ("0049 30 901820 #12", "US", "+4930901820"),
+        ("4915123456789 #12", "DE", "+4915123456789"),
         ("+52 1 55 1234 5678", "US", "+525512345678"),
         ("521 55 1234 5678", "MX", "+525512345678"),
         ("+1 015 555 0123", "US", "+10155550123"),
@@ -248,6 +250,14 @@ BOTH = ("+14155550123", "+14155550124")
         ("+49 30 901820 (Mobil)", "US", ("+4930901820",)),
         ("1-800-FLOWERS", "US", ("+18003569377",)),
         ("1-800-555-HELP", "US", ("+18005554357",)),
+        ("+49 800 1234 HELP", "DE", ("+4980012344357",)),
+        ("+49 30 901820 ext 1234", "DE", ("+4930901820",)),
+        ("tel:+49-30-901820;ext=12345", "DE", ("+4930901820",)),
+        ("+1 415 555 0123 x123456", "DE", BOTH[:1]),
+        ("030 901820 Zimmer 1234", "DE", ("+4930901820",)),
+        ("030/901820 (Mo-Fr 9-17 Uhr)", "DE", ("+4930901820",)),
+        ("030 901820 D-10115 Berlin", "DE", ("+4930901820",)),
+        ("030 901820 App. 3 oder 030 901821", "DE", ("+4930901820", "+4930901821")),
         ("n/a", "US", ()),
         (" ", "US", ()),
     ],
@@ -256,6 +266,12 @@ def test_each_number_of_a_text_is_read(text: str, region: str, expected: tuple[s
     assert every_e164(text, region)[0] == expected
     if expected:
         assert e164(text, region) == expected[0]
+
+
+def test_a_number_beside_words_that_cannot_be_read_is_told() -> None:
+    numbers, problems = every_e164("415-555-0123 ext 3 or 7946 09580", "US")
+    assert numbers == BOTH[:1]
+    assert problems == ("“…80” is not a phone number (country US where no + leads)",)
 
 
 def test_a_text_with_many_numbers_loses_none() -> None:
