@@ -44,6 +44,7 @@ def transform(written: Json, value: Json) -> Json:
         ({"boolean": {"true": ["Do not call", 57], "false": ["Call me"]}}, 57, True),
         ({"boolean": {"true": ["Do not call"], "false": ["Call me"]}}, "Call me", False),
         ("not", "yes", False),
+        ("not", ["yes", "no"], True),
         ("not", False, True),
         ("text", 5, "5"),
         ("text", True, "true"),
