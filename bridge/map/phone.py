@@ -6,7 +6,7 @@ Without ``+``, though, a number of country code 1 whose area code would begin wi
 refused: no such area code exists, so it is a number of another country, and an opt-out is better
 seen to be dead than asserted for somebody else. So is one that may begin with the calling code of
 its country or with an area code that looks like it (``468123456`` in Sweden), unless it is a mobile
-number by the former (``docs/decisions/0050``). Extensions are cut off: the campaign API names a
+number by one of them (``docs/decisions/0050``). Extensions are cut off: the campaign API names a
 lead by E.164 alone.
 """
 
@@ -287,8 +287,9 @@ def _parsed(text: str, region: str) -> str | None:
     other = _with_code(digits, number, region)
     if other is None or not phonenumbers.is_valid_number(number):
         return _possible(other or number)
-    # both could be meant; only that a mobile number stands without its + is more than likely
-    return _possible(other) if _is_mobile(other) else None
+    # both could be meant; only that it is the one which is a mobile number is more than likely
+    mobile = [one for one in (other, number) if _is_mobile(one)]
+    return _possible(mobile[0]) if len(mobile) == 1 else None
 
 
 def _with_code(
