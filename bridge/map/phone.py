@@ -49,6 +49,9 @@ _LETTERS = re.compile(r"[^\W\d_]+")
 _MADE_A_NUMBER = re.compile(r"(\s*\+?\d{8,})\.0\s*\Z")
 """What a table made of a phone number that it took for a number: the 0 is none of its digits."""
 
+_ROUNDED = re.compile(r"\s*\d[.,]\d+[eE]\+?\d{1,2}\s*\Z")
+"""A number as a table shows it that has no room for it: its last digits are gone."""
+
 _OLD_MEXICAN_MOBILE = re.compile(r"\+521\d{10}")
 
 
@@ -131,6 +134,8 @@ def _short(text: str, region: str) -> Phones:
 def _every_in(text: str, region: str) -> Phones:
     numbers: dict[str, None] = {}
     problems: list[str] = []
+    if _ROUNDED.match(text) is not None:
+        return Phones((), (_unreadable(text, region),))
     text = _MADE_A_NUMBER.sub(r"\1", text)
     for part in _apart(text, region):
         found = _read(part, region)

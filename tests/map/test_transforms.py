@@ -271,6 +271,13 @@ def test_each_number_of_a_text_is_read(text: str, region: str, expected: tuple[s
         assert e164(text, region) == expected[0]
 
 
+@pytest.mark.parametrize("text", ["4.91711235E+11", "4,91711235E+11", " 4.91711235e11 "])
+def test_a_number_that_a_table_rounded_is_none(text: str) -> None:
+    numbers, problems = every_e164(text, "DE")
+    assert numbers == ()
+    assert len(problems) == 1
+
+
 def test_a_number_beside_words_that_cannot_be_read_is_told() -> None:
     numbers, problems = every_e164("415-555-0123 ext 3 or 7946 09580", "US")
     assert numbers == BOTH[:1]
