@@ -6,7 +6,7 @@ Without ``+``, though, a number of country code 1 whose area code would begin wi
 refused: no such area code exists, so it is a number of another country, and an opt-out is better
 seen to be dead than asserted for somebody else. So is one that may begin with the calling code of
 its country or with an area code that looks like it (``468123456`` in Sweden), unless it is a mobile
-number by the former (``docs/decisions/0050``). Extensions are cut off: the campaign API names a
+number by one of them (``docs/decisions/0050``). Extensions are cut off: the campaign API names a
 lead by E.164 alone.
 """
 
@@ -40,11 +40,17 @@ _EXTENSION = 6
 """Digits of an extension, at most; a longer one is a number of its own."""
 
 _WHOLE = 8
-"""Digits behind which a letter begins a word beside the number (``mobile``). Behind fewer, letters
-stand for digits of it (``1-800-FLOWERS``)."""
+"""Digits beside which letters are words (``mobile``). Beside fewer they stand for digits
+(``1-800-FLOWERS``)."""
+
+_DIGIT = re.compile(r"\d")
+_LETTERS = re.compile(r"[^\W\d_]+")
 
 _MADE_A_NUMBER = re.compile(r"(\s*\+?\d{8,})\.0\s*\Z")
 """What a table made of a phone number that it took for a number: the 0 is none of its digits."""
+
+_ROUNDED = re.compile(r"\s*\d[.,]\d+[eE]\+?\d{1,2}\s*\Z")
+"""A number as a table shows it that has no room for it: its last digits are gone."""
 
 _OLD_MEXICAN_MOBILE = re.compile(r"\+521\d{10}")
 
@@ -128,29 +134,46 @@ def _short(text: str, region: str) -> Phones:
 def _every_in(text: str, region: str) -> Phones:
     numbers: dict[str, None] = {}
     problems: list[str] = []
+    if _ROUNDED.match(text) is not None:
+        return Phones((), (_unreadable(text, region),))
     text = _MADE_A_NUMBER.sub(r"\1", text)
     for part in _apart(text, region):
-        read = [_parse(piece, region) for piece in _beside_words(part) if len(piece) <= _LONGEST]
-        found = [number for number in read if number is not None]
-        numbers.update(dict.fromkeys(found))
-        if not found:
-            problems.append(_unreadable(part, region))
+        found = _read(part, region)
+        numbers.update(dict.fromkeys(found.numbers))
+        problems.extend(found.problems)
     if problems and not numbers:
         problems = [_unreadable(text, region)]
     return Phones(tuple(numbers), tuple(problems))
 
 
-def _beside_words(text: str) -> list[str]:
-    """A text cut before each word that stands behind a number: letters of it are no digits."""
-    pieces: list[str] = []
-    start = digits = 0
-    for place, character in enumerate(text):
-        if character.isdecimal():
-            digits += 1
-        elif digits >= _WHOLE and character.isalpha():
-            pieces.append(text[start:place])
-            start, digits = place, 0
-    return [*pieces, text[start:]]
+def _read(text: str, region: str) -> Phones:
+    """The number of a text, or those that stand beside words in it."""
+    digit = _DIGIT.search(text)
+    worded = digit is not None and _LETTERS.search(text, digit.end()) is not None
+    if not worded or (len(text) <= _LONGEST and _has_extension(text, region)):
+        number = _parse(text, region) if len(text) <= _LONGEST else None
+        return Phones((number,), ()) if number else Phones((), (_unreadable(text, region),))
+    whole = sum(map(str.isdecimal, text)) >= _WHOLE
+    numbers: list[str] = []
+    problems: list[str] = []
+    for piece in _LETTERS.split(text) if whole else [text]:
+        number = _known(piece, region)
+        if number is not None:
+            numbers.append(number)
+        elif sum(map(str.isdecimal, piece)) > _EXTENSION:
+            problems.append(_unreadable(piece, region))
+    spelled = _known(text, region) if not numbers and _ITSELF.match(text) else None
+    if spelled is not None:
+        return Phones((spelled,), ())
+    return Phones(tuple(numbers), tuple(problems if numbers else [_unreadable(text, region)]))
+
+
+def _known(text: str, region: str) -> str | None:
+    """One number in E.164 that is more than the digits beside it, and valid."""
+    if len(text) > _LONGEST or sum(map(str.isalnum, text)) <= _EXTENSION:
+        return None
+    number = _parse(text, region)
+    return number if number is not None and _valid(number) is not None else None
 
 
 def _unreadable(text: str, region: str) -> str:
@@ -200,7 +223,7 @@ def _at_slashes(text: str, region: str) -> list[str]:
         return [text]
     if all(_ITSELF.match(part) for part in parts):
         return parts
-    return [text] if len(text) <= _LONGEST and _parse(text, region) else parts
+    return [text] if len(text) <= _LONGEST and _read(text, region).numbers else parts
 
 
 def _has_extension(text: str, region: str) -> bool:
@@ -265,11 +288,13 @@ def _parsed(text: str, region: str) -> str | None:
     plus = phonenumbers.CountryCodeSource.FROM_NUMBER_WITH_PLUS_SIGN
     if number.country_code_source == plus:
         return _possible(number)
-    other = _with_code(phonenumbers.normalize_digits_only(text), number, region)
+    digits = phonenumbers.normalize_digits_only(text).removesuffix(number.extension or "")
+    other = _with_code(digits, number, region)
     if other is None or not phonenumbers.is_valid_number(number):
         return _possible(other or number)
-    # both could be meant; only that a mobile number stands without its + is more than likely
-    return _possible(other) if _is_mobile(other) else None
+    # both could be meant; only that it is the one which is a mobile number is more than likely
+    mobile = [one for one in (other, number) if _is_mobile(one)]
+    return _possible(mobile[0]) if len(mobile) == 1 else None
 
 
 def _with_code(

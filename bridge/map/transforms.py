@@ -91,7 +91,9 @@ def boolean_of(true: Iterable[Json], false: Iterable[Json]) -> Transform:
 
 
 def negated(value: Json) -> Json:
-    """The opposite boolean."""
+    """The opposite boolean; of a list, true if that of one of its items is."""
+    if value and isinstance(value, list):
+        return _any(negated, value)
     found = boolean(value)
     return None if found is None else not found
 

@@ -44,6 +44,7 @@ def transform(written: Json, value: Json) -> Json:
         ({"boolean": {"true": ["Do not call", 57], "false": ["Call me"]}}, 57, True),
         ({"boolean": {"true": ["Do not call"], "false": ["Call me"]}}, "Call me", False),
         ("not", "yes", False),
+        ("not", ["yes", "no"], True),
         ("not", False, True),
         ("text", 5, "5"),
         ("text", True, "true"),
@@ -186,11 +187,15 @@ def test_absent_stays_absent_through_every_transform() -> None:
         ("+4915123456789.0", "DE", "+4915123456789"),
         ("4155550123.0", "US", "+14155550123"),
         ("6281234567890", "ID", "+6281234567890"),
+        ("53494261", "CU", "+5353494261"),
+        ("846981339", "VN", "+84846981339"),
         ("0044 20 7946 0958", "US", "+442079460958"),
         ("001 201-555-0123", "US", "+12015550123"),
         ("0061 412 345 678", "AU", "+61412345678"),
         ("04961 123456", "DE", "+494961123456"),
         ("0049 30 901820 ext. 12", "US", "+4930901820"),
+        ("0049 30 901820 #12", "US", "+4930901820"),
+        ("4915123456789 #12", "DE", "+4915123456789"),
         ("+52 1 55 1234 5678", "US", "+525512345678"),
         ("521 55 1234 5678", "MX", "+525512345678"),
         ("+1 015 555 0123", "US", "+10155550123"),
@@ -248,6 +253,14 @@ BOTH = ("+14155550123", "+14155550124")
         ("+49 30 901820 (Mobil)", "US", ("+4930901820",)),
         ("1-800-FLOWERS", "US", ("+18003569377",)),
         ("1-800-555-HELP", "US", ("+18005554357",)),
+        ("+49 800 1234 HELP", "DE", ("+4980012344357",)),
+        ("+49 30 901820 ext 1234", "DE", ("+4930901820",)),
+        ("tel:+49-30-901820;ext=12345", "DE", ("+4930901820",)),
+        ("+1 415 555 0123 x123456", "DE", BOTH[:1]),
+        ("030 901820 Zimmer 1234", "DE", ("+4930901820",)),
+        ("030/901820 (Mo-Fr 9-17 Uhr)", "DE", ("+4930901820",)),
+        ("030 901820 D-10115 Berlin", "DE", ("+4930901820",)),
+        ("030 901820 App. 3 oder 030 901821", "DE", ("+4930901820", "+4930901821")),
         ("n/a", "US", ()),
         (" ", "US", ()),
     ],
@@ -256,6 +269,19 @@ def test_each_number_of_a_text_is_read(text: str, region: str, expected: tuple[s
     assert every_e164(text, region)[0] == expected
     if expected:
         assert e164(text, region) == expected[0]
+
+
+@pytest.mark.parametrize("text", ["4.91711235E+11", "4,91711235E+11", " 4.91711235e11 "])
+def test_a_number_that_a_table_rounded_is_none(text: str) -> None:
+    numbers, problems = every_e164(text, "DE")
+    assert numbers == ()
+    assert len(problems) == 1
+
+
+def test_a_number_beside_words_that_cannot_be_read_is_told() -> None:
+    numbers, problems = every_e164("415-555-0123 ext 3 or 7946 09580", "US")
+    assert numbers == BOTH[:1]
+    assert problems == ("“…80” is not a phone number (country US where no + leads)",)
 
 
 def test_a_text_with_many_numbers_loses_none() -> None:
