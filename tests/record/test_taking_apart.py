@@ -22,7 +22,7 @@ def test_an_opt_out_is_taken_out_of_a_refused_object_and_goes_first() -> None:
     assert lead.flight.lead.lane is Lane.OPT_OUT
     lead.answer(Verdict.CONFIRMED)
     assert lead.state(opt_out) is State.UPDATED
-    assert "email left out: the API refused it" in lead.messages[opt_out]
+    assert "email left out: the API did not take it" in lead.messages[opt_out]
     lead.step(Verdict.CONFIRMED)
     assert lead.state(name) is State.UPDATED
     assert lead.sends[1:] == [{"do_not_call": True}, {"first_name": "Ann"}]

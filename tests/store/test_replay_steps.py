@@ -295,7 +295,7 @@ def test_what_is_kept_of_mapping_versions_that_were_asked_does_not_grow_with_edi
 def crm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     api = Api(lambda _asked: Says(200, {"phone": PHONE}))
     settings = Environment({**replaying.ENVIRONMENT, "CRM_URL": api.url})
-    monkeypatch.setattr(replaying, "ENVIRONMENT", settings)
+    monkeypatch.setattr(World, "environment", settings)
     yield api
     api.stop()
 
