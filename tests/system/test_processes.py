@@ -148,7 +148,7 @@ def test_who_stands_in_for_a_killed_web_process_waits_for_an_edit_to_be_mended(
     def answered() -> int:
         try:
             return bridge.post("crm", OPT_OUT).status_code
-        except httpx.TransportError:  # it was on its way to the one that is killed
+        except httpx.TransportError:  # it went to the one that is killed
             return 0
 
     os.kill(both[0], signal.SIGKILL)
@@ -156,7 +156,8 @@ def test_who_stands_in_for_a_killed_web_process_waits_for_an_edit_to_be_mended(
         lambda: bridge.said("web", "cannot begin") or web.status is not None, what="who stands in"
     )
     assert web.status is None
-    assert answered() == 200
+    # the first try may go by a connection that was kept to the one that is gone
+    wait_until(lambda: answered() == 200 or web.status is not None, what="the other's answer")
     assert web.status is None
     os.kill(both[1], signal.SIGKILL)
     file.write_text(good)
