@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
-from itertools import pairwise
 
 import jmespath
 
@@ -18,15 +17,16 @@ from .crm import Crm, truth
 
 def test_calls_keep_the_declared_distance(crm: Crm) -> None:
     lookups = Lookups({"contact": contact_lookup(crm.url, size=1, rate_per_s=20)}, jmespath.search)
+    started = time.monotonic()
     try:
         lookups.resolve([Wanted("contact", "1", ("1", "2", "3"))])
         lookups.resolve([Wanted("contact", "1", ("4",))])
     finally:
         lookups.close()
-    gaps = [later.at - sooner.at for sooner, later in pairwise(crm.asked)]
-    assert len(gaps) == 3
-    assert all(gap >= 0.03 for gap in gaps), gaps
-    assert sum(gaps) >= 0.13
+    # each by itself may be heard late, and what follows it come close behind
+    heard = [call.at - started for call in crm.asked]
+    assert len(heard) == 4
+    assert all(at >= 0.05 * number for number, at in enumerate(heard)), heard
 
 
 def test_every_call_of_any_kind_waits_its_turn(crm: Crm, opened: Callable[..., Desk]) -> None:
