@@ -77,8 +77,9 @@ GAP_S = 0.001
 """How long a worker leaves SQLite's lock to the web process after each transaction."""
 
 LEFT_OFF_S = 60.0
-"""After how long a campaign that is set aside is greeted by who has greeted it before: another
-worker may be at it, by an edit that this one has not read yet."""
+"""After how long a campaign that is set aside, or that a worker calls otherwise which is gone, is
+greeted by who has greeted it before: another one may be at it, by an edit that this one has not
+read yet, or come back. As long as that a worker may be silent."""
 
 ADOPT_AGAIN_S = 120.0
 """How long after its greeting a campaign takes over opt-outs once more."""
@@ -135,8 +136,9 @@ class Worker:
         self._clock = SharedClock(self.database, every_s=0)
         self._noticing = Noticing(self.name, self._clock, partial(mapping_problem, self.live))
         self._adopt_again: dict[str, tuple[float, list[str]]] = {}
-        self._greeted: dict[str, tuple[str, str, Secret | None]] = {}
+        self._greeted: dict[str, tuple[str, str, Secret | None, str]] = {}
         self._aside: dict[str, float] = {}
+        self._lost: dict[tuple[str, str | None], float] = {}
         self._keepers: dict[str, TokenKeeper] = {}
         self._threads: dict[str, threading.Thread] = {}
         self._erase_at = 0.0
@@ -270,6 +272,7 @@ class Worker:
         for name in self._looking_up(current.mappings):
             self._start(f"source:{name}", self._look_up, name)
         present = self._note_away(current.campaigns.keys())
+        self._forget_lost(current.campaigns)
         came = self._note_arrivals(current.campaigns)
         self.conditions.limit(current.campaigns)
         # what a new one takes over may last, and holds up nobody who was there before
@@ -277,7 +280,7 @@ class Worker:
             campaign = current.campaigns[name]
             if not campaign.configured:
                 continue
-            called = (campaign.id, campaign.url, campaign.token)
+            called = (campaign.id, campaign.url, campaign.token, campaign.account)
             if self._greeted.get(name) != called:
                 sisters = greet(
                     self.database,
@@ -285,6 +288,7 @@ class Worker:
                     current.campaigns.values(),
                     arrivals.earlier(came, name),
                     self._ends,
+                    by=self.name,
                 )
                 self.conditions.start(campaign)
                 self._greeted[name] = called
@@ -333,6 +337,34 @@ class Worker:
         for name in self._greeted.keys() & left_off | self._greeted.keys() - set(there):
             del self._greeted[name]
         return present - left
+
+    def _forget_lost(self, named: Mapping[str, Campaign]) -> None:
+        """Have campaigns greeted again that another worker has greeted as others, and is gone.
+
+        Whoever calls them as that one did takes its place, well before anybody else's minute is
+        over: a restart is no reason to have all opt-outs sent again. Two whose files differ for as
+        long as both live do not take turns.
+        """
+        with self.database.read() as connection:
+            found = campaigns.greetings(connection)
+            since = self.database.now_ms() - round(LEFT_OFF_S * 1000)
+            alive = {one.name for one in workers.beats(connection) if one.beat_at >= since}
+        now, lost = time.monotonic(), self._lost
+        self._lost = {}
+        for name in self._greeted.keys() & named.keys() & found.keys():
+            called, by = found[name]
+            mine = called.is_that_of(named[name].called)
+            # a version before greets without a name: what stands there then is of who did earlier
+            if called == campaigns.ASIDE or (by in alive and (mine or by != self.name)):
+                continue
+            if mine:
+                with self.database.write() as connection:
+                    campaigns.take_on(connection, name, called, by, self.name)
+                continue
+            began = lost.get((name, by), now)
+            self._lost[name, by] = began
+            if now - began >= LEFT_OFF_S:
+                del self._greeted[name]
 
     def _start(self, label: str, target: Callable[..., None], *arguments: object) -> None:
         running = self._threads.get(label)

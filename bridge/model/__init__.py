@@ -20,7 +20,15 @@ from bridge.model.event import (
 )
 from bridge.model.lead_update import FIELDS, KeptMapping, LeadUpdate, Mapped, RuleTrace
 from bridge.model.lookup import Basic, Found, Lookup, OAuth, Phrase, Wanted
-from bridge.model.result import NOT_TAKEN_ON, Answered, Result, Sent, Trouble, Verdict
+from bridge.model.result import (
+    NOT_TAKEN_ON,
+    Answered,
+    Result,
+    Sent,
+    Trouble,
+    Verdict,
+    ends_probes,
+)
 from bridge.model.schemes import (
     AllOfScheme,
     AnyOfScheme,
@@ -121,5 +129,6 @@ __all__ = [
     "Verdict",
     "Verified",
     "Wanted",
+    "ends_probes",
     "joined",
 ]

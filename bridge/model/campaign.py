@@ -68,6 +68,13 @@ class Campaign:
         return Called(self.id, sha256(self.url.encode("utf-8", "surrogatepass")).hexdigest()[:32])
 
     @property
+    def account(self) -> str:
+        """A hash of whose campaign it is: its tenant, and the setting that holds its token."""
+        token = "" if self.token is None else self.token.name
+        whose = f"{self.tenant}\n{token}"
+        return sha256(whose.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+    @property
     def configured(self) -> bool:
         """Whether its id and token have values."""
         return not self.missing

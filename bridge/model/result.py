@@ -40,6 +40,15 @@ NOT_TAKEN_ON = (403, 413)
 what stands before the API refuses so as well, with any token."""
 
 
+def ends_probes(status: int | None) -> bool:
+    """Whether a call that failed keeps probes that are out from opening their campaign.
+
+    Who gets through is a better witness than a 403 of another call, which may be about a lead; and
+    where such a lead is tried with each probe, a slow one would else never open.
+    """
+    return status != 403
+
+
 class Trouble(StrEnum):
     """Why a whole call failed.
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from bridge import logs
 from bridge.model import Campaign
 from bridge.store import adoption, campaigns, leads
 from bridge.store.campaigns import ASIDE
-from bridge.store.database import Database
+from bridge.store.database import Connection, Database
 
 log = logs.get("worker")
 
@@ -19,6 +19,8 @@ def greet(
     others: Iterable[Campaign],
     noted: Collection[str],
     stopping: Callable[[], bool],
+    *,
+    by: str = "",
 ) -> list[str]:
     """Note the campaign, and have it told of the opt-outs that it may not know.
 
@@ -26,19 +28,20 @@ def greet(
     for ``adopt_again``; until that is done it counts as away, so that a worker that starts in
     between begins anew.
     ``others``: all that are in the file. ``noted``: the campaigns that were there when it came
-    (``bridge.store.arrivals``).
+    (``bridge.store.arrivals``). ``by``: the worker that greets it.
     """
     file = list(others)
     with database.read() as connection:
         before = campaigns.called(connection, campaign.name)
         formerly = campaigns.names_of(connection, campaign.id)
         gone = campaigns.gone(connection, (one.name for one in file), campaign.called.address)
+        account = campaigns.account_of(connection, campaign.name)
         away = before is not None and campaign.name not in campaigns.present(connection)
     same = before is not None and before.is_that_of(campaign.called)
     if same and not away:
-        if before != campaign.called:
+        if (before, account) != (campaign.called, campaign.account):
             with database.write() as connection:
-                campaigns.note_address(connection, campaign.name, campaign.called)
+                campaigns.note_account(connection, campaign.name, campaign.called, campaign.account)
         return []
     sisters: list[str] = []
     if before is None or away:
@@ -52,7 +55,7 @@ def greet(
         with database.write() as connection:
             aside = campaigns.set_aside(connection, campaign.name, before)
         if not aside:
-            return greet(database, campaign, file, noted, stopping)
+            return greet(database, campaign, file, noted, stopping, by=by)
         count = _assert_all_again(database, campaign, stopping)
         if stopping():
             return []  # it stays set aside; whoever comes next does all of it
@@ -66,11 +69,25 @@ def greet(
         if mine and not same:
             called, adopting = campaign.called, bool(sisters)
             mine = campaigns.greet(
-                connection, campaign.name, called, now, adopting=adopting, new=new
+                connection,
+                campaign.name,
+                called,
+                now,
+                account=campaign.account,
+                by=by,
+                adopting=adopting,
+                new=new,
             )
-        elif mine and not sisters:
-            campaigns.adopted(connection, campaign.name)
-    return sisters if mine else greet(database, campaign, file, noted, stopping)
+        elif mine:
+            _come_back(connection, campaign, told=not sisters)
+    return sisters if mine else greet(database, campaign, file, noted, stopping, by=by)
+
+
+def _come_back(connection: Connection, campaign: Campaign, *, told: bool) -> None:
+    """Note whose it is by now, and that it is there, if it knows of all that it is to be told."""
+    campaigns.note_account(connection, campaign.name, campaign.called, campaign.account)
+    if told:
+        campaigns.adopted(connection, campaign.name)
 
 
 def adopt_again(
@@ -108,21 +125,22 @@ def _same_account(one: Campaign, other: Campaign) -> bool:
 
 
 def _of_its_account(
-    campaign: Campaign, file: Iterable[Campaign], gone: Collection[str]
+    campaign: Campaign, file: Iterable[Campaign], gone: Mapping[str, str]
 ) -> Collection[str]:
     """Those of the campaigns that are gone whose account is the campaign's.
 
-    Of which account they were is written nowhere: where there is only one, it was that one.
+    ``gone``: whose each was. Where that is not known, and there is only one account, it was that.
     """
     if not campaign.tenant and all(_same_account(one, campaign) for one in file):
         return gone
-    if gone:
+    unknown = sorted(name for name, account in gone.items() if not account)
+    if unknown:
         log.warning(
             "opt-outs of campaigns that are gone are not taken over, as their account is not known",
             campaign=campaign.name,
-            gone=sorted(gone),
+            gone=unknown,
         )
-    return ()
+    return [name for name, account in gone.items() if account == campaign.account]
 
 
 def _adopt(

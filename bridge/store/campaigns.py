@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, select, update
 
-from bridge.model import Called
+from bridge.model import Called, ends_probes
 from bridge.store.bulk import Query
 from bridge.store.database import upsert
 from bridge.store.far_ahead import SLACK_MS
@@ -70,6 +70,13 @@ def condition(connection: Connection, name: str) -> Condition | None:
     return None if found is None else found[0]
 
 
+def open_for(name: ColumnElement[str], seen: int) -> ColumnElement[bool]:
+    """A condition of a statement: that the campaign of that name may be called, or
+    that nothing was noted of it since ``seen`` changes, for a worker that has opened it since."""
+    may = (campaign.c.condition == OPEN) | (campaign.c.changes == seen)
+    return select(campaign.c.name).where(campaign.c.name == name, may).exists()
+
+
 def known(connection: Connection, name: str) -> tuple[Condition, Called] | None:
     """The condition of one campaign, and as which it was last called; see above."""
     for *values, api_id, address in _ONE.all(connection, the_name=name):
@@ -83,17 +90,21 @@ def greet(
     called: Called,
     now: int,
     *,
+    account: str = "",
+    by: str = "",
     adopting: bool = False,
     new: bool = False,
 ) -> bool:
     """Note a campaign that is new or another one at the API: it is open, as far as is known.
 
-    ``adopting``: it counts as away until ``adopted`` says otherwise. ``new``: False, and nothing is
-    noted, if another worker has greeted it meanwhile.
+    ``account``: whose it is. ``by``: the worker that does. ``adopting``: it counts as away until
+    ``adopted`` says otherwise. ``new``: False, and nothing is noted, if another worker has greeted
+    it meanwhile.
     """
     values: dict[str, Any] = {
         "api_id": called.id,
         "api_address": called.address,
+        "account": account,
         "condition": OPEN,
         "reason": "",
         "since": now,
@@ -101,6 +112,7 @@ def greet(
         "failures": 0,
         "status": None,
         "probe_until": 0,
+        "greeted_by": by or None,
         "away_since": now if adopting else None,
     }
     statement = upsert(connection, campaign).values(name=name, changes=0, **values)
@@ -135,12 +147,32 @@ def aside(connection: Connection) -> set[str]:
     )
 
 
-def note_address(connection: Connection, name: str, now: Called) -> None:
-    """Note the API's address of a campaign where a version before has noted none."""
+def greetings(connection: Connection) -> dict[str, tuple[Called, str | None]]:
+    """As what each campaign was last called, and the worker that greeted it so, if one is known."""
+    rows = connection.execute(select(campaign.c.name, *_CALLED, campaign.c.greeted_by))
+    return {name: (Called(api_id, address), by) for name, api_id, address, by in rows}
+
+
+def take_on(connection: Connection, name: str, called: Called, before: str | None, by: str) -> None:
+    """Have it be known that a worker calls a campaign as another did, which is gone."""
     connection.execute(
         update(campaign)
-        .where(campaign.c.name == name, campaign.c.api_id == now.id, campaign.c.api_address == "")
-        .values(api_address=now.address)
+        .where(
+            campaign.c.name == name,
+            campaign.c.api_id == called.id,
+            campaign.c.greeted_by.is_not_distinct_from(before),
+        )
+        .values(greeted_by=by)
+    )
+
+
+def note_account(connection: Connection, name: str, now: Called, account: str) -> None:
+    """Note whose campaign it is, and the API's address where a version before has noted none."""
+    connection.execute(
+        update(campaign)
+        .where(campaign.c.name == name, campaign.c.api_id == now.id)
+        .where(campaign.c.api_address.in_([now.address, ""]))
+        .values(api_address=now.address, account=account)
     )
 
 
@@ -150,20 +182,23 @@ def adopted(connection: Connection, name: str) -> None:
 
 
 def close(connection: Connection, name: str, now: int, told: Condition) -> Condition | None:
-    """Note that a call failed; the later of both times counts if the campaign is closed already.
+    """Note that a call failed; the later of both times counts if the campaign is closed already,
+    and its status, where the other one is a 403.
 
     Returns the condition as it stands now; None if the campaign was never greeted. ``since`` stays
     while condition and reason do.
     """
     same = (campaign.c.condition == told.condition) & (campaign.c.reason == told.reason)
     later = (campaign.c.condition != OPEN) & (campaign.c.not_before > told.not_before)
+    # what holds it for longer keeps probes from opening it, which a 403 does not
+    held_by = case((later, campaign.c.status), else_=told.status)
     connection.execute(
         update(campaign)
         .where(campaign.c.name == name)
         .values(
             condition=told.condition,
             reason=told.reason,
-            status=told.status,
+            status=told.status if ends_probes(told.status) else held_by,
             since=case((same, campaign.c.since), else_=now),
             not_before=case((later, campaign.c.not_before), else_=told.not_before),
             failures=case(
@@ -205,11 +240,13 @@ def open_again(connection: Connection, name: str, now: int, *, seen: int) -> Con
 
 
 def claim_probe(connection: Connection, name: str, now: int, until: int) -> bool:
-    """Take the one probe of a campaign that is not open; False if it is another worker's turn."""
+    """Take the one probe of a campaign that is not open; False if it is another worker's turn, or
+    another's probe has opened it meanwhile."""
     taken = connection.execute(
         update(campaign)
         .where(
             campaign.c.name == name,
+            campaign.c.condition != OPEN,
             campaign.c.not_before <= now,
             campaign.c.probe_until <= now,
         )
@@ -298,15 +335,16 @@ def present(connection: Connection) -> set[str]:
     )
 
 
-def gone(connection: Connection, there: Iterable[str], address: str) -> list[str]:
+def gone(connection: Connection, there: Iterable[str], address: str) -> dict[str, str]:
     """The campaigns that have been greeted and are not among those that are there, at an address of
-    the API; those of which a version before has noted none are among them."""
+    the API, and whose each was; "" where a version before has noted no account. Those of which it
+    noted no address are among them."""
     rows = connection.execute(
-        select(campaign.c.name)
+        select(campaign.c.name, campaign.c.account)
         .where(campaign.c.name.not_in(sorted(there)), campaign.c.api_address.in_([address, ""]))
         .order_by(campaign.c.name)
     )
-    return list(rows.scalars())
+    return {row.name: row.account for row in rows}
 
 
 def names_of(connection: Connection, api_id: str) -> list[str]:
@@ -320,6 +358,12 @@ def called(connection: Connection, name: str) -> Called | None:
     """As which a campaign was last called; None if it never was."""
     rows = _NAMED.all(connection, the_name=name)
     return Called(*rows[0]) if rows else None
+
+
+def account_of(connection: Connection, name: str) -> str:
+    """Whose campaign it is; "" if that is not known."""
+    found = connection.execute(select(campaign.c.account).where(campaign.c.name == name))
+    return found.scalar() or ""
 
 
 def still(connection: Connection, name: str, now: Called) -> bool:

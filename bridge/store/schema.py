@@ -236,6 +236,7 @@ campaign = Table(
     Column("name", String(200), primary_key=True),
     Column("api_id", Text, nullable=False),
     Column("api_address", String(32), nullable=False, server_default=""),
+    Column("account", String(32), nullable=False, server_default=""),
     Column("condition", String(16), nullable=False),
     Column("reason", Text, nullable=False),
     Column("since", BigInteger, nullable=False),
@@ -244,6 +245,7 @@ campaign = Table(
     Column("status", Integer),
     Column("probe_until", BigInteger, nullable=False),
     Column("changes", BigInteger, nullable=False),
+    Column("greeted_by", String(64)),
     Column("away_since", BigInteger),
 )
 

@@ -20,7 +20,7 @@ from bridge.steps.greet import adopt_again, greet
 from bridge.steps.send import Way, send
 from bridge.store import adoption, campaigns, leads, outcomes, workers
 from bridge.store.database import Connection, Database
-from bridge.worker import ADOPT_AGAIN_S
+from bridge.worker import ADOPT_AGAIN_S, LEFT_OFF_S
 
 from .idle_worker import idle_worker
 from .replaying import CONSENT, HEAD, RULES, World
@@ -387,11 +387,11 @@ def test_a_long_take_over_ends_when_the_database_is_no_longer_for_this_version(
     assert "opt-outs of one" not in started
 
 
-def replaced(database: Database, *there: Campaign) -> None:
+def replaced(database: Database, *there: Campaign, account: str = "") -> None:
     """A campaign knew of an opt-out, and others stand in the file in its place."""
     with database.write() as connection:
         gone = a_campaign("spring")
-        campaigns.greet(connection, gone.name, gone.called, NOW)
+        campaigns.greet(connection, gone.name, gone.called, NOW, account=account)
         opted_out(connection, gone.name)
         assert campaigns.note_away(connection, [one.name for one in there], NOW) == [gone.name]
 
@@ -425,6 +425,49 @@ def test_nobody_hears_of_the_opt_outs_of_a_campaign_that_may_have_been_of_anothe
     assert greet(database, there[0], there, [], never) == []
     with database.write() as connection:
         assert told(connection, "summer") == {}
+
+
+SPRING = replace(a_campaign("spring"), tenant="acme")
+
+
+@pytest.mark.parametrize(
+    ("new", "taken_over"),
+    [
+        ({"tenant": "acme"}, True),
+        ({"tenant": "acme", "token": Secret("T", ("another",))}, True),
+        ({"tenant": "other"}, False),
+        ({}, False),
+        ({"tenant": "acme", "token": Secret("U", ("t",))}, False),
+        ({"tenant": "acme", "url": "https://api.example.com"}, False),
+    ],
+    ids=["the same", "with another key", "another", "none", "another setting", "another API"],
+)
+def test_with_tenants_it_hears_of_those_of_its_account(
+    database: Database, new: dict[str, Any], *, taken_over: bool
+) -> None:
+    summer = replace(a_campaign("summer"), **new)
+    there = [summer, replace(a_campaign("autumn"), tenant="third")]
+    replaced(database, *there, account=SPRING.account)
+    assert greet(database, summer, there, [], never) == ["spring"] * taken_over
+    with database.write() as connection:
+        assert told(connection, "summer") == ({OUT: ENTRY} if taken_over else {})
+
+
+@pytest.mark.parametrize("after_an_upgrade", [False, True])
+def test_whose_a_campaign_is_is_noted_as_long_as_it_is_there(
+    database: Database, *, after_an_upgrade: bool
+) -> None:
+    other = replace(a_campaign("autumn"), tenant="third")
+    if after_an_upgrade:
+        with database.write() as connection:
+            campaigns.greet(connection, SPRING.name, Called(SPRING.id, ""), NOW)
+    assert greet(database, SPRING, [SPRING, other], [], never) == []
+    with database.write() as connection:
+        assert campaigns.called(connection, SPRING.name) == SPRING.called
+        opted_out(connection, SPRING.name)
+        campaigns.note_away(connection, [other.name], NOW)
+    summer = replace(a_campaign("summer"), tenant="acme")
+    assert greet(database, summer, [summer, other], [], never) == ["spring"]
 
 
 def test_what_goes_by_a_former_name_undoes_no_opt_out_for_good(
@@ -510,3 +553,141 @@ def test_a_new_campaign_whose_id_is_corrected_at_once_is_told_by_the_right_one(
     with database.write() as connection:
         assert campaigns.called(connection, "new") == right.called
         assert told(connection, "new") == {OUT: ENTRY}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_campaign_is_taken_back_from_a_worker_with_older_files_once_that_is_gone(
+    database: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, killed: bool
+) -> None:
+    """It would else be called by nobody until some worker starts, and its opt-outs wait."""
+    crm = World(database, tmp_path)
+    crm.write(HEAD + RULES, ("one",))
+    new = crm.mappings.campaigns["one"]
+    old = replace(new, id="older")
+    clock = a_clock(monkeypatch)
+    with idle_worker(crm, url, monkeypatch) as (worker, _):
+        worker._start_missing()
+        with database.write() as connection:
+            lead = opted_out(connection, "one")
+        shows_that_it_lives(database, "old")
+        assert greet(database, old, [old], [], never, by="old") == []
+        with database.write() as connection:
+            confirmed = released(lead, ledger={"do_not_call": ENTRY}, opted_out=True)
+            leads.release(connection, [confirmed._replace(reassert=False)])
+            assert told(connection, "one") == {}
+        for _ in range(3):
+            clock.now += LEFT_OFF_S
+            worker._start_missing()
+            assert called(database) == old.called, "they would take turns"
+        leaves(database, "old", killed=killed)
+        worker._start_missing()
+        clock.now += LEFT_OFF_S - 1
+        worker._start_missing()
+        assert called(database) == old.called, "it may only be starting anew"
+        clock.now += 1
+        worker._start_missing()
+        assert called(database) == new.called
+        with database.write() as connection:
+            assert told(connection, "one") == {OUT: ENTRY}, "it is sent again"
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_whoever_calls_it_as_a_worker_that_is_gone_did_takes_its_place(
+    database: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, killed: bool
+) -> None:
+    """And one with other files that lives does not take it from that."""
+    crm = World(database, tmp_path)
+    crm.write(HEAD + RULES, ("one",))
+    new = crm.mappings.campaigns["one"]
+    older = World(database, tmp_path)
+    older.mappings = replace(crm.mappings, campaigns={"one": replace(new, id="older")})
+    clock = a_clock(monkeypatch)
+    with (
+        idle_worker(older, url, monkeypatch) as (old, _),
+        idle_worker(crm, url, monkeypatch) as (second, _),
+    ):
+        old._start_missing()
+        shows_that_it_lives(database, "first")
+        assert greet(database, new, [new], [], never, by="first") == []
+        second._start_missing()
+        leaves(database, "first", killed=killed)
+        for _ in range(3):
+            shows_that_it_lives(database, old.name)
+            shows_that_it_lives(database, second.name)
+            old._start_missing()
+            second._start_missing()
+            assert called(database) == new.called
+            clock.now += LEFT_OFF_S
+        leaves(database, second.name, killed=killed)
+        old._start_missing()
+        clock.now += LEFT_OFF_S
+        old._start_missing()
+        assert called(database) == replace(new, id="older").called
+
+
+def a_clock(monkeypatch: pytest.MonkeyPatch) -> Any:
+    clock: Any = SimpleNamespace(now=1000.0)
+    clock.monotonic = lambda: clock.now
+    monkeypatch.setattr("bridge.worker.time", clock)
+    return clock
+
+
+def called(database: Database) -> Called | None:
+    with database.read() as connection:
+        return campaigns.called(connection, "one")
+
+
+def shows_that_it_lives(database: Database, name: str, ago: int = 0) -> None:
+    with database.write() as connection:
+        at = database.now_ms() - ago
+        workers.beat(connection, name=name, host="h", pid=1, started_at=0, version="1", now=at)
+
+
+def leaves(database: Database, name: str, *, killed: bool) -> None:
+    if killed:
+        shows_that_it_lives(database, name, round(LEFT_OFF_S * 1000) + 1)
+        return
+    with database.write() as connection:
+        workers.leave(connection, name)
+
+
+@pytest.mark.parametrize("before", ["", "another"])
+def test_whose_a_campaign_is_that_comes_back_is_noted(database: Database, before: str) -> None:
+    replaced(database, account=before)
+    with database.write() as connection:
+        assert campaigns.present(connection) == set()
+    assert greet(database, SPRING, [SPRING], [], never) == []
+    with database.read() as connection:
+        assert campaigns.account_of(connection, SPRING.name) == SPRING.account
+
+
+def test_a_campaign_that_nobody_calls_for_now_is_left_to_who_is_at_it(
+    database: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crm = World(database, tmp_path)
+    crm.write(HEAD + RULES, ("one",))
+    one = crm.mappings.campaigns["one"]
+    assert greet(database, one, [one], [], never, by="gone") == []
+    with idle_worker(crm, url, monkeypatch) as (worker, _):
+        worker._start_missing()
+        with database.write() as connection:
+            assert campaigns.set_aside(connection, "one", one.called)
+        worker._start_missing()
+        with database.read() as connection:
+            assert campaigns.called(connection, "one") == campaigns.ASIDE
+
+
+def test_a_tenant_that_is_renamed_keeps_its_campaigns(
+    database: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crm = World(database, tmp_path)
+    crm.write(HEAD + RULES, ("one",))
+    campaign = crm.mappings.campaigns["one"]
+    with idle_worker(crm, url, monkeypatch) as (worker, _):
+        for tenant in ("", "acme"):
+            mine = replace(campaign, tenant=tenant)
+            current = replace(crm.mappings, campaigns={"one": mine})
+            monkeypatch.setattr(worker, "live", SimpleNamespace(current=lambda now=current: now))
+            worker._start_missing()
+            with database.read() as connection:
+                assert campaigns.account_of(connection, "one") == mine.account
