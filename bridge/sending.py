@@ -117,7 +117,8 @@ class Sending:
                 probe = self._conditions.claim_probe(campaign)
                 if not probe:  # another worker tries it; this one hears how that went
                     gate.unused()
-                    self._bells.sleep(min(self._poll_s, HEAR_EVERY_S))
+                    if not gate.is_open:
+                        self._bells.sleep(min(self._poll_s, HEAR_EVERY_S))
                     return
             sent = self._pipeline.send(campaign, lane, way)
         except BaseException:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from bridge.model import Trouble
+from bridge.model import Trouble, ends_probes
 from bridge.record.account import Account
 from bridge.record.pace import Pace
 
@@ -123,6 +123,7 @@ class Gate:
         self._probes: dict[int, _Probe] = {}
         self._suspects: dict[int, None] = {}
         self._others_first = False
+        self._opened: float | None = None
         self._changes = -1
         self._edits = 0
         self._unsaved = False
@@ -196,6 +197,7 @@ class Gate:
             if probe is None or probe.closings != self._closings:
                 return False
             self._open()
+            self._opened = now
             self._edits += 1
             self._unsaved = True
             return True
@@ -221,8 +223,9 @@ class Gate:
                 return False  # its next call is no probe, and tells whether it is to blame
             # calls that were on their way together are one failure, however many they are
             counts = mine or self._state is GateState.OPEN
-            self._closings += _ends_probes(status)
+            self._closings += ends_probes(status)
             self._edits += 1
+            held, by = self._closed_until, self._status
             self._reason, self._status, self._unsaved = detail, status, True
             if trouble is Trouble.REFUSED or (trouble is Trouble.REFUSED_ALONE and enough):
                 first = self._others_first and self._state is GateState.PAUSED
@@ -237,7 +240,9 @@ class Gate:
                 pause = self._pause(retry_after_s)
             if trouble is Trouble.BUSY:
                 self._pace.slow_down(now)
-            self._closed_until = max(self._closed_until, now + pause)
+            self._closed_until = max(held, now + pause)
+            if held > now + pause and ends_probes(by) and not ends_probes(status):
+                self._status = by  # that is what holds it, and keeps other workers' probes out
             return before != (self._state, self._reason)
 
     def _opened_since(self, probe: _Probe) -> bool:
@@ -248,7 +253,7 @@ class Gate:
         """A lead by itself got a 403: whether it did so before, and others got through since.
 
         If not, that 403 closes the gate, which only a call that gets through will open again.
-        ``known``: another worker has seen both.
+        ``known``: another worker has seen the first, and others got through after it.
         """
         with self._lock:
             known = self._suspects.pop(lead, lead) is None or known
@@ -256,6 +261,11 @@ class Gate:
             if len(self._suspects) > SUSPECTS:
                 del self._suspects[next(iter(self._suspects))]
             return known and self._state is GateState.OPEN and not self.probing
+
+    def opened_ago(self, now: float) -> float | None:
+        """How long ago (ms) a call of this worker got through and opened it; None if none did."""
+        opened = self._opened
+        return None if opened is None else max(0.0, now - opened)
 
     def suspects(self, leads: Collection[int]) -> list[int]:
         """Those of these leads that got a 403 by themselves, and for which the API has not answered
@@ -317,7 +327,7 @@ class Gate:
             if known.state is not GateState.PAUSED or known.wait_ms > 0:
                 # one that is wanted to be tried at once has not failed again: a probe that is out
                 # may still open it
-                self._closings += _ends_probes(known.status)
+                self._closings += ends_probes(known.status)
             self._state = known.state
             self._reason, self._status = known.reason, known.status
             self._failures = known.failures
@@ -350,12 +360,3 @@ class Gate:
                 self._changes,
                 self._edits,
             )
-
-
-def _ends_probes(status: int | None) -> bool:
-    """Whether a call that failed keeps probes that are out from opening the gate.
-
-    Who gets through is a better witness than a 403 of another call, which may be about a lead; and
-    where such a lead is tried with each probe, a slow one would else never open.
-    """
-    return status != 403

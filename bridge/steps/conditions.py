@@ -257,8 +257,11 @@ class Conditions:
         until = _over(campaign, now)
         with self._database.write() as connection:
             claimed = campaigns.claim_probe(connection, campaign.name, now, until)
+            found = None if claimed else campaigns.condition(connection, campaign.name)
         if claimed:
             self._probes[campaign.name] = until
+        elif found is not None:
+            self._heed(campaign, self._gates[campaign.name], found, now)
         return claimed
 
     def keep_probe(self, campaign: Campaign) -> None:

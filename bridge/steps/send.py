@@ -7,6 +7,7 @@ that came meanwhile goes before everything else.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from bridge.record.decide import Next as Step
 from bridge.record.gate import Gate
 from bridge.record.outcome_lines import Line, log_outcomes
 from bridge.steps.claim import Claimed, Taken, claim, take
+from bridge.steps.conditions import monotonic_ms
 from bridge.steps.counting import confirmed_opt_outs, count_batch, count_call
 from bridge.steps.equipment import Equipment
 from bridge.store import campaigns, lapses, leads, outcomes
@@ -114,7 +116,7 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
 
     def blames(sent: Sent) -> bool:
         refused_alone.add(sent.lead_id)
-        known = _refused_before(equipment, batch, sent)
+        known = _refused_before(equipment, batch, sent, way.gate)
         return way.gate.blames(sent.lead_id, known=known)
 
     def suspects(batch: Sequence[Sent]) -> list[Sent]:
@@ -145,8 +147,14 @@ def _call(equipment: Equipment, campaign: Campaign, batch: _Batch, way: Way) -> 
     return replace(answered, alone=frozenset(refused_alone))
 
 
-def _refused_before(equipment: Equipment, batch: _Batch, sent: Sent) -> bool:
-    """Whether this or another worker has seen a lead refused by itself, and others get through."""
+def _refused_before(equipment: Equipment, batch: _Batch, sent: Sent, gate: Gate) -> bool:
+    """Whether this or another worker has seen a lead refused by itself, and others get through.
+
+    Who got through last, and opened the campaign by it, may not be recorded yet.
+    """
+    now = monotonic_ms()
+    ago = gate.opened_ago(now)
+    opened_at = None if ago is None else equipment.database.now_ms() - math.ceil(ago)
     ids = [
         number
         for item in batch.taken.claimed
@@ -155,7 +163,9 @@ def _refused_before(equipment: Equipment, batch: _Batch, sent: Sent) -> bool:
     ]
     try:
         with equipment.database.read() as connection:
-            return outcomes.refused_alone(connection, ids)
+            return outcomes.refused_alone(
+                connection, ids, opened_at=opened_at, seen=gate.view(now).changes
+            )
     except StoreError:
         return False
 

@@ -25,7 +25,7 @@ from sqlalchemy.sql.base import Executable
 
 from bridge import jsontext, logs
 from bridge.model import NOT_TAKEN_ON, State
-from bridge.store import attempts, digest, tally
+from bridge.store import attempts, campaigns, digest, tally
 from bridge.store.bulk import Given, Many, Query, among, insert_many, listed
 from bridge.store.schema import OPEN, STILL_OPEN, batch, delivery, event, outcome
 
@@ -374,9 +374,16 @@ def doubt(connection: Connection, lead_ids: Iterable[int]) -> list[int]:
     return sorted({row.lead_id for row in rows if row.opts_out})
 
 
-def refused_alone(connection: Connection, ids: Sequence[int]) -> bool:
+def refused_alone(
+    connection: Connection, ids: Sequence[int], *, opened_at: int | None = None, seen: int = -1
+) -> bool:
     """Whether the last call of one of these lead updates was for its lead alone and got a 403, and
-    a later call of its campaign got through."""
+    a later call of its campaign got through.
+
+    ``opened_at``: one did at that time, and may not be recorded yet. It counts while the campaign
+    is open, or as it was ``seen`` changes ago: each 403 that closes it is noted before it is
+    recorded.
+    """
     if not ids:
         return False
     later = batch.alias()
@@ -386,6 +393,8 @@ def refused_alone(connection: Connection, ids: Sequence[int]) -> bool:
         later.c.trouble.is_(None),
         later.c.status.not_in(NOT_TAKEN_ON),
     )
+    is_open = campaigns.open_for(batch.c.campaign, seen)
+    opened = -1 if opened_at is None else opened_at
     found = connection.execute(
         select(outcome.c.id)
         .join(batch, batch.c.id == outcome.c.batch_id)
@@ -393,7 +402,7 @@ def refused_alone(connection: Connection, ids: Sequence[int]) -> bool:
             among(outcome.c.id, "ids"),
             batch.c.status == 403,
             batch.c.leads == 1,
-            since.exists(),
+            since.exists() | (is_open & (batch.c.started_at + batch.c.elapsed_ms < opened)),
         )
         .limit(1),
         {"ids": listed(sorted(ids))},

@@ -26,7 +26,7 @@ from bridge import sending
 from bridge.errors import StoreError
 from bridge.forward.deliver import deliver
 from bridge.model import Answered, Campaign, Lane, Result, Secret, Sent, Trouble, Verdict
-from bridge.record.gate import GatePolicy
+from bridge.record.gate import Gate, GatePolicy
 from bridge.sending import Sending
 from bridge.steps import conditions, send
 from bridge.steps.claim import Claimed, Taken
@@ -55,6 +55,7 @@ class Clock:
         self.now = 0.0
         self._row: list[tuple[float, int, threading.Event]] = []
         self._count = itertools.count()
+        self._listening: set[threading.Event] = set()
         self._mine = threading.local()
         self._turn = threading.Event()
         self.over = False
@@ -87,6 +88,27 @@ class Clock:
         event.wait()
         if self.over:
             raise Over
+
+    def listen(self, ms: float) -> None:
+        """As ``sleep``, but ``ring`` ends it."""
+        self._listening.add(self._mine.event)
+        try:
+            self.sleep(ms)
+        finally:
+            self._listening.discard(self._mine.event)
+
+    def ring(self) -> None:
+        """Have all go on who listen."""
+        self._row = [
+            (self.now if event in self._listening else at, number, event)
+            for at, number, event in self._row
+        ]
+        heapq.heapify(self._row)
+
+    def wait(self, ms: float) -> None:
+        """As ``sleep``; nothing for who sets the threads up."""
+        if ms and hasattr(self._mine, "event"):
+            self.sleep(ms)
 
     def run(self, until: float) -> None:
         """Let the threads go on until then."""
@@ -265,10 +287,13 @@ class Worker:
     def now_ms(self) -> int:
         return self.world.shared.now_ms()
 
-    def write(self, **_: bool) -> Any:
+    @contextmanager
+    def write(self, **_: bool) -> Iterator[Any]:
+        self.world.clock.wait(self.world.busy())
         if self.dead:
             raise StoreError("killed")
-        return self.world.shared.write()
+        with self.world.shared.write() as connection:
+            yield connection
 
     def read(self) -> Any:
         return self.world.shared.read()
@@ -282,7 +307,9 @@ class Worker:
         return 0
 
     def wait(self, *_: str, seconds: float, **__: int) -> None:
-        self.sleep(min(seconds, 5.0))
+        self.world.clock.listen(min(seconds, 5.0) * 1000)
+        if self.dead:
+            raise Over
 
     def sleep(self, seconds: float) -> bool:
         self.world.clock.sleep(seconds * 1000)
@@ -318,7 +345,7 @@ class _Sending(Sending):
     def send(self, campaign: Campaign, lane: Lane, way: send.Way) -> int:
         """As ``bridge.steps.send`` does, each batch by itself."""
         world = self.worker.world
-        claimed = world.claim(lane)
+        claimed, started_at = world.claim(lane), world.shared.now_ms()
         if not claimed:
             return 0
         equipment: Any = SimpleNamespace(
@@ -329,6 +356,7 @@ class _Sending(Sending):
         way = replace(way, client=client)  # type: ignore[arg-type]
         try:
             answered = send._call(equipment, campaign, batch, way)
+            world.clock.wait(world.busy())
         except Over:
             world.lose(claimed)
             raise
@@ -337,7 +365,7 @@ class _Sending(Sending):
         for item, result in zip(claimed, answered.results, strict=True):
             named = item.sent.lead_id in client.named
             assert named == (result.verdict is Verdict.CONFIRMED), "only what a reply has named"
-        world.record(claimed, answered)
+        world.record(claimed, answered, started_at)
         return len(claimed)
 
 
@@ -369,7 +397,7 @@ class _Client:
         for sent, result in zip(part, answer.results, strict=True):
             if result.verdict is Verdict.CONFIRMED:
                 self.named.add(sent.lead_id)
-        return answer
+        return replace(answer, elapsed_ms=round(world.clock.now - begun))
 
 
 class World:
@@ -386,7 +414,10 @@ class World:
         concurrency: int,
         rate: float = 10.0,
         one_worker: bool = False,
+        busy: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """``busy``: for how long (ms) something waits before it is written."""
+        self.busy = busy
         self.clock, self.random, self.api, self.policy = Clock(), random, api, policy
         self.shared = Shared(self.clock, is_sqlite=one_worker)
         self.campaign = Campaign(
@@ -399,7 +430,7 @@ class World:
             rate_per_s=rate,
         )
         self.leads: dict[int, OneLead] = {}
-        self.batches: list[Answered] = []
+        self.batches: list[tuple[int, Answered]] = []
         self.last: dict[tuple[int, int], tuple[int, int]] = {}
         self.born: dict[tuple[int, int], float] = {}
         self.ended: dict[tuple[int, int], float] = {}
@@ -416,11 +447,17 @@ class World:
         with self.shared.write() as connection:
             campaigns.greet(connection, NAME, self.campaign.called, START)
 
+    def condition(self) -> campaigns.Condition:
+        """The condition that the database knows the campaign to be in."""
+        with self.shared.read() as connection:
+            return campaigns.condition(connection, NAME) or campaigns.Condition()
+
     def arrive(self, number: int, fields: dict[str, Any]) -> int:
         lead = self.leads.setdefault(number, OneLead(policy=PATIENCE))
         lead.now = self.shared.now_ms()
         update = lead.arrive(fields, int(self.clock.now) + 1)
         self.born[number, update] = self.clock.now
+        self.clock.ring()
         return update
 
     def _note_ends(self, number: int) -> None:
@@ -463,8 +500,8 @@ class World:
             self._note_ends(number)
         return claimed
 
-    def record(self, claimed: Sequence[Claimed], answered: Answered) -> None:
-        self.batches.append(answered)
+    def record(self, claimed: Sequence[Claimed], answered: Answered, started_at: int) -> None:
+        self.batches.append((started_at, answered))
         for item, result in zip(claimed, answered.results, strict=True):
             lead = self.leads[item.sent.lead_id]
             lead.now = self.shared.now_ms()
@@ -486,13 +523,23 @@ class World:
         if not self.clock.over:
             self.clock.start(free)
 
-    def _refused_before(self, _equipment: Any, batch: Any, sent: Sent) -> bool:
+    def _refused_before(self, _equipment: Any, batch: Any, sent: Sent, gate: Gate) -> bool:
         """What ``bridge.store.outcomes.refused_alone`` finds in the calls that are kept."""
+        ago = gate.opened_ago(self.clock.now)
+        opened = None if ago is None else self.shared.now_ms() - round(ago)
         item = next(one for one in batch.taken.claimed if one.sent.lead_id == sent.lead_id)
         for number in item.plan.carried:
-            at, leads = self.last.get((sent.lead_id, number), (0, 0))
-            if leads == 1 and self.batches[at].status == 403:
-                later = self.batches[at + 1 :]
+            if (sent.lead_id, number) not in self.last:
+                continue
+            at, leads = self.last[sent.lead_id, number]
+            started_at, answered = self.batches[at]
+            if leads == 1 and answered.status == 403:
+                later = [one for _, one in self.batches[at + 1 :]]
                 if any(one.trouble is None and one.status not in (None, 403, 413) for one in later):
+                    return True
+                ended = started_at + answered.elapsed_ms
+                known, seen = self.condition(), gate.view(self.clock.now).changes
+                is_open = known.condition == campaigns.OPEN or known.changes == seen
+                if opened is not None and ended < opened and is_open:
                     return True
         return False

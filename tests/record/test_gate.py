@@ -268,6 +268,26 @@ def test_a_change_during_the_noting_of_another_is_not_taken_for_noted() -> None:
     assert shut.unsaved
 
 
+def test_when_a_call_got_through_and_opened_it_is_known() -> None:
+    shut = gate()
+    assert shut.opened_ago(0) is None
+    shut.failed(Trouble.SERVER, "HTTP 503", None, 0, status=503)
+    assert shut.try_pass(2_000) == 0
+    assert shut.succeeded(2_002)
+    assert shut.opened_ago(2_005) == 3
+
+
+@pytest.mark.parametrize(("retry_after", "status"), [(600.0, 503), (None, 403)])
+def test_a_403_takes_nothing_from_what_holds_it_for_longer(
+    retry_after: float | None, status: int
+) -> None:
+    """Probes of other workers would open it, as no 403 keeps them from that."""
+    shut = gate(jitter=0.0)
+    shut.failed(Trouble.SERVER, "HTTP 503", retry_after, 0, status=503)
+    shut.failed(Trouble.REFUSED_ALONE, "HTTP 403", None, 1, status=403)
+    assert shut.view(1).status == status
+
+
 def test_further_calls_of_a_probe_belong_to_it() -> None:
     # only so can it ask whether a 403 is about the campaign or about one lead
     shut = gate()

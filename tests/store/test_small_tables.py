@@ -66,6 +66,15 @@ def test_a_probe_opens_a_campaign_that_was_wanted_to_be_tried_meanwhile(
         assert after.condition == "open"
 
 
+def test_a_campaign_that_another_has_opened_is_not_probed(database: Database) -> None:
+    with database.write() as connection:
+        campaigns.greet(connection, "main", MAIN, NOW)
+        closed = campaigns.close(connection, "main", NOW, replace(PAUSED, not_before=NOW))
+        assert closed is not None
+        campaigns.open_again(connection, "main", NOW + 1, seen=closed.changes)
+        assert not campaigns.claim_probe(connection, "main", NOW + 2, NOW + 10_000)
+
+
 def test_of_all_workers_one_has_the_probe_until_its_time_is_over(database: Database) -> None:
     with database.write() as connection:
         campaigns.greet(connection, "main", MAIN, NOW)
