@@ -349,22 +349,22 @@ class Worker:
             found = campaigns.greetings(connection)
             since = self.database.now_ms() - round(LEFT_OFF_S * 1000)
             alive = {one.name for one in workers.beats(connection) if one.beat_at >= since}
-        now, lost = time.monotonic(), self._lost
-        self._lost = {}
+        now, lost = time.monotonic(), dict[tuple[str, str | None], float]()
         for name in self._greeted.keys() & named.keys() & found.keys():
             called, by = found[name]
             mine = called.is_that_of(named[name].called)
             # a version before greets without a name: what stands there then is of who did earlier
-            if called == campaigns.ASIDE or (by in alive and (mine or by != self.name)):
+            known = by in alive and (mine or by != self.name)
+            if known or called == campaigns.ASIDE or not named[name].configured:
                 continue
             if mine:
                 with self.database.write() as connection:
                     campaigns.take_on(connection, name, called, by, self.name)
                 continue
-            began = lost.get((name, by), now)
-            self._lost[name, by] = began
+            lost[name, by] = began = self._lost.get((name, by), now)
             if now - began >= LEFT_OFF_S:
                 del self._greeted[name]
+        self._lost = lost
 
     def _start(self, label: str, target: Callable[..., None], *arguments: object) -> None:
         running = self._threads.get(label)

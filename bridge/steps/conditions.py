@@ -30,6 +30,9 @@ log = logs.get("send")
 HEAR_EVERY_S = 1.0
 """How often a worker asks what others and people have told about campaigns."""
 
+SAME_MS = 1_000.0
+"""By how much more a 429 has to hold a campaign to be another one than that which is known."""
+
 Token = tuple[str, str]
 
 
@@ -170,7 +173,9 @@ class Conditions:
             return
         if (before.state, before.reason) != (view.state, view.reason):
             log.info("campaign condition heard", campaign=campaign.name, condition=view.state)
-        if found.status == 429:
+        # a 403 that is told beside a 429 leaves it its status, and is no other 429 for the token
+        again = before.status == 429 and wait <= before.wait_ms + SAME_MS
+        if found.status == 429 and not again:
             self._busy(campaign, at, at + wait)
 
     # ------------------------------------------------------------------ what is told

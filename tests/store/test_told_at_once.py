@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from sqlalchemy import text
@@ -17,7 +18,8 @@ from bridge.store import campaigns, outcomes
 from bridge.store.counters import Counts
 from bridge.store.database import Connection, Database
 
-from .replaying import World
+from .replaying import HEAD, RULES, World
+from .waiting import until
 
 ALONE = Answered((), 403, Trouble.REFUSED_ALONE, "HTTP 403")
 REFUSED = Answered((), 403, Trouble.REFUSED, "HTTP 403")
@@ -96,6 +98,29 @@ def test_a_403_takes_nothing_from_the_retry_after_of_a_503(
     other.note(campaign, other.gate("one"), WELL)
     assert known(world).not_before > world.database.now_ms() + 500_000
     assert other.gate("one").try_pass(monotonic_ms()) > 500_000
+
+
+def test_a_403_beside_a_429_is_no_other_429_for_the_token(world: World) -> None:
+    """That would keep the probe of the token, which another campaign has out, from freeing it."""
+    names = ("one", "two", "three", "four")
+    world.write(HEAD + RULES, names)
+    there = world.mappings.campaigns
+    conditions = worker(world)
+    for name in names:
+        greet(world.database, there[name], [], set(), lambda: False)
+        conditions.start(there[name])
+    for name in ("one", "two"):
+        full = Answered((), 429, Trouble.BUSY, "HTTP 429", 600.0)
+        conditions.note(there[name], conditions.gate(name), full)
+    assert conditions.gate("four").try_pass(monotonic_ms()) > 0, "the token is held back"
+    three, four = conditions.gate("three"), conditions.gate("four")
+    until(lambda: three.try_pass(monotonic_ms()) == 0)
+    late = Thread(target=conditions.note, args=(there["one"], conditions.gate("one"), ALONE))
+    late.start()
+    late.join()
+    assert known(world).status == 429
+    conditions.note(there["three"], three, WELL)
+    assert four.try_pass(monotonic_ms()) == 0
 
 
 def test_who_would_probe_what_another_has_opened_goes_on(world: World, campaign: Campaign) -> None:
