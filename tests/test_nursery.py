@@ -106,6 +106,7 @@ def test_its_number_is_its_own_until_its_end_has_been_heard(
         child.wait(0.01)
     os.kill(child.pid, signal.SIGTERM)
     wait_until(lambda: " Z " in Path(f"/proc/{child.pid}/stat").read_text(), 30, "its end")
+    wait_until(lambda: child.poll() is not None, 30, "the end of its threads")  # a moment later
     assert child.poll() == -signal.SIGTERM
     assert not Path(f"/proc/{child.pid}").exists()
     child.terminate()  # nobody is met
