@@ -625,6 +625,46 @@ def test_whoever_calls_it_as_a_worker_that_is_gone_did_takes_its_place(
         assert called(database) == replace(new, id="older").called
 
 
+def test_a_campaign_that_is_not_configured_takes_nobodys_place(
+    database: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would keep those away who can call it by their own files."""
+    crm = World(database, tmp_path)
+    crm.write(HEAD + RULES, ("one",))
+    one = crm.mappings.campaigns["one"]
+    assert greet(database, one, [one], [], never, by="gone") == []
+    with idle_worker(crm, url, monkeypatch) as (worker, _):
+        worker._start_missing()
+        for missing, by in ((("TOKEN",), "gone"), ((), worker.name)):
+            mine = replace(one, missing=missing)
+            current = replace(crm.mappings, campaigns={"one": mine})
+            monkeypatch.setattr(worker, "live", SimpleNamespace(current=lambda now=current: now))
+            worker._start_missing()
+            with database.read() as connection:
+                assert campaigns.greetings(connection)["one"] == (one.called, by)
+
+
+def test_what_a_version_before_has_greeted_without_a_name_is_taken_back(
+    database: Database, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name that stands there is of this worker, which has not called it so."""
+    crm = World(database, tmp_path)
+    crm.write(HEAD + RULES, ("one",))
+    one = crm.mappings.campaigns["one"]
+    clock = a_clock(monkeypatch)
+    with idle_worker(crm, url, monkeypatch) as (worker, _):
+        worker._start_missing()
+        with database.write() as connection:
+            connection.execute(text("UPDATE campaign SET api_id = 'older'"))
+        for later, expected in ((0, "older"), (LEFT_OFF_S - 1, "older"), (1, one.id)):
+            clock.now += later
+            shows_that_it_lives(database, worker.name)
+            worker._start_missing()
+            found = called(database)
+            assert found is not None
+            assert found.id == expected
+
+
 def a_clock(monkeypatch: pytest.MonkeyPatch) -> Any:
     clock: Any = SimpleNamespace(now=1000.0)
     clock.monotonic = lambda: clock.now
